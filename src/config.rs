@@ -95,6 +95,7 @@ impl Config {
             level,
             relay,
             advertise,
+            through_tor: tor.is_on(),
             family: settings.family(),
             listen_port: 0,
             peers,

@@ -208,6 +208,7 @@ impl Node {
                 self.peers.redial(fx, now);
                 self.peers.dial_discovered(fx, now);
             }
+            TimerId::GuardLinks => self.directory.keep_guard_links(fx, now, &self.peers),
             TimerId::Resume => {
                 let (send, fx, context) = self.sending();
                 send.resume(fx, now, context);

@@ -177,6 +177,60 @@ fn normal_message_is_delivered_through_onion_lanes() {
 }
 
 #[test]
+fn send_never_dials_the_guard() {
+    let (mut world, source, reader) = network(11);
+    let guard = world.addr(9).key.id();
+    let pinned = world.add_with(false, &[0, 3, 6], |config| config.guard = Some(guard));
+    let sources = [source, world.add(false, &[0, 3, 6]), pinned];
+    world.run(Duration::from_secs(60));
+    // From here on no link is lost, so no node has a reason to dial.
+    let quiet = world.clock().mono;
+    add_recipient(&mut world, reader);
+    for round in 1..=2 {
+        world.run(Duration::from_secs(1_300));
+        for source in sources {
+            // The key of `add_recipient`.
+            let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
+            let to = Recipient::Public(secret.public(), Topic([1, 2, 3, 4]));
+            let message = request(to, vec![7; 40], Level::Normal);
+            world.command(source, message).unwrap();
+        }
+        world.run(Duration::from_secs(120));
+        let events = world.events(reader).iter();
+        let messages = events.filter(|(_, event)| matches!(event, Event::Message(_)));
+        assert!(messages.count() >= 3 * round, "round {round}");
+    }
+    for source in sources {
+        let dials = world.dials(source);
+        let late: Vec<_> = dials.iter().filter(|(at, _)| *at > quiet).collect();
+        assert!(late.is_empty(), "node {source} dialled {late:?}");
+        assert!(dials.len() >= 3, "node {source} has no links");
+    }
+    let guarded = |(_, to): &(_, usize)| *to == 9;
+    assert!(world.dials(pinned).iter().any(guarded), "pin not dialled");
+}
+
+#[test]
+fn lost_guard_is_redialled_by_its_own_clock() {
+    let (mut world, _, _) = network(11);
+    let guard = world.addr(9).key.id();
+    let source = world.add_with(false, &[0, 3, 6], |config| config.guard = Some(guard));
+    world.run(Duration::from_secs(30));
+    let dials = |world: &World| {
+        let dials = world.dials(source).into_iter();
+        dials.filter(|(_, to)| *to == 9).count()
+    };
+    assert_eq!(dials(&world), 1);
+    world.kill(9);
+    world.run(Duration::from_secs(1));
+    world.restart(9);
+    world.run(Duration::from_secs(1_200));
+    // A restart cuts the link once; a mean of a minute makes twenty minutes without a dial one
+    // case in 10^8.
+    assert!((2..=3).contains(&dials(&world)), "{}", dials(&world));
+}
+
+#[test]
 fn source_is_not_first_to_gossip_own_envelope() {
     let (mut world, source, reader) = network(12);
     assert!(deliver(

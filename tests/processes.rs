@@ -21,6 +21,8 @@ mod cluster;
 mod devp2p;
 #[path = "processes/mail.rs"]
 mod mail;
+#[path = "processes/mixing.rs"]
+mod mixing;
 #[path = "processes/network.rs"]
 mod network;
 #[path = "processes/node.rs"]

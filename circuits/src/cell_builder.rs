@@ -26,7 +26,7 @@ use crate::geometry::{BETA_LEN, DELTA_LEN, HEADER_STREAM_LEN, MAX_LAYERS, SLOT_L
 use crate::ids::{Epoch, RelayId};
 use crate::keys::OnionPublic;
 use crate::keys::layer::{Binding, LayerKeys, clamped_scalar};
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe_stack};
 
 /// A relay on a path, with its onion key of the cell's epoch.
 #[derive(Clone, Copy, Debug)]
@@ -160,6 +160,14 @@ struct PreparedLayer {
 /// modulo the group order. This costs one fixed-base and one variable-base multiplication per
 /// layer; iterated X25519 would cost one multiplication for every earlier layer.
 fn schedule(secret: &Secret<32>, epoch: Epoch, layers: &[LayerSpec]) -> Vec<PreparedLayer> {
+    let prepared = prepare(secret, epoch, layers);
+    // Scalars are copied wherever they are multiplied.
+    wipe_stack();
+    prepared
+}
+
+#[inline(never)]
+fn prepare(secret: &Secret<32>, epoch: Epoch, layers: &[LayerSpec]) -> Vec<PreparedLayer> {
     let mut scalar = clamped_scalar(secret);
     let mut prepared_layers: Vec<PreparedLayer> = Vec::with_capacity(layers.len());
     for LayerSpec { hop, .. } in layers {

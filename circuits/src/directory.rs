@@ -13,7 +13,7 @@
 //! ```
 //! use circuits::directory::{
 //!     Descriptor, DescriptorDraft, DescriptorInsertion, DescriptorSource, Directory,
-//!     DirectoryLimits, PuzzleSearch, RelayEndpoint, Requirements, SigningKey,
+//!     DirectoryLimits, PuzzleSearch, EndpointKinds, RelayEndpoint, Requirements, SigningKey,
 //! };
 //! use circuits::ids::{Epoch, NetworkId, Profile};
 //! use circuits::keys::OnionSecret;
@@ -39,6 +39,7 @@
 //!     onion: *OnionSecret::generate(&mut rng).public().as_bytes(),
 //!     onion_next: *OnionSecret::generate(&mut rng).public().as_bytes(),
 //!     endpoints: vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 20_819)],
+//!     dials: EndpointKinds::IP,
 //!     family: Vec::new(),
 //!     load: 0,
 //!     ticket_bits: 17,
@@ -77,7 +78,7 @@ pub use descriptor::{
     BadDescriptor, Descriptor, DescriptorDigest, DescriptorDraft, MAX_DESCRIPTOR_LEN, MAX_FAMILY,
     Requirements, TICKET_BITS, VerifiedDescriptor,
 };
-pub use endpoint::{RelayEndpoint, Subnet};
+pub use endpoint::{EndpointKinds, RelayEndpoint, Subnet};
 pub use equivocation::EquivocationProof;
 #[cfg(feature = "sim")]
 pub use memo::DescriptorMemo;

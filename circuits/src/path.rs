@@ -12,7 +12,7 @@
 //! ```
 //! use std::collections::BTreeSet;
 //!
-//! use circuits::directory::{EligibleRelay, Snapshot, Subnet};
+//! use circuits::directory::{EligibleRelay, EndpointKinds, Snapshot, Subnet};
 //! use circuits::ids::{Epoch, Profile, RelayId};
 //! use circuits::keys::OnionSecret;
 //! use circuits::cell_builder::Hop;
@@ -29,6 +29,8 @@
 //!         onion: *OnionSecret::from_secret(Secret::init_with(|key| key.fill(number))).public(),
 //!     },
 //!     subnets: vec![Subnet::Ip4([8, number])],
+//!     endpoints: EndpointKinds::IP,
+//!     dials: EndpointKinds::IP,
 //!     family: Vec::new(),
 //!     load: 0,
 //!     ticket_bits: 17,
@@ -64,7 +66,7 @@ pub use lane_length::lane_lengths;
 pub use refusal::{PathRefusal, PathRule, RemovedRelays};
 pub use rules::{BadPathRules, MAX_LANES, MAX_RELAYS, PathExclusions, PathRules};
 
-use self::search::{Search, Sharing};
+use self::search::{LaneEnds, Search, Sharing};
 use crate::cell_builder::Hop;
 use crate::directory::{EligibleRelay, Snapshot};
 use crate::distributions;
@@ -228,8 +230,7 @@ impl<'a> PathPicker<'a> {
                 }
             }
         }
-        let middles = usize::from(self.rules.floor()).saturating_sub(1);
-        Err(self.too_few_middles(middles.saturating_mul(lanes), &search))
+        Err(self.too_few_middles(rng, lanes, &search))
     }
 
     /// Draws one single-lane plan for each of `shards` shards that travel separately, each to a
@@ -261,10 +262,7 @@ impl<'a> PathPicker<'a> {
         }
         match plans.len() {
             found if found == shards => Ok(plans),
-            0 => {
-                let middles = usize::from(self.rules.floor()).saturating_sub(1);
-                Err(self.too_few_middles(middles, &search))
-            }
+            0 => Err(self.too_few_middles(rng, 1, &search)),
             found => Err(self.refusal(PathRule::Rendezvous, shards, found)),
         }
     }
@@ -289,8 +287,12 @@ impl<'a> PathPicker<'a> {
         let middles = usize::from(self.rules.floor()).saturating_sub(ends);
         let pool = shuffled(rng, &self.pool);
         let mut search = Search::new(self.snapshot.profile());
-        let Some(found) = search.fill(&pool, &[middles], Sharing::Nothing) else {
-            return Err(self.too_few_middles(middles, &search));
+        let ends = LaneEnds {
+            guard: self.guard,
+            last: (end == LoopEnd::ThroughGuard).then_some(self.guard),
+        };
+        let Some(found) = search.fill(&pool, ends, &[middles], Sharing::Nothing) else {
+            return Err(self.refusal(PathRule::Middles, middles, search.max_placed()));
         };
         let mut hops = vec![self.guard.hop];
         hops.extend(found.iter().flatten().map(|relay| relay.hop));
@@ -373,6 +375,10 @@ impl<'a> PathPicker<'a> {
             relay.hop.id != rendezvous.hop.id && !are_related(profile, relay, rendezvous)
         });
         let pool = shuffled(rng, &pool);
+        let ends = LaneEnds {
+            guard: self.guard,
+            last: Some(rendezvous),
+        };
         let room = match sharing {
             Sharing::Nothing => pool.len(),
             Sharing::Middles => pool.len().saturating_mul(lanes),
@@ -392,7 +398,7 @@ impl<'a> PathPicker<'a> {
                     .iter()
                     .map(|length| usize::from(*length).saturating_sub(1))
                     .collect();
-                search.fill(&pool, &middles, sharing)
+                search.fill(&pool, ends, &middles, sharing)
             })?;
         Some(self.plan(rendezvous, &middles, sharing))
     }
@@ -424,8 +430,30 @@ impl<'a> PathPicker<'a> {
         }
     }
 
-    fn too_few_middles(&self, needed: usize, search: &Search) -> PathRefusal {
-        self.refusal(PathRule::Middles, needed, search.max_placed())
+    /// The refusal of a search that filled no lanes. If lanes exist whose relays cannot all dial the
+    /// next one, the rule on dialling is what fails.
+    fn too_few_middles(
+        &self,
+        rng: &mut impl CryptoRng,
+        lanes: usize,
+        search: &Search,
+    ) -> PathRefusal {
+        let middles = usize::from(self.rules.floor()).saturating_sub(1);
+        let needed = middles.saturating_mul(lanes);
+        let mut relaxed = Search::ignoring_dialling(self.snapshot.profile());
+        let mut candidates = self.candidates.iter().take(MAX_TRIES);
+        let fails_for_dialling = candidates.any(|rendezvous| {
+            let sharings = self.sharings().iter();
+            let mut draws =
+                sharings.map(|sharing| self.draw(rng, &mut relaxed, rendezvous, lanes, *sharing));
+            draws.any(|plan| plan.is_some())
+        });
+        let rule = if fails_for_dialling {
+            PathRule::Dialling
+        } else {
+            PathRule::Middles
+        };
+        self.refusal(rule, needed, search.max_placed())
     }
 
     fn refusal(&self, rule: PathRule, needed: usize, known: usize) -> PathRefusal {

@@ -35,8 +35,6 @@ pub struct RendezvousLimits {
     /// Memory for sets, in bytes. A smaller value lets a flood evict honest sets sooner. Default 16
     /// MiB.
     pub bytes: usize,
-    /// Maximum number of open sets with a package longer than 9,840 bytes. Default 64.
-    pub large_sets: usize,
     /// Timeout of a set after its first shard. Default 30 minutes: 162 cells at 0.3 per second
     /// leave within 9 minutes, and mixing delays all but one in a thousand by less than 5 minutes.
     pub timeout: Duration,
@@ -48,7 +46,6 @@ impl Default for RendezvousLimits {
     fn default() -> Self {
         Self {
             bytes: 16 << 20,
-            large_sets: 64,
             timeout: Duration::from_secs(30 * 60),
             bulletin_timeout: Duration::from_secs(75 * 60),
         }
@@ -69,7 +66,7 @@ impl Rendezvous {
     pub fn new(id: RelayId, limits: RendezvousLimits) -> Self {
         Self {
             id,
-            table: ShardSetTable::new(limits.bytes, limits.large_sets),
+            table: ShardSetTable::new(limits.bytes),
             difficulty: TicketDifficulty::new(free_load(&limits)),
             limits,
         }
@@ -146,6 +143,12 @@ impl Rendezvous {
         decode(terms, &shards)
     }
 
+    /// Restores the ticket difficulty of an epoch that a descriptor of this relay states, so that a
+    /// restart does not lower it.
+    pub fn restore_difficulty(&mut self, epoch: Epoch, bits: TicketBits) {
+        self.difficulty.restore(epoch, bits);
+    }
+
     /// Drops the sets that timed out, and sets the ticket difficulty of an epoch that has begun.
     pub fn expire(&mut self, now: Now) {
         self.table.expire(now.mono);
@@ -171,7 +174,7 @@ impl Rendezvous {
     }
 
     fn ticket_serves(&self, shard: &Shard, epoch: Epoch) -> bool {
-        let bits = self.difficulty.for_epoch(epoch);
+        let bits = self.difficulty.for_epoch(epoch).for_class(shard.class);
         verify_ticket(&self.id, epoch, shard.cookie, shard.ticket, bits)
     }
 }

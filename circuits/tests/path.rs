@@ -8,6 +8,8 @@
 
 #[path = "path/demo.rs"]
 mod demo;
+#[path = "path/dialling.rs"]
+mod dialling;
 #[path = "path/drawn.rs"]
 mod drawn;
 #[path = "path/guards.rs"]

@@ -52,7 +52,6 @@ impl RendezvousWorld {
     fn new() -> Self {
         let limits = RendezvousLimits {
             bytes: BOUND,
-            large_sets: 2,
             ..RendezvousLimits::default()
         };
         Self {
@@ -139,7 +138,8 @@ fn set_with_ticket(number: u8) -> &'static TicketedSet {
 fn mine_set(class: Class) -> TicketedSet {
     let mut rng = ChaCha20Rng::from_seed([class.k(); 32]);
     let cookie = Cookie([class.k(); 16]);
-    let mut search = TicketSearch::new(&mut rng, &RELAY, EPOCH, cookie, TicketBits::MIN);
+    let bits = TicketBits::MIN.for_class(class);
+    let mut search = TicketSearch::new(&mut rng, &RELAY, EPOCH, cookie, bits);
     let ticket = search.step(u32::MAX).unwrap();
     let envelope = vec![class.k(); class.capacity()];
     let pieces = disperse(&mut rng, class, &envelope).unwrap();

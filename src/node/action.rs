@@ -6,7 +6,7 @@
 //! component is not in it.
 
 use circuits::cell::Cell;
-use circuits::ids::{LinkId, RelayKey, ShortId};
+use circuits::ids::{Epoch, LinkId, RelayKey, ShortId};
 use circuits::level::Level;
 
 use super::event::MessageId;
@@ -24,6 +24,8 @@ pub(super) enum Action {
     // -- to peers
     /// Dial a peer unless it is connected.
     Dial(PeerAddr, LinkPurpose),
+    /// Treat the link to a relay that is not our guard any more like any link for cells.
+    ReleaseGuard(ShortId),
     /// End a link.
     Disconnect(LinkId, DisconnectReason),
     /// Send a packet.
@@ -45,10 +47,14 @@ pub(super) enum Action {
     },
     /// No link to this relay can be established, or it takes no cells.
     RelayUnreachable(ShortId),
+    /// This relay is not dialled for the cells that wait for it: there are too many links for cells.
+    CellsUndeliverable(ShortId),
 
     // -- to the relay role
-    /// Send a cell to a relay.
+    /// Send a cell of ours to a relay.
     SendCell(ShortId, Cell),
+    /// Require these bits of tickets in an epoch, as a descriptor of ours states.
+    RestoreTicketBits(Epoch, u8),
     /// Install one of our onion keys.
     InstallOnionKey(Box<OnionKey>),
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use circuits::directory::RelayEndpoint;
+use circuits::directory::{EndpointKinds, RelayEndpoint};
 use circuits::ids::{Epoch, NetworkId, Profile, RelayId, RelayKey};
 use circuits::level::Level;
 use circuits::secret::Secret;
@@ -26,6 +26,8 @@ pub struct NodeConfig {
     pub relay: bool,
     /// Our addresses in the descriptor. A relay without any is not listed.
     pub advertise: Vec<RelayEndpoint>,
+    /// Whether every link is dialled through Tor, which reaches onion services too.
+    pub through_tor: bool,
     /// Other relays of the same operator. If they name us too, no path uses two of them.
     pub family: Vec<RelayId>,
     /// The listening port in the hello message; 0 for none, as go-ethereum sends.
@@ -88,6 +90,26 @@ impl PowGeneration {
 }
 
 impl NodeConfig {
+    /// The kinds of addresses that this node can dial, as far as it knows.
+    #[must_use]
+    pub const fn dials(&self) -> EndpointKinds {
+        if self.through_tor {
+            EndpointKinds::ALL
+        } else {
+            EndpointKinds::IP
+        }
+    }
+
+    /// The kinds of addresses that this node promises to dial, as a relay. Without Tor they are
+    /// those of its own addresses: a machine may lack IPv6.
+    #[must_use]
+    pub fn promises_to_dial(&self) -> EndpointKinds {
+        if self.through_tor {
+            return EndpointKinds::ALL;
+        }
+        EndpointKinds::of(&self.advertise).and(EndpointKinds::IP)
+    }
+
     /// The id of the node's network.
     #[must_use]
     pub fn network_id(&self) -> NetworkId {

@@ -4,6 +4,8 @@
 //! (`guards`) and lanes (`lanes`) are chosen from a snapshot of the directory. Our own descriptor is
 //! made by `publisher`. This component sends no cell.
 
+mod frozen;
+mod guard_links;
 mod guard_trial;
 mod guards;
 mod lanes;
@@ -13,8 +15,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use circuits::directory::{
-    DescriptorInsertion, DescriptorRequest, DescriptorSource, Directory, DirectoryLimits, Snapshot,
-    Subnet,
+    DescriptorInsertion, DescriptorRequest, DescriptorSource, Directory, DirectoryLimits,
+    EndpointKinds, Snapshot, Subnet,
 };
 use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
 use circuits::path::GuardSeed;
@@ -23,6 +25,8 @@ use circuits::time::Now;
 pub(super) use self::lanes::LanePlanError;
 pub(super) use self::publisher::{DescriptorPublisher, RelayState};
 
+use self::frozen::FrozenList;
+use self::guard_links::GuardLinks;
 use self::guards::GuardKeeper;
 use super::action::Action;
 use super::config::{NodeConfig, Restored};
@@ -41,14 +45,21 @@ use crate::onion_wire::OnionMessage;
 /// The known relays.
 pub(super) struct RelayDirectory {
     own: RelayId,
+    /// The subnets of our advertised addresses; empty if there are none, because then they are
+    /// unknown.
     own_subnets: Vec<Subnet>,
+    /// The kinds of addresses that this node can dial.
+    dials: EndpointKinds,
     directory: Directory,
     guards: GuardKeeper,
+    guard_links: GuardLinks,
     publisher: DescriptorPublisher,
     /// Whether the directory has changed since it was last stored.
     changed: bool,
     /// The epoch at the last turn.
     epoch: Epoch,
+    /// The list of the epoch.
+    frozen: FrozenList,
     /// The relays that paths may use, until the directory or the epoch changes.
     snapshot: Option<Snapshot>,
     /// Number of usable relays when it was last reported.
@@ -67,11 +78,14 @@ impl RelayDirectory {
         Self {
             own: local.id(),
             own_subnets: Subnet::of_endpoints(&config.advertise),
+            dials: config.dials(),
             directory: Directory::new(requirements, DirectoryLimits::default(), None, now.unix),
-            guards: GuardKeeper::new(guard_seed, local.id(), config.guard),
+            guards: GuardKeeper::new(guard_seed, local.id(), config),
+            guard_links: GuardLinks::default(),
             publisher: DescriptorPublisher::new(config, Arc::clone(local)),
             changed: false,
             epoch: Epoch(0),
+            frozen: FrozenList::new(now),
             snapshot: None,
             last_reported: 0,
         }
@@ -83,7 +97,7 @@ impl RelayDirectory {
         self.guards.restore(restored.guards);
         self.publisher.restore_keys(fx, restored.onion_keys);
         for (epoch, raw) in restored.own_descriptors {
-            self.publisher.restore_descriptor(epoch, &raw);
+            self.publisher.restore_descriptor(fx, epoch, &raw);
             // The directory refuses it only if it is out of date.
             let _stale = self.directory.insert(now, DescriptorSource::Own, &raw);
         }
@@ -104,14 +118,23 @@ impl RelayDirectory {
         self.publisher.turn_epoch(fx, now, epoch, expired, relay);
         self.changed |= self.epoch != epoch;
         self.epoch = epoch;
+        self.choose_guards(now);
         self.guards.store_if_changed(fx);
+        self.keep_guard_links(fx, now, peers);
         if self.guards.is_maintenance_due(now.mono) {
             self.request_from_any_peer(fx, now, peers);
-            self.redial_first_guard(fx, peers);
         }
         if core::mem::take(&mut self.changed) {
             fx.store(Record::Directory(self.directory.export()));
             self.report_relay_count(fx, now);
+        }
+    }
+
+    /// Chooses the guards before a message needs them.
+    fn choose_guards(&mut self, now: Now) {
+        self.refresh_snapshot(now);
+        if let Some(snapshot) = &self.snapshot {
+            self.guards.choose_early(now, snapshot);
         }
     }
 
@@ -256,10 +279,11 @@ impl RelayDirectory {
         self.directory.len()
     }
 
-    /// The address of a relay, by its id in cells.
+    /// The first address of a relay that this node can dial, by its id in cells.
     pub(super) fn address_of(&self, relay: ShortId) -> Option<PeerAddr> {
         let descriptor = self.directory.lookup(relay)?;
-        let endpoint = *descriptor.endpoints().first()?;
+        let mut endpoints = descriptor.endpoints().iter();
+        let endpoint = *endpoints.find(|endpoint| self.dials.contains(endpoint))?;
         Some(PeerAddr {
             key: *descriptor.key(),
             endpoint: endpoint.into(),
@@ -271,19 +295,25 @@ impl RelayDirectory {
         self.directory.lookup(relay).is_some()
     }
 
-    /// The relays that paths may use now.
+    /// The relays that paths may use now, as of the last change.
     pub(super) fn snapshot(&self, now: Now) -> Snapshot {
         let epoch = Epoch::at(now.unix);
         let cached = self.snapshot.as_ref();
         match cached.filter(|snapshot| snapshot.epoch() == epoch) {
             Some(snapshot) => snapshot.clone(),
-            None => self.directory.snapshot(now.unix),
+            None => self.frozen.preview(now, self.directory.snapshot(now.unix)),
         }
     }
 
     /// The same, kept for later calls.
     fn refresh_snapshot(&mut self, now: Now) -> &Snapshot {
-        let snapshot = self.snapshot(now);
+        let epoch = Epoch::at(now.unix);
+        let current = self.snapshot.take();
+        let current = current.filter(|snapshot| snapshot.epoch() == epoch);
+        let snapshot = match current {
+            Some(snapshot) => snapshot,
+            None => self.frozen.apply(now, self.directory.snapshot(now.unix)),
+        };
         self.snapshot.insert(snapshot)
     }
 

@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use circuits::directory::RelayEndpoint;
-use circuits::ids::{Profile, RelayKey};
+use circuits::directory::{
+    Descriptor, DescriptorDraft, EndpointKinds, PuzzleSearch, RelayEndpoint, SigningKey,
+};
+use circuits::ids::{Epoch, LinkId, Profile, RelayKey};
+use circuits::keys::OnionSecret;
 use circuits::level::Level;
 use circuits::path::GuardSeed;
 use circuits::secret::Secret;
@@ -16,14 +19,15 @@ use super::effects::Effects;
 use super::gossip::EnvelopeGossip;
 use super::local_peer::LocalPeer;
 use super::mail::MailContext;
-use super::peers::Peers;
+use super::output::Output;
+use super::peers::{LinkPurpose, OnionOutcome, Peers, RemotePeer};
 use super::receive::Receiver;
 use super::relay::RelayContext;
 use super::send::SendContext;
 use super::stem::Stem;
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::envelope::{Envelope, SizeClass, Topic, TtlClass};
-use crate::link::LinkKey;
+use crate::link::{LinkEvent, LinkKey};
 use crate::pow::PowHashes;
 
 /// The start of every test.
@@ -64,6 +68,77 @@ impl Fixture {
         }
     }
 
+    /// Lists another node as a relay with this endpoint.
+    pub(super) fn list_relay(&mut self, number: u8, endpoint: RelayEndpoint) {
+        let key = link_key(number);
+        let epoch = Epoch::at(START.unix);
+        let requirements = self.local.requirements();
+        let network = requirements.network;
+        let rng = self.fx.rng();
+        let mut search = PuzzleSearch::new(network, key.public(), epoch, requirements.effort, rng);
+        let puzzle = core::iter::repeat_with(|| search.step()).find_map(|found| found);
+        let mut onion = || *OnionSecret::generate(self.fx.rng()).public().as_bytes();
+        let draft = DescriptorDraft {
+            epoch,
+            onion: onion(),
+            onion_next: onion(),
+            endpoints: vec![endpoint],
+            dials: EndpointKinds::ALL,
+            family: Vec::new(),
+            load: 0,
+            ticket_bits: 17,
+        };
+        let signing = SigningKey::new(key.to_bytes()).unwrap();
+        let descriptor = Descriptor::sign(draft, puzzle.unwrap(), &signing, network).unwrap();
+        let (directory, peers) = (&mut self.directory, &self.peers);
+        directory.publish_own(&mut self.fx, START, descriptor.raw(), peers);
+        assert!(directory.contains(key.public().id().short()));
+    }
+
+    /// Connects another node, which speaks `onion/1`, over a link of this purpose.
+    pub(super) fn connect(&mut self, number: u8, purpose: LinkPurpose) -> LinkId {
+        let local = Arc::new(LocalPeer::new(&config(), link_key(number)).unwrap());
+        let mut remote = Peers::new(&config(), local, None, START.mono);
+        let mut remote_fx = Effects::for_test();
+        self.peers.dial(&mut self.fx, START, peer(number), purpose);
+        let dialed = self.fx.take_outputs().into_iter();
+        let mut links = dialed.filter_map(|output| match output {
+            Output::Dial(link, _) => Some(link),
+            _ => None,
+        });
+        let ours = links.next().unwrap();
+        self.peers.on_dialed(&mut self.fx, START, ours);
+        let theirs = remote.new_link();
+        remote.on_accepted(START, theirs, None);
+        let mut connected = None;
+        for _ in 0..4 {
+            self.peers.flush(&mut self.fx, START);
+            deliver(&mut self.fx, &mut remote, &mut remote_fx, theirs);
+            remote.flush(&mut remote_fx, START);
+            let events = deliver(&mut remote_fx, &mut self.peers, &mut self.fx, ours);
+            connected = connected.or_else(|| events.into_iter().next());
+        }
+        let Some(LinkEvent::Connected {
+            remote: key,
+            client_id,
+            shared,
+        }) = connected
+        else {
+            panic!("not connected");
+        };
+        let peer = RemotePeer::new(key, client_id, shared);
+        let gossip = self.gossip.machine();
+        assert!(self.peers.admit(&mut self.fx, START, ours, peer, gossip));
+        let network = self.config.network_id();
+        let outcome = self
+            .peers
+            .on_onion_status(&mut self.fx, START, ours, network);
+        assert!(matches!(outcome, Some(OnionOutcome::Ready(_))));
+        self.peers.flush(&mut self.fx, START);
+        self.fx.take_outputs();
+        ours
+    }
+
     pub(super) fn sending(&mut self) -> (&mut Effects, SendContext<'_>) {
         let context = SendContext {
             peers: &self.peers,
@@ -93,6 +168,23 @@ impl Fixture {
     }
 }
 
+/// Hands all sent bytes to the other side, and polls its events.
+pub(super) fn deliver(
+    from: &mut Effects,
+    to: &mut Peers,
+    fx: &mut Effects,
+    link: LinkId,
+) -> Vec<LinkEvent> {
+    let mut events = Vec::new();
+    for output in from.take_outputs() {
+        if let Output::Send(_, bytes) = output {
+            assert!(to.on_received(fx, START, link, &bytes).is_none());
+            events.extend(std::iter::from_fn(|| to.poll_event(link)));
+        }
+    }
+    events
+}
+
 /// The configuration of a relay of a local network that accepts any proof of work.
 pub(super) fn config() -> NodeConfig {
     NodeConfig {
@@ -101,6 +193,7 @@ pub(super) fn config() -> NodeConfig {
         level: Level::Open,
         relay: true,
         advertise: vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 30_303)],
+        through_tor: false,
         family: Vec::new(),
         listen_port: 0,
         peers: Vec::new(),

@@ -64,7 +64,7 @@ impl LocalPeer {
     pub(super) fn hello(&self, purpose: LinkPurpose) -> Arc<LinkConfig> {
         Arc::clone(match purpose {
             LinkPurpose::Peer => &self.as_peer,
-            LinkPurpose::Cells => &self.as_relay,
+            LinkPurpose::Cells | LinkPurpose::Guard => &self.as_relay,
         })
     }
 

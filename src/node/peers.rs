@@ -21,7 +21,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use circuits::directory::Subnet;
-use circuits::ids::{LinkId, RelayKey};
+use circuits::ids::{LinkId, RelayKey, ShortId};
 use circuits::time::{Instant, Now};
 
 pub(super) use self::bans::BanScope;
@@ -86,7 +86,8 @@ impl Peers {
     // -- connections come
 
     /// Dials a peer unless it is connected or being dialled. A link that carries cells only does
-    /// not count as a connection to a gossip peer.
+    /// not count as a connection to a gossip peer. A link for cells becomes the link to a guard
+    /// without a second dial.
     pub(super) fn dial(
         &mut self,
         fx: &mut Effects,
@@ -97,13 +98,18 @@ impl Peers {
         let key = peer.key;
         let pending = match purpose {
             LinkPurpose::Peer => self.table.is_peer(key) || self.table.is_dialing_as_peer(key),
-            LinkPurpose::Cells => self.table.to_key(key).is_some() || self.table.is_dialing(key),
+            LinkPurpose::Cells | LinkPurpose::Guard => {
+                self.table.to_key(key).is_some() || self.table.is_dialing(key)
+            }
         };
+        if purpose == LinkPurpose::Guard {
+            self.keep_cell_link(key);
+        }
         if key == self.local.key() || pending {
             return;
         }
-        if purpose == LinkPurpose::Cells {
-            self.make_room_for_cell_link(fx, now);
+        if purpose == LinkPurpose::Cells && !self.has_room_for_cell_link(fx, now) {
+            return fx.request(Action::CellsUndeliverable(key.id().short()));
         }
         let link = self.table.begin_dial(peer, purpose);
         fx.emit(Output::Dial(link, peer.endpoint));
@@ -346,17 +352,44 @@ impl Peers {
         }
     }
 
-    /// Closes the link for cells that was idle longest, if there are as many as allowed.
-    fn make_room_for_cell_link(&mut self, fx: &mut Effects, now: Now) {
+    /// Whether one more link for cells may be dialled. If there are as many as allowed, dials under
+    /// way included, the open one that was idle longest is closed; links to our guards are spared.
+    fn has_room_for_cell_link(&mut self, fx: &mut Effects, now: Now) -> bool {
+        if self.table.cell_links() < MAX_CELL_LINKS {
+            return true;
+        }
         let links = self.table.iter();
-        let cells: Vec<(Instant, LinkId)> = links
-            .filter(|(_, link)| link.purpose() == LinkPurpose::Cells)
+        let idlest = links
+            .filter(|(_, link)| link.purpose() == LinkPurpose::Cells && link.is_connected())
             .map(|(id, link)| (link.last_cell(), id))
-            .collect();
-        if cells.len() >= MAX_CELL_LINKS
-            && let Some((_, oldest)) = cells.iter().min()
+            .min();
+        if let Some((_, idlest)) = idlest {
+            self.disconnect(fx, now, idlest, DisconnectReason::Requested);
+        }
+        idlest.is_some()
+    }
+
+    /// Makes the link to this key, if it exists for cells, a guard link.
+    fn keep_cell_link(&mut self, key: RelayKey) {
+        let link = self.table.to_key(key);
+        let connection = link.and_then(|link| self.table.get_mut(link));
+        if let Some(connection) = connection
+            && connection.purpose() == LinkPurpose::Cells
         {
-            self.disconnect(fx, now, *oldest, DisconnectReason::Requested);
+            connection.set_purpose(LinkPurpose::Guard);
+        }
+    }
+
+    /// A relay is not our guard any more: its link may be closed like any link for cells. If there is
+    /// no link, none will be dialled for the cells that wait for it.
+    pub(super) fn release_guard(&mut self, fx: &mut Effects, relay: ShortId) {
+        let Some(link) = self.table.to_relay(relay) else {
+            return fx.request(Action::CellsUndeliverable(relay));
+        };
+        if let Some(connection) = self.table.get_mut(link)
+            && connection.purpose() == LinkPurpose::Guard
+        {
+            connection.set_purpose(LinkPurpose::Cells);
         }
     }
 
@@ -397,7 +430,7 @@ impl Peers {
 /// Idle time after which a link that was dialled for cells is closed.
 const CELL_LINK_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Maximum number of links dialled for cells (anonymity W6).
+/// Maximum number of links that are or will be dialled for cells (anonymity W6).
 const MAX_CELL_LINKS: usize = 64;
 
 #[cfg(test)]

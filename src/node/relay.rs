@@ -9,6 +9,7 @@
 //! relay.
 
 mod egress;
+mod load;
 mod rendezvous;
 mod replay;
 
@@ -18,13 +19,15 @@ use circuits::arithmetic::Arithmetic;
 use circuits::cell::Cell;
 use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
 use circuits::mix::Mix;
+use circuits::rate_limit::KeyedLimiter;
 use circuits::relay::{OnionRelay, RelayLimits, ReplayLog};
-use circuits::rendezvous::{Rendezvous, RendezvousLimits};
+use circuits::rendezvous::{Rendezvous, RendezvousLimits, TicketBits};
 use circuits::time::Now;
 
 pub(super) use self::replay::{OnionKey, PeeledCell};
 
 use self::egress::AwaitingLink;
+use self::load::LoadMeter;
 use self::rendezvous::DelayedInsertions;
 use super::directory::RelayDirectory;
 use super::effects::{Counter, Effects};
@@ -40,13 +43,18 @@ pub(super) struct Relay {
     /// The replay-tag log of each onion key.
     logs: BTreeMap<Epoch, ReplayLog>,
     mix: Mix<MixedCell>,
+    load: LoadMeter,
     rendezvous: Rendezvous,
     delayed: DelayedInsertions,
     awaiting_link: AwaitingLink,
+    /// How many relays each link may make this node dial.
+    dials: KeyedLimiter<LinkId>,
 }
 
 /// A cell in the mix.
 struct MixedCell {
+    /// The link that brought it.
+    from: LinkId,
     next: ShortId,
     cell: Cell,
 }
@@ -59,9 +67,11 @@ impl Relay {
             onion: OnionRelay::new(id, RelayLimits::default()).with_arithmetic(arithmetic),
             logs: BTreeMap::new(),
             mix: Mix::default(),
+            load: LoadMeter::default(),
             rendezvous: Rendezvous::new(id, RendezvousLimits::default()),
             delayed: DelayedInsertions::default(),
             awaiting_link: AwaitingLink::default(),
+            dials: KeyedLimiter::new(egress::DIAL_QUOTA, egress::MAX_DIAL_BUCKETS),
         }
     }
 
@@ -82,11 +92,20 @@ impl Relay {
     /// A link is closed.
     pub(super) fn on_link_closed(&mut self, link: LinkId) {
         self.onion.on_link_closed(link);
+        self.dials.forget(&link);
     }
 
-    /// The base-2 logarithm of the number of cells in the mix, for the descriptor.
+    /// The base-2 logarithm of the mean number of cells in the mix in the epoch before, for the
+    /// descriptor.
     pub(super) fn load(&self) -> u8 {
-        u8::try_from(self.mix.len().checked_ilog2().unwrap_or(0)).unwrap_or(u8::MAX)
+        self.load.log2_of_mean()
+    }
+
+    /// Requires these bits of tickets in an epoch, as a descriptor of an earlier run states.
+    pub(super) fn restore_ticket_bits(&mut self, epoch: Epoch, bits: u8) {
+        if let Some(bits) = TicketBits::new(bits) {
+            self.rendezvous.restore_difficulty(epoch, bits);
+        }
     }
 
     /// The difficulty of tickets, for the descriptor.

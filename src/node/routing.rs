@@ -81,6 +81,7 @@ impl Node {
         let fx = &mut self.fx;
         match action {
             Action::Dial(peer, purpose) => self.peers.dial(fx, now, peer, purpose),
+            Action::ReleaseGuard(relay) => self.peers.release_guard(fx, relay),
             Action::Disconnect(link, reason) => self.peers.disconnect(fx, now, link, reason),
             Action::SendPacket(packet) => {
                 let link = packet.link;
@@ -98,10 +99,12 @@ impl Node {
                 unreachable,
             } => self.on_link_closed(now, link, peer, unreachable),
             Action::RelayUnreachable(relay) => self.on_relay_unreachable(now, relay),
+            Action::CellsUndeliverable(relay) => self.relay.on_unreachable(fx, relay),
             Action::SendCell(next, cell) => {
                 let (relay, fx, context, _) = self.relaying();
-                relay.send_cell(fx, next, cell, context);
+                relay.send_own_cell(fx, next, cell, context);
             }
+            Action::RestoreTicketBits(epoch, bits) => self.relay.restore_ticket_bits(epoch, bits),
             Action::InstallOnionKey(key) => self.relay.install_key(fx, *key),
             Action::InsertByStem(envelope, source) => self.insert_by_stem(now, envelope, source),
             Action::WithdrawStem(hash) => self.stem.withdraw(fx, hash),
@@ -268,9 +271,8 @@ impl Node {
     }
 
     fn on_relay_unreachable(&mut self, now: Now, relay: ShortId) {
-        if self.relay.on_unreachable(&mut self.fx, relay) {
-            self.directory.guard_failed(now.unix, relay);
-        }
+        self.relay.on_unreachable(&mut self.fx, relay);
+        self.directory.guard_failed(&mut self.fx, now, relay);
     }
 
     /// Peers came or went, or changed what they can be used for.
@@ -303,6 +305,7 @@ impl Node {
         let online = self.send.on_connectivity(&mut self.fx, now, connectivity);
         if online {
             self.peers.expedite_redials(now.mono);
+            self.directory.expedite_guard_dials(&mut self.fx, now.mono);
         }
     }
 
@@ -370,11 +373,12 @@ impl Node {
             }
         };
         match (state, message) {
-            (OnionHandshake::AwaitingStatus, OnionMessage::Status { network, .. }) => {
+            (OnionHandshake::Ready, message) => self.on_onion_message(now, link, message),
+            // Also after the timeout: over Tor a pause may last longer.
+            (_, OnionMessage::Status { network, .. }) => {
                 let outcome = self.peers.on_onion_status(&mut self.fx, now, link, network);
                 self.on_onion_outcome(now, link, outcome);
             }
-            (OnionHandshake::Ready, message) => self.on_onion_message(now, link, message),
             // Before the handshake, no other message is accepted.
             (OnionHandshake::Off | OnionHandshake::AwaitingStatus, _) => {}
         }

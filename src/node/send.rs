@@ -367,6 +367,7 @@ impl Sender {
         let Some(class) = Class::converge(envelope.as_rlp().len()) else {
             return self.fail(fx, id, "the envelope is larger than the largest class");
         };
+        let bits = bits.for_class(class);
         trace_lanes(fx, &plan);
         let mut cookie = Cookie([0; 16]);
         fx.key_rng().fill_bytes(&mut cookie.0);

@@ -22,6 +22,8 @@ pub(super) enum TimerId {
     ExpirePool,
     /// Dial peers that are wanted and not connected. Periodic.
     Redial,
+    /// Dial our guards again.
+    GuardLinks,
     /// Send messages that were queued while offline. Periodic while there are any.
     Resume,
     /// Rotate onion keys, publish our descriptor, expire the directory. Periodic.

@@ -48,9 +48,11 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     }
 }
 
-/// Keeps what nodes told their users, and where they sent datagrams. For small worlds.
+/// Keeps what nodes told their users, whom they dialled, and where they sent datagrams. For small
+/// worlds.
 #[derive(Default)]
 pub struct Recorder {
+    dials: Vec<(Instant, usize, usize)>,
     events: Vec<Vec<(Instant, Event)>>,
     datagrams: Vec<(usize, SocketAddr)>,
 }
@@ -60,6 +62,12 @@ impl Recorder {
     #[must_use]
     pub fn events(&self, node: usize) -> &[(Instant, Event)] {
         self.events.get(node).map_or(&[], Vec::as_slice)
+    }
+
+    /// The nodes that a node dialled and that accepted, with the time.
+    pub fn dials(&self, node: usize) -> impl Iterator<Item = (Instant, usize)> {
+        let own = self.dials.iter().filter(move |(_, from, _)| *from == node);
+        own.map(|(at, _, to)| (*at, *to))
     }
 
     /// The addresses to which a node sent datagrams, one entry for each datagram.
@@ -80,6 +88,7 @@ impl Observer for Recorder {
                     events.push((at, (*event).clone()));
                 }
             }
+            Observation::Dialled(to) => self.dials.push((at, node, *to)),
             Observation::Datagram(to, _) => self.datagrams.push((node, *to)),
             _ => {}
         }

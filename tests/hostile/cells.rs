@@ -5,7 +5,9 @@ use std::time::Duration;
 use circuits::cell::Cell;
 use circuits::cell_builder::Hop;
 use circuits::geometry::CELL_LEN;
+use circuits::ids::Epoch;
 use circuits::keys::OnionSecret;
+use whisht::onion_wire::OnionMessage;
 
 use crate::fixture::{Fixture, RELAYS, TARGET};
 use crate::sim::scripted_peer::PeerBehaviour;
@@ -67,6 +69,39 @@ fn cell_for_unknown_relay_is_dropped_silently() {
     fixture.run(2);
     assert_eq!(fixture.cells_dropped(), 1);
     assert!(fixture.session().cells().is_empty() && fixture.session().is_open());
+}
+
+#[test]
+fn public_name_of_a_client_leads_no_cell_to_it() {
+    let mut fixture = Fixture::new();
+    let client = fixture.world.add(false, &[TARGET, 1]);
+    fixture.run(5);
+    let mut hop = fixture.attacker_hop();
+    hop.id = fixture.world.addr(client).key.id();
+    let cell = fixture.cell(&[fixture.hop(TARGET), hop]);
+    fixture.send_cells(&[cell]);
+    fixture.run(2);
+    assert_eq!(fixture.cells_dropped(), 1);
+    // A client counts and drops the cells that it gets.
+    assert_eq!(fixture.world.status(client).cells_dropped, 0);
+}
+
+#[test]
+fn status_after_the_timeout_still_opens_the_link_for_cells() {
+    let network = PeerBehaviour::relay().network.unwrap();
+    let mut fixture = Fixture::with(PeerBehaviour {
+        network: None,
+        ..PeerBehaviour::relay()
+    });
+    fixture.run(10);
+    let epoch = Epoch::at(fixture.world.clock().unix);
+    fixture.send_onion(&OnionMessage::Status { network, epoch });
+    fixture.run(1);
+    fixture.fetch_descriptors();
+    let cell = fixture.echo_cell();
+    fixture.send_cells(&[cell]);
+    fixture.run(2);
+    assert_eq!(fixture.session().cells().len(), 1);
 }
 
 #[test]
@@ -175,7 +210,7 @@ fn cells_for_peer_without_status_are_dropped_after_timeout() {
     let raw = fixture.world.act(silent_peer, |attacker, now| {
         (attacker.descriptor(now, vec![endpoint], 0), Vec::new())
     });
-    fixture.send_onion(&whisht::onion_wire::OnionMessage::Descriptors(vec![raw]));
+    fixture.send_onion(&OnionMessage::Descriptors(vec![raw]));
     fixture.run(1);
     let onion = fixture.world.act(silent_peer, |attacker, _| {
         (
@@ -209,7 +244,7 @@ fn unresponsive_relay_is_dialled_once_and_its_cells_expire() {
     let raw = fixture.world.act(tarpit, |attacker, now| {
         (attacker.descriptor(now, vec![endpoint], 0), Vec::new())
     });
-    fixture.send_onion(&whisht::onion_wire::OnionMessage::Descriptors(vec![raw]));
+    fixture.send_onion(&OnionMessage::Descriptors(vec![raw]));
     fixture.run(1);
     let me = fixture.attacker_hop();
     let hops = [

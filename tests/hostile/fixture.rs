@@ -121,8 +121,13 @@ impl Fixture {
     }
 
     /// The attacker itself as a hop: cells that the target forwards to it return over the link.
+    /// The attacker as a next hop of the target. It is not in the directory, so the handle of
+    /// its link names it.
     pub(crate) fn attacker_hop(&mut self) -> Hop {
-        let id = self.world.addr(self.attacker).key.id();
+        let mut id = self.world.addr(self.attacker).key.id();
+        if let Some(handle) = self.session().handle() {
+            id.0[..16].copy_from_slice(&handle.0);
+        }
         let onion = self.world.act(self.attacker, |attacker, _| {
             (
                 *OnionSecret::generate(&mut attacker.rng).public(),

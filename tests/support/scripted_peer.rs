@@ -10,10 +10,10 @@ use std::sync::Arc;
 use circuits::cell::Cell;
 use circuits::cell_builder::Hop;
 use circuits::directory::{
-    Descriptor, DescriptorDraft, PuzzleSearch, RelayEndpoint, Requirements, SigningKey,
-    VerifiedDescriptor,
+    Descriptor, DescriptorDraft, EndpointKinds, PuzzleSearch, RelayEndpoint, Requirements,
+    SigningKey, VerifiedDescriptor,
 };
-use circuits::ids::{Epoch, LinkId, NetworkId, Profile, RelayKey};
+use circuits::ids::{Epoch, LinkId, NetworkId, Profile, RelayKey, ShortId};
 use circuits::keys::OnionSecret;
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
@@ -356,6 +356,7 @@ impl ScriptedPeer {
             onion: onion(),
             onion_next: onion(),
             endpoints,
+            dials: EndpointKinds::IP,
             family: Vec::new(),
             load: salt,
             ticket_bits: 17,
@@ -367,6 +368,11 @@ impl ScriptedPeer {
 }
 
 impl PeerSession {
+    /// The name of the link in cells.
+    pub(crate) fn handle(&self) -> Option<ShortId> {
+        self.link.as_ref()?.handle()
+    }
+
     /// Whether the session is open at the other end.
     pub(crate) fn is_open(&self) -> bool {
         self.open && !self.closed && self.disconnect_reason.is_none()

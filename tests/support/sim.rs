@@ -151,6 +151,11 @@ impl World {
         addresses
     }
 
+    /// The nodes that a node dialled, with the times.
+    pub(crate) fn dials(&self, at: usize) -> Vec<(Instant, usize)> {
+        self.recorder().dials(at).collect()
+    }
+
     fn recorder(&self) -> &Recorder {
         self.observer().expect("the world has a recorder")
     }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use sha3::Keccak256;
 
 use self::fields::DescriptorFields;
-use super::endpoint::RelayEndpoint;
+use super::endpoint::{EndpointKinds, RelayEndpoint};
 use super::puzzle::{self, PuzzleSolution};
 use super::signature::{self, BadSigningKey, SIGNATURE_LEN, SigningKey};
 use crate::ids::{Epoch, NetworkId, Profile, RelayId, RelayKey};
@@ -60,6 +60,8 @@ pub struct DescriptorDraft {
     /// Addresses to dial: one to three, at most one of each kind, in the order of
     /// [`RelayEndpoint`].
     pub endpoints: Vec<RelayEndpoint>,
+    /// The kinds of addresses that the relay can dial: a relay without Tor dials no onion service.
+    pub dials: EndpointKinds,
     /// Relays of the same operator, in ascending order, at most [`MAX_FAMILY`].
     pub family: Vec<RelayId>,
     /// Base-2 logarithm of the mean number of waiting cells in the previous epoch.
@@ -234,6 +236,12 @@ impl VerifiedDescriptor {
         &self.0.descriptor.draft().endpoints
     }
 
+    /// The kinds of addresses that the relay can dial.
+    #[must_use]
+    pub fn dials(&self) -> EndpointKinds {
+        self.0.descriptor.draft().dials
+    }
+
     /// Relays that this relay names as its family. A family relation counts only if it is mutual.
     #[must_use]
     pub fn declared_family(&self) -> &[RelayId] {
@@ -325,6 +333,8 @@ impl DescriptorDigest {
 pub enum BadDescriptor {
     /// It lists an address that nodes of this profile must not dial.
     AddressForbidden,
+    /// The kinds of addresses that the relay can dial are none, or unknown ones.
+    Dials,
     /// The endpoints are not in ascending order of kind, or two have the same kind.
     EndpointOrder,
     /// The family ids are not in strictly ascending order.
@@ -353,6 +363,7 @@ impl fmt::Display for BadDescriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::AddressForbidden => "descriptor lists an address that must not be dialled",
+            Self::Dials => "descriptor dials no known kind of address; expected 1 to 7",
             Self::EndpointOrder => "endpoints of the descriptor are not in ascending order of kind",
             Self::FamilyOrder => "family of the descriptor is not in strictly ascending order",
             Self::Malformed => "descriptor is malformed",

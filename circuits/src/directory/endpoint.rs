@@ -86,6 +86,64 @@ impl fmt::Debug for RelayEndpoint {
     }
 }
 
+/// A set of endpoint kinds: those that a node can dial, or those at which a relay can be dialled.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct EndpointKinds(u8);
+
+impl EndpointKinds {
+    /// Every kind: what a node dials through Tor.
+    pub const ALL: Self = Self(0b111);
+    /// IPv4 and IPv6: what a node without Tor can dial at most.
+    pub const IP: Self = Self(0b011);
+
+    /// The kinds of these endpoints.
+    #[must_use]
+    pub fn of(endpoints: &[RelayEndpoint]) -> Self {
+        let kinds = endpoints.iter().map(RelayEndpoint::kind);
+        Self(kinds.fold(0, |bits, kind| bits | Self::bit(kind)))
+    }
+
+    /// The kinds with these bits: bit `t - 1` stands for the kind with number `t` in a descriptor.
+    /// `None` if there is no kind, or another bit.
+    pub(super) const fn from_bits(bits: u8) -> Option<Self> {
+        match bits {
+            1..=0b111 => Some(Self(bits)),
+            _ => None,
+        }
+    }
+
+    /// The bits, as in a descriptor.
+    pub(super) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// The kinds that are in both sets.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether an endpoint is of one of these kinds.
+    #[must_use]
+    pub const fn contains(self, endpoint: &RelayEndpoint) -> bool {
+        self.0 & Self::bit(endpoint.kind()) != 0
+    }
+
+    /// Whether a node that can dial these kinds can dial a relay with endpoints of `others`.
+    #[must_use]
+    pub const fn meets(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+
+    const fn bit(kind: u8) -> u8 {
+        match kind {
+            kind::IP4 => 0b001,
+            kind::IP6 => 0b010,
+            _ => 0b100,
+        }
+    }
+}
+
 /// A set of relays that a single operator could plausibly run from one place. `Debug` does not show
 /// it.
 ///
@@ -117,7 +175,8 @@ impl Subnet {
         }
     }
 
-    /// The subnets of these endpoints, at most two.
+    /// The subnets of these endpoints, at most two; none if there are no endpoints, since nothing is
+    /// known of a node without an address.
     #[must_use]
     pub fn of_endpoints(endpoints: &[RelayEndpoint]) -> Vec<Self> {
         let mut subnets: Vec<Self> = endpoints
@@ -128,7 +187,7 @@ impl Subnet {
                 RelayEndpoint::Onion(..) => None,
             })
             .collect();
-        if subnets.is_empty() {
+        if subnets.is_empty() && !endpoints.is_empty() {
             subnets.push(Self::Onion);
         }
         subnets
@@ -256,6 +315,26 @@ mod tests {
             Subnet::of_endpoints(&[ip4("8.9.1.1"), ip6("2a00:1450::1"), onion]),
             [Subnet::Ip4([8, 9]), Subnet::Ip6([0x2a, 0, 0x14, 0x50])]
         );
+    }
+
+    #[test]
+    fn node_without_an_address_is_in_no_subnet() {
+        assert!(Subnet::of_endpoints(&[]).is_empty());
+    }
+
+    #[test]
+    fn endpoint_kinds_are_three_bits() {
+        let onion = RelayEndpoint::Onion([1; 32], 1);
+        let all = EndpointKinds::of(&[ip4("8.9.1.1"), ip6("2a00:1450::1"), onion]);
+        assert_eq!(all, EndpointKinds::ALL);
+        assert!(!EndpointKinds::IP.contains(&onion) && EndpointKinds::ALL.contains(&onion));
+        for bits in 0..=u8::MAX {
+            let kinds = EndpointKinds::from_bits(bits);
+            assert_eq!(
+                kinds.map(EndpointKinds::bits),
+                (1..=7).contains(&bits).then_some(bits)
+            );
+        }
     }
 
     #[test]

@@ -7,8 +7,9 @@
 //! eligible; a snapshot is plain data, so that a simulator can create one of ten thousand relays.
 
 use core::fmt;
+use std::collections::BTreeSet;
 
-use super::endpoint::Subnet;
+use super::endpoint::{EndpointKinds, Subnet};
 use crate::cell_builder::Hop;
 use crate::ids::{Epoch, Profile, RelayId};
 
@@ -19,12 +20,24 @@ pub struct EligibleRelay {
     pub hop: Hop,
     /// The subnets of its endpoints.
     pub subnets: Vec<Subnet>,
+    /// The kinds of its endpoints.
+    pub endpoints: EndpointKinds,
+    /// The kinds of endpoints that it can dial.
+    pub dials: EndpointKinds,
     /// Relays that it names as its family; in a [`Snapshot`], only mutual members.
     pub family: Vec<RelayId>,
     /// Base-2 logarithm of the mean number of waiting cells, as reported by the relay.
     pub load: u8,
     /// Difficulty of its tickets, in bits.
     pub ticket_bits: u8,
+}
+
+impl EligibleRelay {
+    /// Whether it can dial another relay.
+    #[must_use]
+    pub const fn can_dial(&self, other: &Self) -> bool {
+        self.dials.meets(other.endpoints)
+    }
 }
 
 impl fmt::Debug for EligibleRelay {
@@ -68,6 +81,13 @@ impl Snapshot {
             young,
             relays,
         }
+    }
+
+    /// The same snapshot without the relays that are not in `ids`.
+    #[must_use]
+    pub fn only(mut self, ids: &BTreeSet<RelayId>) -> Self {
+        self.relays.retain(|relay| ids.contains(&relay.hop.id));
+        self
     }
 
     /// The epoch of the onion keys.

@@ -64,6 +64,7 @@ fn draft(epoch: Epoch, endpoint: RelayEndpoint) -> DescriptorDraft {
         onion: *ONION.as_bytes(),
         onion_next: *ONION.as_bytes(),
         endpoints: vec![endpoint],
+        dials: EndpointKinds::IP,
         family: Vec::new(),
         load: 0,
         ticket_bits: 17,

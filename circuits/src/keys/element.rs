@@ -12,7 +12,7 @@ use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use zeroize::Zeroize;
 
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe_stack};
 
 /// An element in the form that this processor multiplies fastest.
 pub(crate) enum Element {
@@ -32,7 +32,18 @@ impl Element {
     }
 
     /// X25519 of RFC 7748, section 5: the scalar is clamped, not reduced.
+    ///
+    /// The curve library takes the scalar by value and leaves copies in its frames, which are wiped
+    /// here.
     pub(crate) fn x25519(&self, scalar: &Secret<32>) -> [u8; 32] {
+        let product = self.multiply(scalar);
+        wipe_stack();
+        product
+    }
+
+    /// Not inlined, so that no copy of the scalar is in the frame of the caller.
+    #[inline(never)]
+    fn multiply(&self, scalar: &Secret<32>) -> [u8; 32] {
         match self {
             Self::Edwards(point) => {
                 let mut product = point.mul_clamped(*scalar.expose());

@@ -15,7 +15,7 @@ use sha2::Sha256;
 
 use super::refusal::{PathRefusal, PathRule, RemovedRelays};
 use crate::bytes::{ByteReader, Truncated};
-use crate::directory::{EligibleRelay, Snapshot};
+use crate::directory::{EligibleRelay, EndpointKinds, Snapshot};
 use crate::ids::RelayId;
 use crate::secret::Secret;
 use crate::time::UnixSecs;
@@ -48,6 +48,8 @@ pub struct Guards {
     seed: GuardSeed,
     own: RelayId,
     pinned: Option<RelayId>,
+    /// The kinds of endpoints that this node can dial.
+    dials: EndpointKinds,
     choice: GuardSample,
 }
 
@@ -121,12 +123,20 @@ impl Guards {
             seed,
             own,
             pinned: None,
+            dials: EndpointKinds::ALL,
             choice: GuardSample {
                 period: 0,
                 provisional: true,
                 members: Vec::new(),
             },
         }
+    }
+
+    /// Chooses only relays with an endpoint of these kinds, since this node dials its guard itself.
+    #[must_use]
+    pub const fn that_dial(mut self, dials: EndpointKinds) -> Self {
+        self.dials = dials;
+        self
     }
 
     /// Pins a relay as the only guard; `None` returns to the ranking.
@@ -140,7 +150,8 @@ impl Guards {
     ///
     /// # Errors
     ///
-    /// [`PathRule::PinnedGuard`] or [`PathRule::Guard`] if the relay is not in the snapshot.
+    /// [`PathRule::PinnedGuard`] or [`PathRule::Guard`] if the relay is not in the snapshot,
+    /// [`PathRule::DialPinnedGuard`] if this node cannot dial it.
     pub fn choose<'a>(
         &mut self,
         now: UnixSecs,
@@ -177,23 +188,53 @@ impl Guards {
     ) -> Result<Guard<'a>, PathRefusal> {
         if let Some(pinned) = &self.pinned {
             let relay = snapshot.get(pinned);
-            return relay
-                .map(Guard)
-                .ok_or_else(|| refusal(PathRule::PinnedGuard, snapshot));
+            let relay = relay.ok_or_else(|| self.refusal(PathRule::PinnedGuard, snapshot))?;
+            if !self.can_dial(relay) {
+                return Err(self.refusal(PathRule::DialPinnedGuard, snapshot));
+            }
+            return Ok(Guard(relay));
         }
         let mut members = choice.members.iter();
         let member = members.find(|member| member.is_waited_for(now, timeout_secs));
         // If all members are down for too long, the first one in the directory is tried again.
         let relay = match member {
-            Some(member) => snapshot.get(&member.id),
+            Some(member) => self.usable(snapshot, member),
             None => choice
                 .members
                 .iter()
-                .find_map(|member| snapshot.get(&member.id)),
+                .find_map(|member| self.usable(snapshot, member)),
         };
         relay
             .map(Guard)
-            .ok_or_else(|| refusal(PathRule::Guard, snapshot))
+            .ok_or_else(|| self.refusal(PathRule::Guard, snapshot))
+    }
+
+    /// A member, if it is in the snapshot and can be dialled.
+    fn usable<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        member: &RankedGuard,
+    ) -> Option<&'a EligibleRelay> {
+        let relay = snapshot.get(&member.id)?;
+        self.can_dial(relay).then_some(relay)
+    }
+
+    const fn can_dial(&self, relay: &EligibleRelay) -> bool {
+        self.dials.meets(relay.endpoints)
+    }
+
+    fn refusal(&self, rule: PathRule, snapshot: &Snapshot) -> PathRefusal {
+        let relays = snapshot.relays().iter();
+        PathRefusal {
+            rule,
+            needed: 1,
+            known: 0,
+            removed: RemovedRelays {
+                known: relays.len(),
+                not_dialled: relays.filter(|relay| !self.can_dial(relay)).count(),
+                ..RemovedRelays::default()
+            },
+        }
     }
 
     /// Records that a guard does not answer. The caller must keep retrying the guard and report
@@ -222,6 +263,21 @@ impl Guards {
     /// The guard and its backups, if chosen, in order of preference.
     pub fn members(&self) -> impl Iterator<Item = RelayId> {
         self.choice.members.iter().map(|member| member.id)
+    }
+
+    /// The guards whose links are to be open now: the one in use, and those that are preferred to it
+    /// and down, so that it is noticed when they return. All of them if all are down.
+    #[must_use]
+    pub fn wanted(&self, now: UnixSecs, timeout_secs: u32) -> Vec<RelayId> {
+        if let Some(pinned) = self.pinned {
+            return vec![pinned];
+        }
+        let members = &self.choice.members;
+        let up = members
+            .iter()
+            .position(|member| member.is_waited_for(now, timeout_secs));
+        let count = up.map_or(members.len(), |place| place.saturating_add(1));
+        self.members().take(count).collect()
     }
 
     /// The choice, to be stored with the seed; the pin is not included.
@@ -277,7 +333,7 @@ impl Guards {
             self.fill(&mut choice, snapshot);
         }
         for member in &mut choice.members {
-            match snapshot.get(&member.id) {
+            match self.usable(snapshot, member) {
                 Some(_) => member.absent = None,
                 None => {
                     member.absent.get_or_insert(now);
@@ -291,6 +347,7 @@ impl Guards {
         let mut ranked: Vec<_> = snapshot
             .relays()
             .iter()
+            .filter(|relay| self.can_dial(relay))
             .map(|relay| relay.hop.id)
             .filter(|id| *id != self.own && choice.members.iter().all(|one| one.id != *id))
             .map(|id| (self.rank(&id, choice.period), id))
@@ -331,6 +388,7 @@ impl fmt::Debug for Guards {
         let Self {
             seed: _,
             own: _,
+            dials: _,
             pinned,
             choice,
         } = self;
@@ -344,18 +402,6 @@ impl fmt::Debug for Guards {
 
 fn read_moment(reader: &mut ByteReader<'_>) -> Result<Option<UnixSecs>, Truncated> {
     Ok(Some(reader.u32()?).filter(|at| *at != 0).map(UnixSecs))
-}
-
-fn refusal(rule: PathRule, snapshot: &Snapshot) -> PathRefusal {
-    PathRefusal {
-        rule,
-        needed: 1,
-        known: 0,
-        removed: RemovedRelays {
-            known: snapshot.relays().len(),
-            ..RemovedRelays::default()
-        },
-    }
 }
 
 /// A guard and two backups.

@@ -19,6 +19,10 @@ pub struct PathRefusal {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PathRule {
+    /// Each relay of a lane can dial the next one.
+    Dialling,
+    /// This node can dial the pinned guard.
+    DialPinnedGuard,
     /// The guard, or a backup if the guard is down, is an eligible relay.
     Guard,
     /// The middles of a lane share no subnet and no family; the middles of an envelope are
@@ -41,6 +45,8 @@ pub enum PathRule {
 pub struct RemovedRelays {
     /// Eligible relays, before any rule.
     pub known: usize,
+    /// For the guard only: relays that this node cannot dial.
+    pub not_dialled: usize,
     /// This node itself.
     pub own: usize,
     /// The guard.
@@ -64,6 +70,15 @@ impl fmt::Display for PathRefusal {
             removed,
         } = self;
         match rule {
+            PathRule::Dialling => write!(
+                f,
+                "needs at least {needed} relays between guard and rendezvous of which each can \
+                 dial the next, {known} found; a relay without Tor dials no onion service"
+            )?,
+            PathRule::DialPinnedGuard => f.write_str(
+                "this node cannot dial the pinned guard; an onion service is reached with \
+                 tor.mode set",
+            )?,
             PathRule::Guard => f.write_str("the guard is not in the directory")?,
             PathRule::Middles => write!(
                 f,
@@ -95,6 +110,7 @@ impl fmt::Display for RemovedRelays {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             known,
+            not_dialled,
             own: _,
             guard: _,
             guard_subnet,
@@ -103,6 +119,7 @@ impl fmt::Display for RemovedRelays {
             peers,
         } = self;
         let rows = [
+            (not_dialled, "that this node cannot dial"),
             (guard_subnet, "in the guard's subnet"),
             (guard_family, "of the guard's family"),
             (own_subnet, "in our own subnet"),

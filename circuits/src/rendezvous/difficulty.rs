@@ -37,6 +37,14 @@ impl TicketDifficulty {
             .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
+    /// Restores the difficulty of an epoch.
+    pub(super) fn restore(&mut self, epoch: Epoch, bits: TicketBits) {
+        self.by_epoch.insert(epoch, bits);
+        while self.by_epoch.len() > MAX_EPOCHS {
+            self.by_epoch.pop_first();
+        }
+    }
+
     /// Sets the difficulty of a new epoch, if one has begun.
     pub(super) fn advance_epoch(&mut self, now: UnixSecs) {
         let epoch = Epoch::at(now);
@@ -44,7 +52,8 @@ impl TicketDifficulty {
             return;
         }
         let bits = self.next_difficulty();
-        self.by_epoch.insert(epoch, bits);
+        // A restored difficulty is in a public descriptor already.
+        self.by_epoch.entry(epoch).or_insert(bits);
         while self.by_epoch.len() > MAX_EPOCHS {
             self.by_epoch.pop_first();
         }

@@ -1,8 +1,9 @@
 //! The sets of a rendezvous, limited in bytes.
 //!
-//! The memory of a set is charged to the peer that delivered its first shard. If memory is needed,
-//! the oldest set of the peer with the most memory is evicted: a flood through one peer evicts its
-//! own sets. The difficulty of a ticket above the required one gives no priority; otherwise a
+//! The memory that a set takes is charged to the peer that delivered its first shard: what the set
+//! holds, not what its class could hold. If memory is needed, the oldest set of the peer with the
+//! most memory is evicted: a flood through one peer evicts its own sets. The number of sets is not
+//! limited, or first shards of large sets could take all places. The difficulty of a ticket above the required one gives no priority; otherwise a
 //! sender could evict all other sets with one more bit.
 
 use core::time::Duration;
@@ -38,19 +39,13 @@ impl ShardSet {
         let shards = self.shards.as_ref().map_or(0, BTreeMap::len);
         SET_COST.saturating_add(shards.saturating_mul(SHARD_COST))
     }
-
-    fn is_large(&self) -> bool {
-        self.shards.is_some() && is_large(self.terms.class)
-    }
 }
 
 /// All sets, indexed by cookie, by age and by peer.
 pub(super) struct ShardSetTable {
     max_bytes: usize,
-    max_large: usize,
     sets: BTreeMap<Cookie, ShardSet>,
     by_due: BTreeSet<(Instant, Cookie)>,
-    large: BTreeMap<u64, Cookie>,
     shares: BTreeMap<LinkId, PeerShare>,
     bytes: usize,
     opened: u64,
@@ -64,13 +59,11 @@ struct PeerShare {
 }
 
 impl ShardSetTable {
-    pub(super) const fn new(max_bytes: usize, max_large: usize) -> Self {
+    pub(super) const fn new(max_bytes: usize) -> Self {
         Self {
             max_bytes,
-            max_large,
             sets: BTreeMap::new(),
             by_due: BTreeSet::new(),
-            large: BTreeMap::new(),
             shares: BTreeMap::new(),
             bytes: 0,
             opened: 0,
@@ -97,9 +90,6 @@ impl ShardSetTable {
         owner: LinkId,
         due: Instant,
     ) -> bool {
-        if is_large(terms.class) && !self.make_room_for_large() {
-            return false;
-        }
         if !self.make_room(SET_COST.saturating_add(SHARD_COST), cookie) {
             return false;
         }
@@ -113,9 +103,6 @@ impl ShardSetTable {
             due,
         };
         self.by_due.insert((due, cookie));
-        if set.is_large() {
-            self.large.insert(serial, cookie);
-        }
         let share = self.shares.entry(owner).or_default();
         share.by_age.insert(serial, cookie);
         self.charge(owner, set.cost());
@@ -150,8 +137,7 @@ impl ShardSetTable {
         let before = set.cost();
         let shards = set.shards.take().unwrap_or_default();
         let freed = before.saturating_sub(set.cost());
-        let (owner, serial) = (set.owner, set.serial);
-        self.large.remove(&serial);
+        let owner = set.owner;
         self.discharge(owner, freed);
         shards
     }
@@ -172,7 +158,6 @@ impl ShardSetTable {
             return;
         };
         self.by_due.remove(&(set.due, cookie));
-        self.large.remove(&set.serial);
         if let Some(share) = self.shares.get_mut(&set.owner) {
             share.by_age.remove(&set.serial);
         }
@@ -199,24 +184,6 @@ impl ShardSetTable {
         true
     }
 
-    /// Evicts the oldest large set of the peer with the most of them, if the limit is reached.
-    fn make_room_for_large(&mut self) -> bool {
-        while self.large.len() >= self.max_large {
-            let mut counts: BTreeMap<LinkId, (usize, Cookie)> = BTreeMap::new();
-            for cookie in self.large.values() {
-                let Some(set) = self.sets.get(cookie) else {
-                    continue;
-                };
-                counts.entry(set.owner).or_insert((0, *cookie)).0 += 1;
-            }
-            let Some((_, cookie)) = counts.into_values().max_by_key(|(count, _)| *count) else {
-                return false;
-            };
-            self.forget(cookie);
-        }
-        true
-    }
-
     fn charge(&mut self, owner: LinkId, cost: usize) {
         self.bytes = self.bytes.saturating_add(cost);
         if let Some(share) = self.shares.get_mut(&owner) {
@@ -235,16 +202,8 @@ impl ShardSetTable {
     }
 }
 
-/// Whether sets of this class count against the limit of large sets.
-fn is_large(class: Class) -> bool {
-    class.package_len() > LARGE_PACKAGE_LEN
-}
-
 /// Bytes charged for one shard: its data, and its share of map and allocator.
 pub(super) const SHARD_COST: usize = SHARD_LEN + 41;
 
-/// Bytes charged for one set without its shards: the set and its entries in five maps.
+/// Bytes charged for one set without its shards: the set and its entries in four maps.
 pub(super) const SET_COST: usize = 512;
-
-/// Length of the package of a 9,788-byte envelope.
-const LARGE_PACKAGE_LEN: usize = 9_840;

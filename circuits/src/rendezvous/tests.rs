@@ -44,7 +44,7 @@ fn find_ticket(rng: &mut impl CryptoRng, cookie: Cookie, bits: TicketBits) -> Ti
 fn set(rng: &mut impl CryptoRng, class: Class, envelope: &[u8]) -> Vec<Shard> {
     let mut cookie = Cookie([0; 16]);
     rng.fill_bytes(&mut cookie.0);
-    let ticket = find_ticket(rng, cookie, TicketBits::MIN);
+    let ticket = find_ticket(rng, cookie, TicketBits::MIN.for_class(class));
     let shards = disperse(rng, class, envelope).unwrap();
     let shard = |(index, bytes)| Shard {
         cookie,
@@ -324,6 +324,44 @@ fn ticket_one_bit_short_is_refused() {
     assert!(verify_ticket(&ID, EPOCH, cookie, short, TicketBits::MIN));
     let enough = find_ticket(&mut rng, cookie, harder);
     assert!(verify_ticket(&ID, EPOCH, cookie, enough, harder));
+}
+
+#[test]
+fn ticket_of_a_larger_class_costs_its_share_of_the_table() {
+    let bits = Class::ALL.map(|class| TicketBits::MIN.for_class(class).get());
+    assert_eq!(bits, [17, 17, 18, 19, 20, 21, 22, 23]);
+    let hardest = TicketBits::MAX.for_class(Class::converge(65_536).unwrap());
+    assert_eq!(hardest.get(), 30);
+    // A ticket for two shards opens no set of more.
+    let mut rng = rng(21);
+    let class = Class::converge(4_868).unwrap();
+    let mut shards = set(&mut rng, class, &[0x42; 4_868]);
+    let cheap =
+        core::iter::repeat_with(|| find_ticket(&mut rng, shards[0].cookie, TicketBits::MIN)).find(
+            |ticket| {
+                let bits = TicketBits::MIN.for_class(class);
+                !verify_ticket(&ID, EPOCH, shards[0].cookie, *ticket, bits)
+            },
+        );
+    shards[0].ticket = cheap.unwrap();
+    assert_eq!(
+        deliver(&mut rendezvous(), &shards[0]),
+        ShardOutcome::Rejected(ShardRejection::BadTicket)
+    );
+}
+
+#[test]
+fn restart_keeps_the_price_that_the_descriptor_states() {
+    let mut restarted = rendezvous();
+    restarted.restore_difficulty(EPOCH, TicketBits::new(20).unwrap());
+    restarted.restore_difficulty(EPOCH.previous(), TicketBits::new(21).unwrap());
+    restarted.expire(START);
+    assert_eq!(restarted.required_bits().get(), 20);
+    let cheap = small_set(&mut rng(22)).remove(0);
+    assert_eq!(
+        deliver(&mut restarted, &cheap),
+        ShardOutcome::Rejected(ShardRejection::BadTicket)
+    );
 }
 
 #[test]

@@ -8,10 +8,11 @@
 use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
 
-use crate::dispersal::{Cookie, Ticket};
+use crate::dispersal::{Class, Cookie, Ticket};
 use crate::ids::{Epoch, RelayId};
 
-/// Number of leading zero bits that the hash of a ticket must have: 17 to 24.
+/// Number of leading zero bits that the hash of a ticket must have: 17 to 24 for a set of two shards,
+/// and more for larger ones.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct TicketBits(u8);
 
@@ -30,6 +31,20 @@ impl TicketBits {
         } else {
             None
         }
+    }
+
+    /// The difficulty for a set of this class: a set that may hold `k` shards costs `k / 2` times the
+    /// work of one of two, so that a byte in the table has one price.
+    #[must_use]
+    pub fn for_class(self, class: Class) -> Self {
+        let pairs = class.k().div_ceil(2).max(1);
+        let extra = pairs
+            .checked_next_power_of_two()
+            .map_or(0, u8::trailing_zeros);
+        Self(
+            self.0
+                .saturating_add(u8::try_from(extra).unwrap_or(u8::MAX)),
+        )
     }
 
     /// The number of bits.

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use circuits::directory::{
     BadDescriptor, Descriptor, DescriptorDraft, DescriptorRefusal, Directory, DirectoryLimits,
-    MAX_DESCRIPTOR_LEN, PuzzleSolution, RelayEndpoint, Requirements,
+    EndpointKinds, MAX_DESCRIPTOR_LEN, PuzzleSolution, RelayEndpoint, Requirements,
 };
 use circuits::ids::{NetworkId, Profile, RelayId};
 use circuits::rate_limit::Quota;
@@ -418,9 +418,12 @@ proptest! {
             RelayEndpoint::Ip6("2a00::1".parse().unwrap(), ports[1]),
             RelayEndpoint::Onion([1; 32], ports[2]),
         ];
+        let endpoints: Vec<_> =
+            (0..3).filter(|kind| kinds >> kind & 1 == 1).map(|kind| all[kind]).collect();
         let draft = DescriptorDraft {
             epoch: circuits::ids::Epoch(epoch),
-            endpoints: (0..3).filter(|kind| kinds >> kind & 1 == 1).map(|kind| all[kind]).collect(),
+            dials: EndpointKinds::of(&endpoints),
+            endpoints,
             family: family.into_iter().map(RelayId).collect(),
             load,
             ticket_bits,

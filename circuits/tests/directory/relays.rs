@@ -2,8 +2,8 @@
 
 use circuits::directory::{
     Descriptor, DescriptorDraft, DescriptorInsertion, DescriptorRefusal, DescriptorSource,
-    Directory, DirectoryLimits, PuzzleSearch, PuzzleSolution, RelayEndpoint, Requirements,
-    SigningKey, Subnet,
+    Directory, DirectoryLimits, EndpointKinds, PuzzleSearch, PuzzleSolution, RelayEndpoint,
+    Requirements, SigningKey, Subnet,
 };
 use circuits::ids::{Epoch, LinkId, NetworkId, Profile, RelayId, ShortId};
 use circuits::secret::Secret;
@@ -89,6 +89,7 @@ impl TestRelay {
             onion: self.onion(epoch),
             onion_next: self.onion(epoch.next()),
             endpoints: vec![RelayEndpoint::Ip4([8, self.number, 1, 1].into(), 20_819)],
+            dials: EndpointKinds::IP,
             family: Vec::new(),
             load: 7,
             ticket_bits: 17,

@@ -2,7 +2,8 @@
 //! "DescriptorVector").
 
 use circuits::directory::{
-    Descriptor, DescriptorDraft, PuzzleSolution, RelayEndpoint, Requirements, SigningKey,
+    Descriptor, DescriptorDraft, EndpointKinds, PuzzleSolution, RelayEndpoint, Requirements,
+    SigningKey,
 };
 use circuits::ids::{Epoch, NetworkId, Profile, RelayId};
 use circuits::secret::Secret;
@@ -19,6 +20,7 @@ struct DescriptorVector {
     onion: String,
     onion_next: String,
     endpoints: Endpoints,
+    dials: u8,
     family: Vec<String>,
     load: u8,
     ticket_bits: u8,
@@ -64,6 +66,7 @@ fn draft(vector: &DescriptorVector) -> DescriptorDraft {
             RelayEndpoint::Ip6(ip6.0.parse().unwrap(), ip6.1),
             RelayEndpoint::Onion(bytes(&onion.0), onion.1),
         ],
+        dials: EndpointKinds::ALL,
         family: vector.family.iter().map(|id| RelayId(bytes(id))).collect(),
         load: vector.load,
         ticket_bits: vector.ticket_bits,
@@ -81,6 +84,7 @@ fn recorded_descriptor_decodes_and_verifies() {
     let descriptor = Descriptor::decode(&raw).unwrap();
     assert_eq!(descriptor.key().0, bytes(&vector.key));
     assert_eq!(descriptor.draft(), &draft(&vector));
+    assert_eq!(vector.dials, 7, "every kind of address");
     assert!(vector.raw.ends_with(&vector.signature));
 
     let terms = Requirements {

@@ -22,17 +22,12 @@ fn bodies(rng: &mut ChaCha20Rng, envelope: &[u8]) -> Vec<[u8; DELTA_LEN]> {
     let class = Class::converge(envelope.len()).unwrap();
     let mut cookie = Cookie([0; 16]);
     rng.fill_bytes(&mut cookie.0);
-    let mut search = TicketSearch::new(rng, &RELAY, EPOCH, cookie, TicketBits::MIN);
+    let bits = TicketBits::MIN.for_class(class);
+    let mut search = TicketSearch::new(rng, &RELAY, EPOCH, cookie, bits);
     let ticket = core::iter::repeat_with(|| search.step(4_096))
         .find_map(|found| found)
         .unwrap();
-    assert!(verify_ticket(
-        &RELAY,
-        EPOCH,
-        cookie,
-        ticket,
-        TicketBits::MIN
-    ));
+    assert!(verify_ticket(&RELAY, EPOCH, cookie, ticket, bits));
     let shards = disperse(rng, class, envelope).unwrap();
     (0..)
         .zip(shards)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use circuits::directory::{Snapshot, Subnet};
+use circuits::directory::{EndpointKinds, RelayEndpoint, Snapshot, Subnet};
 use circuits::ids::{Profile, RelayId};
 use circuits::path::{LoopEnd, PathExclusions, PathPicker, PathRule, PathRules};
 use proptest::prelude::*;
@@ -17,19 +17,28 @@ fn crowded(profile: Profile, max: u16) -> impl Strategy<Value = Snapshot> {
     let one = (
         proptest::collection::vec(0_u16..9, 1..=2),
         any::<bool>(),
+        any::<bool>(),
         proptest::collection::vec(0..max, 0..3),
     );
     proptest::collection::vec(one, 0..usize::from(max)).prop_map(move |relays| {
         let relays = relays
             .iter()
             .zip(0..)
-            .map(|((subnets, onion, family), number)| {
-                let subnets: Vec<_> = if *onion && number % 4 == 0 {
+            .map(|((subnets, onion, tor, family), number)| {
+                let is_hidden = *onion && number % 4 == 0;
+                let subnets: Vec<_> = if is_hidden {
                     vec![Subnet::Onion]
                 } else {
                     subnets.iter().copied().map(subnet).collect()
                 };
-                relay(number, &subnets, family)
+                let mut relay = relay(number, &subnets, family);
+                if is_hidden {
+                    relay.endpoints = EndpointKinds::of(&[RelayEndpoint::Onion([7; 32], 1)]);
+                }
+                if is_hidden || *tor {
+                    relay.dials = EndpointKinds::ALL;
+                }
+                relay
             });
         Snapshot::new(crate::world::EPOCH, profile, false, relays)
     })
@@ -76,6 +85,7 @@ fn exists(
         is_allowed
             && can_fill(
                 snapshot,
+                (guard, *rendezvous),
                 &pool,
                 &vec![middles; usize::from(rules.lanes())],
                 &[],
@@ -84,17 +94,29 @@ fn exists(
 }
 
 /// Whether the pool can fill lanes with the given numbers of middles.
-fn can_fill(snapshot: &Snapshot, pool: &[RelayId], lanes: &[usize], open: &[RelayId]) -> bool {
+fn can_fill(
+    snapshot: &Snapshot,
+    ends: (RelayId, RelayId),
+    pool: &[RelayId],
+    lanes: &[usize],
+    open: &[RelayId],
+) -> bool {
+    let can_dial = |next: RelayId| {
+        let before = open.last().copied().unwrap_or(ends.0);
+        let before = snapshot.get(&before).unwrap();
+        before.can_dial(snapshot.get(&next).unwrap())
+    };
     match lanes {
         [] => true,
-        [0, later @ ..] => can_fill(snapshot, pool, later, &[]),
+        [0, later @ ..] => can_dial(ends.1) && can_fill(snapshot, ends, pool, later, &[]),
         [count, later @ ..] => {
             let rest = [&[count - 1], later].concat();
             pool.iter().enumerate().any(|(place, one)| {
-                let fits = open.iter().all(|other| !related(snapshot, *one, *other));
+                let fits =
+                    can_dial(*one) && open.iter().all(|other| !related(snapshot, *one, *other));
                 let mut pool = pool.to_vec();
                 pool.remove(place);
-                fits && can_fill(snapshot, &pool, &rest, &[open, &[*one]].concat())
+                fits && can_fill(snapshot, ends, &pool, &rest, &[open, &[*one]].concat())
             })
         }
     }

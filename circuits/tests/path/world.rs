@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use circuits::cell_builder::Hop;
-use circuits::directory::{EligibleRelay, Snapshot, Subnet};
+use circuits::directory::{EligibleRelay, EndpointKinds, Snapshot, Subnet};
 use circuits::ids::{Epoch, Profile, RelayId};
 use circuits::keys::OnionPublic;
 use circuits::path::{
@@ -50,6 +50,8 @@ pub(crate) fn relay(number: u16, subnets: &[Subnet], family: &[u16]) -> Eligible
             onion: *ONION,
         },
         subnets: subnets.to_vec(),
+        endpoints: EndpointKinds::IP,
+        dials: EndpointKinds::IP,
         family: family.iter().copied().map(id).collect(),
         load: 0,
         ticket_bits: 17 + u8::try_from(number % 8).unwrap(),
@@ -158,6 +160,13 @@ fn assert_lane_keeps_the_rules(
     rules: PathRules,
     own: RelayId,
 ) {
+    for pair in ids.windows(2) {
+        let (one, next) = (snapshot.get(&pair[0]), snapshot.get(&pair[1]));
+        assert!(
+            one.unwrap().can_dial(next.unwrap()),
+            "each relay must be able to dial the next"
+        );
+    }
     let relays = ids.len() - 1;
     assert!(
         relays >= usize::from(rules.floor()),

@@ -198,6 +198,7 @@ impl PlannedNode {
             level: Level::Normal,
             relay: matches!(role, Role::Relay(_)),
             advertise: vec![Advertised::Ip4(Ipv4Addr::LOCALHOST, port)],
+            through_tor: false,
             family: Vec::new(),
             listen_port: 0,
             peers,

@@ -1,8 +1,10 @@
-//! Guard choice: which relay is the first hop of our paths, kept durable and dialled again.
+//! Guard choice: which relay is the first hop of our paths, kept durable.
+//!
+//! The choice is made before the first message. `guard_links` keeps the links.
 
 use core::time::Duration;
 
-use circuits::directory::{Snapshot, VerifiedDescriptor};
+use circuits::directory::Snapshot;
 use circuits::distributions;
 use circuits::ids::{LinkId, RelayId, ShortId};
 use circuits::path::{Guard, GuardSeed, Guards, PathRefusal};
@@ -10,10 +12,10 @@ use circuits::time::{Instant, Now, UnixSecs};
 
 use super::RelayDirectory;
 use super::guard_trial::{GuardTrial, TrialVerdict};
-use crate::node::action::Action;
+use crate::node::config::NodeConfig;
 use crate::node::effects::Effects;
 use crate::node::output::Record;
-use crate::node::peers::{LinkPurpose, Peers};
+use crate::node::peers::Peers;
 use crate::node::send::LaneRelays;
 
 /// Our guards, and what of them is durable.
@@ -23,18 +25,21 @@ pub(super) struct GuardKeeper {
     stored: Vec<u8>,
     next_maintenance: Instant,
     trial: GuardTrial,
+    /// Number of eligible relays, and when it was first seen.
+    eligible: (usize, Instant),
 }
 
 impl GuardKeeper {
-    /// No guards yet; `pinned` is a guard that the configuration names.
-    pub(super) fn new(seed: GuardSeed, own: RelayId, pinned: Option<RelayId>) -> Self {
-        let mut guards = Guards::new(seed, own);
-        guards.pin(pinned);
+    /// No guards yet, or the one that the configuration names.
+    pub(super) fn new(seed: GuardSeed, own: RelayId, config: &NodeConfig) -> Self {
+        let mut guards = Guards::new(seed, own).that_dial(config.dials());
+        guards.pin(config.guard);
         Self {
             guards,
             stored: Vec::new(),
             next_maintenance: Instant::ZERO,
             trial: GuardTrial::default(),
+            eligible: (0, Instant::ZERO),
         }
     }
 
@@ -61,6 +66,31 @@ impl GuardKeeper {
             self.next_maintenance = now.after(MAINTENANCE_INTERVAL);
         }
         due
+    }
+
+    /// Chooses the guards as soon as the list of eligible relays has rested for a while, so that no
+    /// message has to wait for the choice, and so that a list that is still arriving decides
+    /// nothing.
+    pub(super) fn choose_early(&mut self, now: Now, snapshot: &Snapshot) {
+        let count = snapshot.relays().len();
+        if count != self.eligible.0 {
+            self.eligible = (count, now.mono);
+        }
+        let rested = now.mono.since(self.eligible.1) >= MIN_LIST_REST;
+        if rested || self.guards.members().next().is_some() {
+            // Without an eligible guard, the next turn tries again.
+            let _refused = self.choose(now.unix, snapshot);
+        }
+    }
+
+    /// The guards whose links are to be open.
+    pub(super) fn wanted(&self, now: UnixSecs, timeout_secs: u32) -> Vec<RelayId> {
+        self.guards.wanted(now, timeout_secs)
+    }
+
+    /// Records that a guard does not answer.
+    pub(super) fn failed(&mut self, now: UnixSecs, guard: &RelayId) {
+        self.guards.failed(now, guard);
     }
 
     /// Chooses the guard of a path that is drawn now.
@@ -106,14 +136,6 @@ impl RelayDirectory {
         }
     }
 
-    /// A relay does not answer. If it is our guard, a backup may replace it.
-    pub(in crate::node) fn guard_failed(&mut self, now: UnixSecs, relay: ShortId) {
-        let id = self.directory.lookup(relay).map(VerifiedDescriptor::id);
-        if let Some(id) = id {
-            self.guards.guards.failed(now, &id);
-        }
-    }
-
     /// An echo came of an envelope that left through this guard.
     pub(in crate::node) fn guard_proven(&mut self, guard: ShortId) {
         self.guards.trial.on_echo(guard);
@@ -141,22 +163,14 @@ impl RelayDirectory {
             self.request_descriptors(fx, now, link);
         }
     }
-
-    /// Dials the first guard if it is not connected: a backup serves only while the guard is down.
-    pub(super) fn redial_first_guard(&self, fx: &mut Effects, peers: &Peers) {
-        let first = self.guards.guards.members().next();
-        let down = first
-            .map(|guard| guard.short())
-            .filter(|guard| peers.to_relay(*guard).is_none());
-        if let Some(peer) = down.and_then(|guard| self.address_of(guard)) {
-            fx.request(Action::Dial(peer, LinkPurpose::Cells));
-        }
-    }
 }
 
 /// Time in seconds after which a backup replaces a guard that does not answer. At levels with cover
 /// traffic it is a day; without cover traffic, waiting protects nothing.
-const GUARD_TIMEOUT_SECS: u32 = 5;
+pub(super) const GUARD_TIMEOUT_SECS: u32 = 5;
 
-/// Interval of guard and directory maintenance.
+/// Time for which the number of eligible relays must be the same before the guards are chosen.
+const MIN_LIST_REST: Duration = Duration::from_secs(5);
+
+/// Interval of directory maintenance.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(600);

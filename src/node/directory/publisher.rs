@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use circuits::directory::{
-    Descriptor, DescriptorDraft, PuzzleSearch, PuzzleSolution, RelayEndpoint, Requirements,
+    Descriptor, DescriptorDraft, EndpointKinds, PuzzleSearch, PuzzleSolution, RelayEndpoint,
+    Requirements,
 };
 use circuits::distributions;
 use circuits::ids::{Epoch, Profile, RelayId};
@@ -35,6 +36,7 @@ pub(in crate::node) struct DescriptorPublisher {
     enabled: bool,
     profile: Profile,
     advertise: Vec<RelayEndpoint>,
+    dials: EndpointKinds,
     family: Vec<RelayId>,
     /// The public halves of our onion keys.
     onion_keys: BTreeMap<Epoch, [u8; 32]>,
@@ -60,7 +62,7 @@ enum Publication {
 pub(in crate::node) struct RelayState {
     /// Whether rebuilt envelopes have a stem.
     pub(in crate::node) can_stem: bool,
-    /// The base-2 logarithm of the number of cells in the mix.
+    /// The base-2 logarithm of the mean number of cells in the mix in the epoch before.
     pub(in crate::node) load: u8,
     /// The difficulty of tickets.
     pub(in crate::node) ticket_bits: u8,
@@ -74,6 +76,7 @@ impl DescriptorPublisher {
             enabled: config.relay,
             profile: config.profile,
             advertise: config.advertise.clone(),
+            dials: config.promises_to_dial(),
             family: config.family.clone(),
             onion_keys: BTreeMap::new(),
             publications: BTreeMap::new(),
@@ -105,10 +108,11 @@ impl DescriptorPublisher {
     }
 
     /// Restores a descriptor of ours. If a key that it announced is gone, no key is made for that
-    /// epoch, however often the node restarts.
-    pub(super) fn restore_descriptor(&mut self, epoch: Epoch, raw: &[u8]) {
+    /// epoch, however often the node restarts. The price of tickets that it states stays.
+    pub(super) fn restore_descriptor(&mut self, fx: &mut Effects, epoch: Epoch, raw: &[u8]) {
         if let Ok(descriptor) = Descriptor::decode(raw) {
             let draft = descriptor.draft();
+            fx.request(Action::RestoreTicketBits(draft.epoch, draft.ticket_bits));
             let announced = [
                 (draft.epoch, draft.onion),
                 (draft.epoch.next(), draft.onion_next),
@@ -207,6 +211,7 @@ impl DescriptorPublisher {
             onion: *onion,
             onion_next: *onion_next,
             endpoints: self.advertise.clone(),
+            dials: self.dials,
             family: self.family.clone(),
             load: relay.load,
             ticket_bits: relay.ticket_bits,

@@ -1,11 +1,13 @@
 //! The directory without a node.
 
+use circuits::directory::RelayEndpoint;
 use circuits::level::Level;
 
 use super::*;
-use crate::node::fixture::{Fixture, START};
+use crate::node::fixture::{Fixture, START, peer_key};
 use crate::node::jobs::Job;
 use crate::node::output::Output;
+use crate::node::peers::LinkPurpose;
 
 const READY: RelayState = RelayState {
     can_stem: true,
@@ -82,4 +84,40 @@ fn question_for_lanes_draws_nothing_from_the_generator() {
     let refused = test.directory.preview_lanes(START, rules, &test.peers);
     assert!(refused.is_err(), "there are no relays");
     assert_eq!(test.fx.rng().next_u64(), untouched.fx.rng().next_u64());
+}
+
+#[test]
+fn client_without_an_address_is_in_no_known_subnet() {
+    let client = Fixture::new(|config| config.advertise = Vec::new());
+    assert!(client.directory.own_subnets.is_empty());
+}
+
+#[test]
+fn onion_service_is_dialled_through_tor_only() {
+    for through_tor in [false, true] {
+        let mut test = Fixture::new(|config| config.through_tor = through_tor);
+        test.list_relay(9, RelayEndpoint::Onion([1; 32], 1));
+        let address = test.directory.address_of(peer_key(9).id().short());
+        assert_eq!(address.is_some(), through_tor);
+    }
+}
+
+#[test]
+fn guard_is_chosen_and_dialled_before_any_message() {
+    let mut test = Fixture::new(|_| {});
+    test.list_relay(9, RelayEndpoint::Ip4([127, 0, 0, 1].into(), 1));
+    let after = |secs| Now {
+        mono: START.mono.after(Duration::from_secs(secs)),
+        unix: START.unix,
+    };
+    let mut dials = Vec::new();
+    for secs in [0, 5, 10, 15] {
+        let (directory, peers) = (&mut test.directory, &test.peers);
+        directory.turn_epoch(&mut test.fx, after(secs), &[], READY, peers);
+        let actions = test.fx.take_actions();
+        let to_guard = |action: &&Action| matches!(action, Action::Dial(_, LinkPurpose::Guard));
+        dials.push(actions.iter().filter(to_guard).count());
+    }
+    // The list rests for five seconds first; a redial is due a minute later.
+    assert_eq!(dials, [0, 1, 0, 0]);
 }

@@ -22,6 +22,16 @@ pub(in crate::node) enum LinkPurpose {
     Peer,
     /// Cells only, dialled because a cell has to reach this relay; offers only `onion/1`.
     Cells,
+    /// Cells only, to our guard. Open whether cells cross it or not, so that a dial does not show a
+    /// send.
+    Guard,
+}
+
+impl LinkPurpose {
+    /// Whether such a link exists for nothing but cells.
+    pub(super) const fn is_cells_only(self) -> bool {
+        matches!(self, Self::Cells | Self::Guard)
+    }
 }
 
 /// The progress of `onion/1` on a connection.
@@ -186,6 +196,11 @@ impl PeerConnection {
         self.in_flight = self.in_flight.saturating_sub(bytes);
     }
 
+    /// The name of this link in cells, once its secrets are agreed.
+    pub(in crate::node) fn handle(&self) -> Option<ShortId> {
+        self.link.handle()
+    }
+
     /// Ends the link and tells the peer the reason.
     pub(super) fn disconnect(&mut self, reason: DisconnectReason) {
         self.link.disconnect(reason);
@@ -233,6 +248,11 @@ impl PeerConnection {
     /// Sets the progress of `onion/1`.
     pub(super) const fn set_onion_handshake(&mut self, state: OnionHandshake) {
         self.onion_handshake = state;
+    }
+
+    /// Changes why the connection exists.
+    pub(super) const fn set_purpose(&mut self, purpose: LinkPurpose) {
+        self.purpose = purpose;
     }
 
     /// Records that a cell crossed the link.

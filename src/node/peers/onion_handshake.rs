@@ -8,7 +8,7 @@ use circuits::ids::{Epoch, LinkId, NetworkId, ShortId};
 use circuits::time::Now;
 
 use super::Peers;
-use super::connection::{LinkPurpose, OnionHandshake};
+use super::connection::OnionHandshake;
 use crate::link::{DisconnectReason, Priority};
 use crate::node::effects::Effects;
 use crate::node::timers::TimerId;
@@ -74,7 +74,7 @@ impl Peers {
         let connection = self.table.get_mut(id)?;
         connection.set_onion_handshake(OnionHandshake::Off);
         let relay = connection.remote()?.short();
-        if connection.purpose() == LinkPurpose::Cells {
+        if connection.purpose().is_cells_only() {
             self.disconnect(fx, now, id, DisconnectReason::UselessPeer);
         }
         Some(OnionOutcome::Refused(relay))

@@ -18,6 +18,8 @@ pub(super) struct ConnectionTable {
     by_key: BTreeMap<RelayKey, LinkId>,
     /// The same links, by the peer's id in cells.
     by_relay: BTreeMap<ShortId, LinkId>,
+    /// The same links, by the handle that both ends derived.
+    by_handle: BTreeMap<ShortId, LinkId>,
     last: u64,
 }
 
@@ -25,6 +27,16 @@ pub(super) struct ConnectionTable {
 pub(super) type PendingDial = (PeerAddr, LinkPurpose);
 
 impl ConnectionTable {
+    /// Number of links for cells that are being dialled or open, without those to our guards.
+    pub(super) fn cell_links(&self) -> usize {
+        let dialing = self.dialing.values().map(|(_, purpose)| *purpose);
+        let open = self.links.values().map(PeerConnection::purpose);
+        let cells = dialing
+            .chain(open)
+            .filter(|purpose| *purpose == LinkPurpose::Cells);
+        cells.count()
+    }
+
     /// A new link id.
     pub(super) fn new_id(&mut self) -> LinkId {
         self.last = self.last.saturating_add(1);
@@ -86,6 +98,9 @@ impl ConnectionTable {
         let connection = self.links.get_mut(&id)?;
         let (key, short) = (remote.key(), remote.short());
         connection.identify(remote);
+        if let Some(handle) = connection.handle() {
+            self.by_handle.insert(handle, id);
+        }
         self.by_relay.insert(short, id);
         self.by_key.insert(key, id).filter(|older| *older != id)
     }
@@ -102,6 +117,9 @@ impl ConnectionTable {
     /// Removes a connection.
     pub(super) fn remove(&mut self, id: LinkId) -> Option<PeerConnection> {
         let connection = self.links.remove(&id)?;
+        if let Some(handle) = connection.handle() {
+            self.by_handle.remove(&handle);
+        }
         if let Some(remote) = connection.remote() {
             if self.by_key.get(&remote.key()) == Some(&id) {
                 self.by_key.remove(&remote.key());
@@ -141,12 +159,17 @@ impl ConnectionTable {
 
     /// The link over which a relay takes cells, if there is one.
     pub(super) fn to_relay(&self, relay: ShortId) -> Option<LinkId> {
-        let id = *self.by_relay.get(&relay)?;
-        let ready = self
-            .links
-            .get(&id)
-            .is_some_and(PeerConnection::is_onion_ready);
-        ready.then_some(id)
+        self.if_ready(*self.by_relay.get(&relay)?)
+    }
+
+    /// The link with this handle, if its peer takes cells.
+    pub(super) fn to_handle(&self, handle: ShortId) -> Option<LinkId> {
+        self.if_ready(*self.by_handle.get(&handle)?)
+    }
+
+    fn if_ready(&self, id: LinkId) -> Option<LinkId> {
+        let link = self.links.get(&id)?;
+        link.is_onion_ready().then_some(id)
     }
 
     /// Whether a relay is a peer that takes no cells.

@@ -1,7 +1,7 @@
 //! Peers without a node: two of them, connected by hand.
 
 use super::*;
-use crate::node::fixture::{Fixture, START, link_key, peer, peer_key};
+use crate::node::fixture::{Fixture, START, deliver, link_key, peer, peer_key};
 
 /// Peers of another node.
 fn other(number: u8) -> (Peers, Effects) {
@@ -9,18 +9,6 @@ fn other(number: u8) -> (Peers, Effects) {
     let local = LocalPeer::new(&config, link_key(number)).unwrap();
     let peers = Peers::new(&config, Arc::new(local), None, START.mono);
     (peers, Effects::for_test())
-}
-
-/// Hands all sent bytes to the other side, and polls its events.
-fn deliver(from: &mut Effects, to: &mut Peers, fx: &mut Effects, link: LinkId) -> Vec<LinkEvent> {
-    let mut events = Vec::new();
-    for output in from.take_outputs() {
-        if let Output::Send(_, bytes) = output {
-            assert!(to.on_received(fx, START, link, &bytes).is_none());
-            events.extend(std::iter::from_fn(|| to.poll_event(link)));
-        }
-    }
-    events
 }
 
 #[test]
@@ -162,4 +150,66 @@ fn peer_is_not_blamed_for_silence_while_the_node_was_absent() {
     );
     test.peers.on_link_timeout(&mut test.fx, at(65), link);
     assert!(matches!(test.fx.take_outputs()[..], [Output::Close(closed)] if closed == link));
+}
+
+/// Dials for cells; returns how many the shell is asked for, and for how many there is no room.
+fn dial_for_cells(test: &mut Fixture, numbers: core::ops::RangeInclusive<u8>) -> (usize, usize) {
+    for number in numbers {
+        test.peers
+            .dial(&mut test.fx, START, peer(number), LinkPurpose::Cells);
+    }
+    let outputs = test.fx.take_outputs();
+    let dials = outputs.iter().filter(|o| matches!(o, Output::Dial(..)));
+    let actions = test.fx.take_actions();
+    let refused = actions
+        .iter()
+        .filter(|action| matches!(action, Action::CellsUndeliverable(_)));
+    (dials.count(), refused.count())
+}
+
+#[test]
+fn dials_under_way_count_as_links_for_cells() {
+    let mut test = Fixture::new(|_| {});
+    assert_eq!(dial_for_cells(&mut test, 2..=200), (MAX_CELL_LINKS, 135));
+}
+
+#[test]
+fn guard_link_is_spared_where_links_for_cells_run_short() {
+    let mut test = Fixture::new(|_| {});
+    let guard = test.connect(201, LinkPurpose::Guard);
+    let cells = test.connect(202, LinkPurpose::Cells);
+    test.fx.take_actions();
+    assert_eq!(dial_for_cells(&mut test, 2..=64), (63, 0));
+    assert_eq!(dial_for_cells(&mut test, 65..=66), (1, 1));
+    assert!(test.peers.get(guard).is_some());
+    assert!(test.peers.get(cells).is_none());
+}
+
+#[test]
+fn guard_link_is_never_closed_for_being_idle() {
+    let mut test = Fixture::new(|_| {});
+    let guard = test.connect(2, LinkPurpose::Guard);
+    let cells = test.connect(3, LinkPurpose::Cells);
+    let later = Now {
+        mono: START.mono.after(CELL_LINK_IDLE_TIMEOUT * 2),
+        unix: START.unix.after(1_200),
+    };
+    test.peers.close_idle_cell_links(&mut test.fx, later);
+    assert!(test.peers.get(cells).is_none() && test.peers.get(guard).is_some());
+    let guard_id = peer_key(2).id().short();
+    test.peers.release_guard(&mut test.fx, guard_id);
+    test.peers.close_idle_cell_links(&mut test.fx, later);
+    assert!(test.peers.get(guard).is_none());
+}
+
+#[test]
+fn link_for_cells_becomes_a_guard_link_without_a_second_dial() {
+    let mut test = Fixture::new(|_| {});
+    let link = test.connect(2, LinkPurpose::Cells);
+    test.fx.take_outputs();
+    test.peers
+        .dial(&mut test.fx, START, peer(2), LinkPurpose::Guard);
+    assert!(test.fx.take_outputs().is_empty());
+    let purpose = test.peers.get(link).map(PeerConnection::purpose);
+    assert_eq!(purpose, Some(LinkPurpose::Guard));
 }

@@ -34,6 +34,11 @@ impl Peers {
         self.table.to_relay(relay)
     }
 
+    /// The link with this handle, if its peer takes cells.
+    pub(in crate::node) fn to_handle(&self, handle: ShortId) -> Option<LinkId> {
+        self.table.to_handle(handle)
+    }
+
     /// Whether a relay is a peer that takes no cells.
     pub(in crate::node) fn refuses_cells(&self, relay: ShortId) -> bool {
         self.table.refuses_cells(relay)

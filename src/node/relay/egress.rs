@@ -1,9 +1,18 @@
 //! Egress: cells leave for their next hop, over a link dialled for them if there is none.
+//!
+//! A cell names its next hop by the id of a relay in the directory, or by the handle of a link (spec
+//! F4). No other name leads anywhere: if the public name of a client did, every node that knows the
+//! name could send cells to the client through its guard.
+//!
+//! A cell of another node may make this node dial; each link that brings such cells has a quota of
+//! dials. A cell of ours never dials a guard (`directory::guard_links`).
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use circuits::cell::Cell;
 use circuits::ids::{LinkId, ShortId};
+use circuits::rate_limit::Quota;
 use circuits::time::Now;
 
 use super::{MixedCell, Relay, RelayContext};
@@ -11,30 +20,51 @@ use crate::node::action::Action;
 use crate::node::effects::{Counter, Effects};
 use crate::node::peers::LinkPurpose;
 
-/// Cells whose next hop is being dialled.
+/// Cells whose next hop has no link yet.
 #[derive(Default)]
 pub(super) struct AwaitingLink {
-    cells: BTreeMap<ShortId, Vec<Cell>>,
+    relays: BTreeMap<ShortId, AwaitingCells>,
     total: usize,
 }
 
+/// The cells that wait for one relay.
+#[derive(Default)]
+struct AwaitingCells {
+    cells: Vec<Cell>,
+    /// Whether one of them has made this node dial.
+    dialed: bool,
+}
+
 impl AwaitingLink {
-    /// Queues a cell. Returns the number of cells that wait for this relay, or `None` if there is
-    /// no room.
-    fn push(&mut self, relay: ShortId, cell: Cell) -> Option<usize> {
-        let waiting = self.cells.get(&relay).map_or(0, Vec::len);
+    /// Queues a cell; `false` if there is no room.
+    fn push(&mut self, relay: ShortId, cell: Cell) -> bool {
+        let waiting = self.relays.get(&relay);
+        let waiting = waiting.map_or(0, |waiting| waiting.cells.len());
         if self.total >= MAX_AWAITING_LINK || waiting >= MAX_AWAITING_PER_RELAY {
-            return None;
+            return false;
         }
         self.total += 1;
-        self.cells.entry(relay).or_default().push(cell);
-        Some(waiting + 1)
+        self.relays.entry(relay).or_default().cells.push(cell);
+        true
+    }
+
+    /// Whether a cell that waits for this relay has made this node dial.
+    fn is_dialed(&self, relay: ShortId) -> bool {
+        self.relays
+            .get(&relay)
+            .is_some_and(|waiting| waiting.dialed)
+    }
+
+    fn note_dial(&mut self, relay: ShortId) {
+        if let Some(waiting) = self.relays.get_mut(&relay) {
+            waiting.dialed = true;
+        }
     }
 
     fn take(&mut self, relay: ShortId) -> Vec<Cell> {
-        let cells = self.cells.remove(&relay).unwrap_or_default();
-        self.total = self.total.saturating_sub(cells.len());
-        cells
+        let waiting = self.relays.remove(&relay).unwrap_or_default();
+        self.total = self.total.saturating_sub(waiting.cells.len());
+        waiting.cells
     }
 }
 
@@ -46,35 +76,81 @@ impl Relay {
         now: Now,
         context: RelayContext<'_>,
     ) {
-        while let Some(MixedCell { next, cell }) = self.mix.pop_due(now.mono) {
+        while let Some(MixedCell { from, next, cell }) = self.mix.pop_due(now.mono) {
             fx.count(Counter::CellsForwarded);
-            self.send_cell(fx, next, cell, context);
+            self.forward(fx, now, from, next, cell, context);
         }
+        self.load.observe(now, self.mix.len());
         self.arm(fx);
     }
 
-    /// Sends a cell to a relay.
-    pub(in crate::node) fn send_cell(
+    /// Sends a cell of another node, which `from` brought, to its next hop.
+    pub(super) fn forward(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        from: LinkId,
+        next: ShortId,
+        cell: Cell,
+        context: RelayContext<'_>,
+    ) {
+        if let Some(link) = context.link_to(next) {
+            return fx.request(Action::SendCellOver(link, cell));
+        }
+        let must_dial = !self.awaiting_link.is_dialed(next);
+        if !context.directory.contains(next) || (must_dial && !self.dials.take(from, now.mono)) {
+            return fx.count(Counter::CellsDropped);
+        }
+        if self.await_link(fx, next, cell, context) && must_dial {
+            self.dial(fx, next, context);
+        }
+    }
+
+    /// Sends a cell of ours to its first hop. A guard that is not connected is dialled by its own
+    /// clock, and the cell waits for it.
+    pub(in crate::node) fn send_own_cell(
         &mut self,
         fx: &mut Effects,
         next: ShortId,
         cell: Cell,
         context: RelayContext<'_>,
     ) {
-        if let Some(link) = context.peers.to_relay(next) {
+        if let Some(link) = context.link_to(next) {
             return fx.request(Action::SendCellOver(link, cell));
         }
-        let Some(peer) = context.directory.address_of(next) else {
-            return fx.count(Counter::CellsDropped);
-        };
-        match self.awaiting_link.push(next, cell) {
-            None => fx.count(Counter::CellsDropped),
-            Some(_) if context.peers.refuses_cells(next) => {
-                fx.request(Action::RelayUnreachable(next));
+        let must_dial =
+            !context.directory.keeps_guard_link(next) && !self.awaiting_link.is_dialed(next);
+        if self.await_link(fx, next, cell, context) && must_dial {
+            self.dial(fx, next, context);
+        }
+    }
+
+    /// Queues a cell until there is a link to this relay; `false` if the cell is lost.
+    fn await_link(
+        &mut self,
+        fx: &mut Effects,
+        next: ShortId,
+        cell: Cell,
+        context: RelayContext<'_>,
+    ) -> bool {
+        if !context.directory.contains(next) || !self.awaiting_link.push(next, cell) {
+            fx.count(Counter::CellsDropped);
+            return false;
+        }
+        let refuses = context.peers.refuses_cells(next);
+        if refuses {
+            fx.request(Action::RelayUnreachable(next));
+        }
+        !refuses
+    }
+
+    fn dial(&mut self, fx: &mut Effects, next: ShortId, context: RelayContext<'_>) {
+        match context.directory.address_of(next) {
+            Some(peer) => {
+                self.awaiting_link.note_dial(next);
+                fx.request(Action::Dial(peer, LinkPurpose::Cells));
             }
-            // The first cell makes the node dial; the others wait for the same link.
-            Some(1) => fx.request(Action::Dial(peer, LinkPurpose::Cells)),
-            Some(_) => {}
+            None => self.on_unreachable(fx, next),
         }
     }
 
@@ -90,12 +166,19 @@ impl Relay {
         }
     }
 
-    /// A relay cannot be reached: the cells that wait for it are lost. Returns whether there were
-    /// any.
-    pub(in crate::node) fn on_unreachable(&mut self, fx: &mut Effects, relay: ShortId) -> bool {
+    /// A relay cannot be reached: the cells that wait for it are lost.
+    pub(in crate::node) fn on_unreachable(&mut self, fx: &mut Effects, relay: ShortId) {
         let cells = self.awaiting_link.take(relay);
         fx.count_many(Counter::CellsDropped, cells.len());
-        !cells.is_empty()
+    }
+}
+
+impl RelayContext<'_> {
+    /// The link to a next hop: to a relay of the directory, or by the handle of the link.
+    fn link_to(self, next: ShortId) -> Option<LinkId> {
+        let to_relay = self.peers.to_relay(next);
+        let to_relay = to_relay.filter(|_| self.directory.contains(next));
+        to_relay.or_else(|| self.peers.to_handle(next))
     }
 }
 
@@ -105,3 +188,10 @@ const MAX_AWAITING_LINK: usize = 1024;
 /// Maximum number of cells that wait for one relay, so that a relay that accepts no link does not
 /// take the room of the others.
 const MAX_AWAITING_PER_RELAY: usize = MAX_AWAITING_LINK / 4;
+
+/// Dials that the cells of one link may cause: half of the links for cells at once, and two a
+/// second.
+pub(super) const DIAL_QUOTA: Quota = Quota::new(32, Duration::from_millis(500));
+
+/// Maximum number of links with a dial quota of their own; more share one.
+pub(super) const MAX_DIAL_BUCKETS: usize = 1024;

@@ -58,6 +58,7 @@ impl Relay {
 
     /// Removes the keys of past epochs from memory; the caller erases their records.
     pub(in crate::node) fn expire_keys(&mut self, now: Now) -> Vec<Epoch> {
+        self.load.observe(now, self.mix.len());
         let expired = self.onion.expire(now);
         for epoch in &expired {
             self.logs.remove(epoch);
@@ -114,9 +115,10 @@ impl Relay {
                     from: context.relay_label(from),
                     next: RelayLabel(next),
                 });
-                let mixed = MixedCell { next, cell };
+                let mixed = MixedCell { from, next, cell };
                 let due = at.after(blur(fx.path_rng(), delay));
                 let evicted = self.mix.push(fx.path_rng(), due, from, mixed);
+                self.load.observe(now, self.mix.len());
                 if evicted.is_some() {
                     fx.count(Counter::CellsDropped);
                 }

@@ -45,6 +45,7 @@ impl World {
                 SocketAddr::V4(own) => RelayEndpoint::Ip4(*own.ip(), own.port()),
                 SocketAddr::V6(own) => RelayEndpoint::Ip6(*own.ip(), own.port()),
             }],
+            through_tor: false,
             family: Vec::new(),
             listen_port: 0,
             peers: peers.iter().map(|peer| self.future_addr(*peer)).collect(),

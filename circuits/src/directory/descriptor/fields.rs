@@ -7,7 +7,7 @@
 use rlp::{Rlp, RlpStream};
 
 use super::{BadDescriptor, DescriptorDraft, MAX_FAMILY};
-use crate::directory::endpoint::RelayEndpoint;
+use crate::directory::endpoint::{EndpointKinds, RelayEndpoint};
 use crate::directory::puzzle::PuzzleSolution;
 use crate::directory::signature::SIGNATURE_LEN;
 use crate::ids::{Epoch, RelayId, RelayKey};
@@ -33,21 +33,22 @@ impl DescriptorFields {
                 onion: array(&fields, 3)?,
                 onion_next: array(&fields, 4)?,
                 endpoints: list(&fields, 5, MAX_ENDPOINTS, endpoint)?,
-                family: list(&fields, 6, MAX_FAMILY, |id| Ok(RelayId(bytes(id)?)))?,
-                load: number(&fields, 7)?,
-                ticket_bits: number(&fields, 8)?,
+                dials: EndpointKinds::from_bits(number(&fields, 6)?).ok_or(BadDescriptor::Dials)?,
+                family: list(&fields, 7, MAX_FAMILY, |id| Ok(RelayId(bytes(id)?)))?,
+                load: number(&fields, 8)?,
+                ticket_bits: number(&fields, 9)?,
             },
             puzzle: PuzzleSolution {
-                nonce: array(&fields, 9)?,
-                solution: array(&fields, 10)?,
+                nonce: array(&fields, 10)?,
+                solution: array(&fields, 11)?,
             },
-            signature: array(&fields, 11)?,
+            signature: array(&fields, 12)?,
         })
     }
 
     /// The whole descriptor.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = RlpStream::new_list(12);
+        let mut out = RlpStream::new_list(13);
         self.append_unsigned(&mut out);
         out.append(&self.signature.as_slice());
         out.out().into()
@@ -55,7 +56,7 @@ impl DescriptorFields {
 
     /// The signed part: a list of all fields except the signature.
     pub(super) fn encode_unsigned(&self) -> Vec<u8> {
-        let mut out = RlpStream::new_list(11);
+        let mut out = RlpStream::new_list(12);
         self.append_unsigned(&mut out);
         out.out().into()
     }
@@ -76,6 +77,7 @@ impl DescriptorFields {
                 .append(&endpoint.address())
                 .append(&endpoint.port());
         }
+        out.append(&draft.dials.bits());
         out.begin_list(draft.family.len());
         for id in &draft.family {
             out.append(&id.0.as_slice());

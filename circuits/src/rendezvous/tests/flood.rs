@@ -7,7 +7,7 @@ use super::*;
 
 /// A table with memory for `sets` sets of one shard each.
 fn table(sets: usize) -> ShardSetTable {
-    ShardSetTable::new(sets * (SET_COST + SHARD_COST), 64)
+    ShardSetTable::new(sets * (SET_COST + SHARD_COST))
 }
 
 fn cookie(number: u64) -> Cookie {
@@ -57,7 +57,7 @@ fn shards_without_ticket_are_not_stored() {
 
 #[test]
 fn incomplete_sets_stay_within_memory_limit_until_timeout() {
-    let mut table = ShardSetTable::new(1 << 20, 64);
+    let mut table = ShardSetTable::new(1 << 20);
     for number in 0..20_000 {
         assert!(open(&mut table, number, small(), LinkId(number % 7)));
         assert!(table.bytes() <= 1 << 20);
@@ -115,36 +115,29 @@ fn eviction_counts_bytes_and_not_sets() {
 }
 
 #[test]
-fn large_sets_over_limit_evict_peer_with_most() {
+fn first_shards_of_large_sets_keep_no_large_message_out() {
+    // Each last hop brings as many first shards as an attacker likes, and a message of 65 KB between
+    // them, one shard for every ten of the attacker's.
     let large = Class::converge(65_536).unwrap();
-    let mut table = ShardSetTable::new(16 << 20, 64);
-    for number in 0..4 {
-        assert!(open(&mut table, number, large, LinkId(1)));
+    let limits = RendezvousLimits::default();
+    let mut table = ShardSetTable::new(limits.bytes);
+    let mut attack = 1_000_u64;
+    for index in 0..large.k() {
+        for link in 0..10 {
+            assert!(open(&mut table, attack, large, LinkId(link)));
+            attack += 1;
+        }
+        let opened = index > 0 || open(&mut table, 0, large, LinkId(3));
+        assert!(opened && table.add(cookie(0), index, Box::new([0; SHARD_LEN])));
     }
-    for number in 100..1_000 {
-        assert!(open(&mut table, number, large, LinkId(666)));
-    }
-    let is_open = |number: &u64| table.get(cookie(*number)).is_some();
-    assert_eq!((0..4).filter(is_open).count(), 4);
-    assert_eq!((100..1_000).filter(is_open).count(), 60);
-}
-
-#[test]
-fn closed_large_set_does_not_count_against_limit() {
-    let large = Class::converge(65_536).unwrap();
-    let mut table = ShardSetTable::new(16 << 20, 2);
-    assert!(open(&mut table, 0, large, LinkId(1)));
-    assert!(open(&mut table, 1, large, LinkId(2)));
-    table.close(cookie(0));
-    assert!(open(&mut table, 2, large, LinkId(3)));
-    assert!((0..3).all(|number| table.get(cookie(number)).is_some()));
+    assert_eq!(table.close(cookie(0)).len(), usize::from(large.k()));
 }
 
 #[test]
 fn growing_set_stays_within_limit_and_does_not_evict_itself() {
     let class = Class::converge(9_788).unwrap();
     let bound = SET_COST + 10 * SHARD_COST;
-    let mut table = ShardSetTable::new(bound, 64);
+    let mut table = ShardSetTable::new(bound);
     assert!(open(&mut table, 0, class, LinkId(1)));
     let added = (1..16).filter(|index| table.add(cookie(0), *index, Box::new([0; SHARD_LEN])));
     assert_eq!(added.count(), 9);
@@ -168,15 +161,6 @@ fn limit_below_one_set_rejects_every_shard() {
         assert_eq!(outcome, ShardOutcome::Rejected(ShardRejection::NoRoom));
         assert_eq!(rendezvous.bytes(), 0);
     }
-    let limits = RendezvousLimits {
-        large_sets: 0,
-        ..RendezvousLimits::default()
-    };
-    let mut rendezvous = Rendezvous::new(ID, limits);
-    let large = Class::converge(65_536).unwrap();
-    let shards = set(&mut rng, large, &[1; 65_536]);
-    let outcome = deliver(&mut rendezvous, &shards[0]);
-    assert_eq!(outcome, ShardOutcome::Rejected(ShardRejection::NoRoom));
 }
 
 #[test]
