@@ -15,7 +15,9 @@ use super::event::{Event, Trace};
 use super::gossip::NewPeer;
 use super::input::{Connectivity, Input, StoreId};
 use super::jobs::{JobId, JobOwner, JobResult};
-use super::peers::{BanScope, OnionHandshake, OnionOutcome, PeerConnection, RemotePeer};
+use super::peers::{
+    BanScope, OnionHandshake, OnionOutcome, PeerConnection, PeerKnowledge, RemotePeer,
+};
 use super::shh_api::{self, ShhReply};
 use super::timers::TimerId;
 use super::{Node, hex};
@@ -40,6 +42,7 @@ impl Node {
             Input::Received(link, bytes) => self.on_received(now, link, bytes),
             Input::Flushed(link, bytes) => self.peers.on_flushed(link, bytes),
             Input::Closed(link) => self.peers.on_closed(&mut self.fx, now, link),
+            Input::ListenerFault(reason) => self.peers.on_listener_fault(now.mono, reason),
             Input::Datagram(from, bytes) => {
                 self.peers.on_datagram(&mut self.fx, now, from, bytes);
             }
@@ -196,8 +199,11 @@ impl Node {
 
     fn on_connected(&mut self, now: Now, link: LinkId, remote: RemotePeer) {
         let fx = &mut self.fx;
-        let gossip = self.gossip.machine();
-        if !self.peers.admit(fx, now, link, remote, gossip) {
+        let others = PeerKnowledge {
+            gossip: self.gossip.machine(),
+            is_relay: &|peer| self.directory.contains(peer),
+        };
+        if !self.peers.admit(fx, now, link, remote, others) {
             return;
         }
         let connection = self.peers.get(link);
