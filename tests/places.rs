@@ -222,7 +222,13 @@ async fn unfinished_frames_take_bounded_memory() {
         let mut attackers = JoinSet::new();
         for number in 0..count {
             attackers.spawn(async move {
-                let mut link = RawLink::open(peer, number, capability).await.unwrap();
+                // Too many handshakes at once displace each other.
+                let mut link = loop {
+                    match RawLink::open(peer, number, capability).await {
+                        Ok(link) => break link,
+                        Err(_) => sleep(Duration::from_millis(50)).await,
+                    }
+                };
                 // The node closes the link before the end, or holds it.
                 let _sent = link.send_unfinished(2_000_000).await;
                 link.hold(Duration::from_secs(5)).await;
@@ -274,7 +280,9 @@ async fn status_answers_while_no_descriptor_is_left() {
     let fault = inbound(&target)["listener_fault"]["reason"].clone();
     assert!(fault.as_str().unwrap().contains("open files"), "{fault}");
     let log = std::fs::read_to_string(scratch.path().join("target.log")).unwrap();
-    let lines = log.lines().filter(|line| line.contains("cannot accept"));
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("cannot accept connections"));
     assert_eq!(lines.count(), 1, "{log}");
 }
 

@@ -133,7 +133,7 @@ impl Peers {
         };
         let hello = self.local.hello(purpose);
         let key = self.local.link_key();
-        match Link::dial(hello, key, peer.key, fx.rng(), now.mono) {
+        match Link::dial(hello, key, peer.key, fx.key_rng(), now.mono) {
             Ok(link) => {
                 let subnet = peer.endpoint.subnet();
                 let connection = PeerConnection::outbound(link, purpose, peer, subnet, now.mono);
@@ -177,7 +177,7 @@ impl Peers {
     ) -> Option<LinkFault> {
         let connection = self.table.get_mut(id)?;
         self.dirty.insert(id);
-        let fault = connection.receive(now.mono, fx.rng(), bytes).err();
+        let fault = connection.receive(now.mono, fx.key_rng(), bytes).err();
         let unfinished = connection.unfinished_bytes();
         self.unfinished.update(now.mono, id, unfinished, true);
         if let Some(victim) = self.unfinished.take_victim(now.mono) {
