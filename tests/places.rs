@@ -142,6 +142,8 @@ async fn idle_links_shut_out_neither_named_peers_nor_newcomers() {
             capabilities,
         );
         until_inbound(&target, class, places).await;
+        // At full scale, all attackers have dialled, and dial again.
+        sleep(Duration::from_secs(scaled(0, 15))).await;
         let newcomer = honest(&target).await;
         let to_newcomer = until_linked(&newcomer).await;
         let named = node().await;

@@ -325,10 +325,7 @@ impl Node {
             refused: self.peers.banned(now.mono),
             inbound: self.peers.inbound_view(
                 now.mono,
-                PeerKnowledge {
-                    gossip: self.gossip.machine(),
-                    is_relay: &|peer| self.directory.contains(peer),
-                },
+                PeerKnowledge::new(self.gossip.machine(), &|peer| self.directory.contains(peer)),
             ),
             relays: self.directory.len(),
             eligible_relays: snapshot.relays().len(),

@@ -443,8 +443,9 @@ struct ListenerHealth {
     last: Option<(Instant, String)>,
 }
 
-/// Bytes that all links together may hold of frames that are not finished.
-const MAX_UNFINISHED_BYTES: usize = 64 << 20;
+/// Bytes that all links together may hold of frames that are not finished. The allocator and the
+/// copies while buffers grow take about as much again.
+const MAX_UNFINISHED_BYTES: usize = 48 << 20;
 /// Bytes that all links together may hold of messages that their peers do not read.
 const MAX_UNREAD_BYTES: usize = 64 << 20;
 

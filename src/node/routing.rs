@@ -207,16 +207,13 @@ impl Node {
 
     fn on_connected(&mut self, now: Now, link: LinkId, remote: RemotePeer) {
         let fx = &mut self.fx;
-        let others = PeerKnowledge {
-            gossip: self.gossip.machine(),
-            is_relay: &|peer| self.directory.contains(peer),
-        };
+        let is_relay = |peer| self.directory.contains(peer);
+        let others = PeerKnowledge::new(self.gossip.machine(), &is_relay);
         if !self.peers.admit(fx, now, link, remote, others) {
             return;
         }
-        let connection = self.peers.get(link);
-        if let Some((connection, protocol)) =
-            connection.and_then(|connection| Some((connection, connection.shh_version()?)))
+        if let Some(connection) = self.peers.get(link)
+            && let Some(protocol) = connection.shh_version()
             && let Some(remote) = connection.remote()
         {
             let peer = NewPeer {

@@ -1,4 +1,4 @@
-//! Links that do nothing but hold their places (docs/decisions/0015).
+//! Links that do nothing but hold their places (docs/operating.md, "Inbound places").
 
 use std::time::Duration;
 

@@ -133,7 +133,7 @@ impl Peers {
             let seats: Vec<Seat> = rivals.into_iter().filter_map(seat).collect();
             let newcomer = seat(id).map(|seat| Seat {
                 worth: LinkWorth::NEWCOMER,
-                reserve: seat.reserve.or(is_named.then_some(Reserve::Proven)),
+                reserve: seat.reserve.or_else(|| is_named.then_some(Reserve::Proven)),
                 ..seat
             });
             let victim = newcomer.and_then(|newcomer| choose_victim(capacity, seats, &newcomer));
@@ -238,10 +238,18 @@ fn remote_prefix(connection: &PeerConnection) -> Option<Prefix> {
 /// What other components know of peers.
 #[derive(Clone, Copy)]
 pub(in crate::node) struct PeerKnowledge<'a> {
-    /// The scores of peers.
-    pub(in crate::node) gossip: &'a Gossip,
-    /// Whether a peer is a relay of the directory, by its id in cells.
-    pub(in crate::node) is_relay: &'a dyn Fn(ShortId) -> bool,
+    gossip: &'a Gossip,
+    is_relay: &'a dyn Fn(ShortId) -> bool,
+}
+
+impl<'a> PeerKnowledge<'a> {
+    /// The scores of peers, and whether one is a relay of the directory, by its id in cells.
+    pub(in crate::node) const fn new(
+        gossip: &'a Gossip,
+        is_relay: &'a dyn Fn(ShortId) -> bool,
+    ) -> Self {
+        Self { gossip, is_relay }
+    }
 }
 
 /// Minimum score of a useful peer.
