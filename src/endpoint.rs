@@ -4,7 +4,7 @@ mod enode;
 mod onion;
 
 use core::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use circuits::directory;
 use circuits::ids::RelayKey;
@@ -64,6 +64,27 @@ impl Endpoint {
         match self {
             Self::Tcp(addr) => directory::Subnet::of(addr.ip()),
             Self::Onion(..) => directory::Subnet::Onion,
+        }
+    }
+}
+
+/// The part of an address that its owner cannot easily change: the /24 of IPv4, the /48 of IPv6.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Prefix([u8; 6]);
+
+impl Prefix {
+    /// The prefix of an address. An IPv4-mapped IPv6 address counts as IPv4.
+    pub(crate) const fn of(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => {
+                let [a, b, c, _] = ip.octets();
+                // No allocated IPv6 prefix begins with these bytes.
+                Self([0xff, 0xff, 0xff, a, b, c])
+            }
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, e, f, ..] = ip.octets();
+                Self([a, b, c, d, e, f])
+            }
         }
     }
 }

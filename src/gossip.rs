@@ -258,6 +258,12 @@ impl Gossip {
         self.peers.get(&link).map(|peer| peer.score.value())
     }
 
+    /// Whether the peer on this link has sent its status.
+    #[must_use]
+    pub fn has_status(&self, link: LinkId) -> bool {
+        self.peers.get(&link).is_some_and(GossipPeer::has_status)
+    }
+
     /// Whether the peer on this link is trusted.
     #[must_use]
     pub fn trusts(&self, link: LinkId) -> bool {

@@ -214,6 +214,7 @@ impl Link {
         while !left.is_empty() && !self.is_closing() {
             let missing = self.needs.saturating_sub(self.inbox.len());
             let (head, tail) = left.split_at(missing.min(left.len()));
+            self.reserve(head.len());
             self.inbox.extend_from_slice(head);
             left = tail;
             if self.inbox.len() == self.needs {
@@ -352,6 +353,16 @@ impl Link {
         }
     }
 
+    /// Bytes in memory of a part that has not arrived whole: a handshake packet or a frame.
+    #[must_use]
+    pub const fn unfinished_bytes(&self) -> usize {
+        if self.inbox.is_empty() {
+            0
+        } else {
+            self.inbox.capacity()
+        }
+    }
+
     /// The time since which a send queue has been full, as observed by [`Self::poll_transmit`] and
     /// [`Self::handle_timeout`].
     #[must_use]
@@ -452,6 +463,17 @@ impl Link {
     fn close(&mut self) {
         self.state = LinkState::Closing;
         self.inbox = Vec::new();
+    }
+
+    /// Makes room for further bytes of a part: twice as much as has arrived, so that the memory of a
+    /// part follows the bytes that the peer sent, and no more than the part needs.
+    fn reserve(&mut self, len: usize) {
+        let wanted = self.inbox.len().saturating_add(len);
+        if wanted > self.inbox.capacity() {
+            let room = wanted.saturating_mul(2).min(self.needs);
+            self.inbox
+                .reserve_exact(room.saturating_sub(self.inbox.len()));
+        }
     }
 
     /// Prepares the buffer for the next part.

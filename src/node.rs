@@ -90,10 +90,12 @@ pub use input::{CommandId, Connectivity, Input, StoreId};
 pub use jobs::{Job, JobId, JobResult};
 pub use local_peer::CLIENT_ID;
 pub use output::{Output, Record};
+pub use peers::MAX_INBOUND_LINKS;
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use views::{
-    DirectoryAge, EstimateView, FetchView, IdentityView, LevelView, MailView, MessageView,
-    NodeView, OutgoingView, PeerView, RelayView, StatusView, TurnTimes, UnreachedPeerView,
+    DirectoryAge, EstimateView, FetchView, IdentityView, InboundView, LevelView, ListenerFaultView,
+    MailView, MessageView, NodeView, OutgoingView, PeerView, RelayView, StatusView, TurnTimes,
+    UnreachedPeerView,
 };
 
 /// A Whisper relay node.
@@ -217,8 +219,9 @@ impl Node {
             TimerId::TryDecrypt => self.receive.try_decrypt(fx, now, self.gossip.pool()),
             TimerId::CloseIdle => self.peers.close_idle_cell_links(fx, now),
             TimerId::Link(link) => self.peers.on_link_timeout(fx, now, link),
-            TimerId::OnionStatus(link) => {
-                let outcome = self.peers.on_onion_status_timeout(fx, now, link);
+            TimerId::Status(link) => {
+                let gossip = self.gossip.machine();
+                let outcome = self.peers.on_status_timeout(fx, now, link, gossip);
                 self.on_onion_outcome(now, link, outcome);
             }
             TimerId::Peel => self.relay.peel(fx, now),

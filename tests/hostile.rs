@@ -30,6 +30,8 @@ mod fixture;
 mod geth_crashes;
 #[path = "hostile/link_rules.rs"]
 mod link_rules;
+#[path = "hostile/places.rs"]
+mod places;
 #[path = "hostile/pow_rules.rs"]
 mod pow_rules;
 #[path = "hostile/replay.rs"]

@@ -12,6 +12,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use whisht::link::frame::{HEADER_LEN, Opener, Sealer};
 use whisht::link::handshake::{Ack, Initiator, Reading};
+use whisht::link::limits::FrameLimit;
 use whisht::link::secrets::{Half, SessionSecrets};
 use whisht::link::{Capability, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, hello};
 
@@ -67,7 +68,11 @@ fn open_link(script: &[u8]) {
                     payload,
                 } => {
                     assert!(code < capability.codes());
-                    assert!(limits.lengths(capability, code).contains(&payload.len()));
+                    assert!(
+                        limits
+                            .lengths(capability, code, FrameLimit::Long)
+                            .contains(&payload.len())
+                    );
                 }
             }
         }

@@ -9,7 +9,7 @@ use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 use crate::endpoint::PeerAddr;
 use crate::gossip::PowRule;
-use crate::node::{DirectoryAge, PeerView, RelayView, StatusView, UnreachedPeerView};
+use crate::node::{DirectoryAge, InboundView, PeerView, RelayView, StatusView, UnreachedPeerView};
 
 /// Options of `whisht peers`.
 #[derive(Debug, clap::Args)]
@@ -224,6 +224,7 @@ fn network(status: &StatusView) -> Vec<String> {
             count(status.refused)
         ));
     }
+    lines.extend(inbound(&status.inbound));
     lines.push(match status.discovery {
         None => "discovery off".to_owned(),
         Some(known) => format!(
@@ -241,6 +242,59 @@ fn network(status: &StatusView) -> Vec<String> {
         count(status.relays),
         count(status.eligible_relays),
     ));
+    lines
+}
+
+/// The places of inbound links, and what keeps others out.
+fn inbound(view: &InboundView) -> Vec<String> {
+    let taken = [
+        (view.named, "named"),
+        (view.useful, "useful"),
+        (view.relays, "relays"),
+        (view.gossip, "gossip"),
+        (view.cells_only, "cells only"),
+    ];
+    let sum = taken
+        .iter()
+        .fold(0_usize, |sum, (count, _)| sum.saturating_add(*count));
+    let classes: Vec<String> = taken
+        .into_iter()
+        .filter(|(links, _)| *links > 0)
+        .map(|(links, class)| format!("{} {class}", count(links)))
+        .collect();
+    let classes = if classes.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", classes.join(", "))
+    };
+    let mut lines = vec![format!(
+        "inbound   {} of {} places taken{classes}; {} in their handshake",
+        count(sum),
+        count(view.places),
+        count(view.unproven)
+    )];
+    if let Some(full) = &view.full {
+        lines.push(format!(
+            "          full: {} were taken in the last minute; {} links made room, {} were refused",
+            one_line(full),
+            grouped(view.displaced),
+            grouped(view.turned_away)
+        ));
+    }
+    if view.overfull > 0 {
+        lines.push(format!(
+            "          {} links were closed because unfinished or unread messages took too much memory",
+            grouped(view.overfull)
+        ));
+    }
+    if let Some(fault) = &view.listener_fault {
+        lines.push(format!(
+            "          listener stopped {} times, last {} ago: {}",
+            grouped(view.listener_faults),
+            duration(fault.secs_ago.saturating_mul(1_000)),
+            one_line(&fault.reason)
+        ));
+    }
     lines
 }
 
@@ -307,6 +361,45 @@ fn short(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::ListenerFaultView;
+
+    #[test]
+    fn full_inbound_places_show_classes_cause_and_listener() {
+        let mut view = InboundView {
+            places: 256,
+            named: 0,
+            useful: 0,
+            relays: 2,
+            gossip: 0,
+            cells_only: 254,
+            unproven: 3,
+            full: Some("all 256 places".to_owned()),
+            displaced: 1_200,
+            turned_away: 1,
+            unfinished_bytes: 0,
+            overfull: 0,
+            listener_faults: 1,
+            listener_fault: Some(ListenerFaultView {
+                reason: "out of\u{1b} descriptors".to_owned(),
+                secs_ago: 5,
+            }),
+        };
+        assert_eq!(
+            inbound(&view),
+            [
+                "inbound   256 of 256 places taken: 2 relays, 254 cells only; 3 in their handshake",
+                "          full: all 256 places were taken in the last minute; 1,200 links made \
+                 room, 1 were refused",
+                "          listener stopped 1 times, last 5.0 s ago: out of? descriptors",
+            ]
+        );
+        (view.relays, view.cells_only, view.unproven) = (0, 0, 0);
+        (view.full, view.listener_fault) = (None, None);
+        assert_eq!(
+            inbound(&view),
+            ["inbound   0 of 256 places taken; 0 in their handshake"]
+        );
+    }
 
     #[test]
     fn named_peer_that_is_not_connected_shows_reason_and_next_try() {

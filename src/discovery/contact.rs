@@ -182,26 +182,6 @@ impl AddressScope {
     }
 }
 
-/// The part of an address that its owner cannot easily change: the /24 of IPv4, the /48 of IPv6.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Prefix([u8; 6]);
-
-impl Prefix {
-    pub(super) const fn of(ip: IpAddr) -> Self {
-        match ip.to_canonical() {
-            IpAddr::V4(ip) => {
-                let [a, b, c, _] = ip.octets();
-                // No allocated IPv6 prefix begins with these bytes.
-                Self([0xff, 0xff, 0xff, a, b, c])
-            }
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, e, f, ..] = ip.octets();
-                Self([a, b, c, d, e, f])
-            }
-        }
-    }
-}
-
 /// Ports below this one belong to system services; discovery sends nothing to them.
 pub(super) const MIN_PORT: u16 = 1024;
 

@@ -12,7 +12,8 @@ use circuits::bounded_map::BoundedMap;
 use circuits::ids::RelayKey;
 use circuits::time::Instant;
 
-use super::contact::{AddressScope, Contact, Prefix};
+use super::contact::{AddressScope, Contact};
+use crate::endpoint::Prefix;
 
 /// The proofs of the last day, bounded in number.
 #[derive(Debug)]

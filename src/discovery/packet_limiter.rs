@@ -9,7 +9,8 @@ use std::net::IpAddr;
 use circuits::rate_limit::{KeyedLimiter, Quota, TokenBucket};
 use circuits::time::Instant;
 
-use super::contact::{AddressScope, Prefix};
+use super::contact::AddressScope;
+use crate::endpoint::Prefix;
 
 /// The remaining packet quotas of unlisted senders.
 #[derive(Debug)]

@@ -11,7 +11,8 @@ use circuits::distributions;
 use circuits::ids::RelayKey;
 use rand_core::CryptoRng;
 
-use super::contact::{AddressScope, Contact, NodeId, Prefix};
+use super::contact::{AddressScope, Contact, NodeId};
+use crate::endpoint::Prefix;
 
 /// Contacts by distance from us.
 #[derive(Debug)]

@@ -12,11 +12,16 @@ use super::snappy::{self, Packing};
 /// Bounds on the memory that one link may make this node use.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LinkLimits {
-    /// Longest payload, decompressed, of a message without a rule of its own. A link may use three
-    /// times as much for a moment: the frame, its buffer, and the decompressed payload.
+    /// Longest payload, decompressed, of a message of Whisper after its first one, which is the
+    /// status. A link may use three times as much for a moment: the frame, its buffer, and the
+    /// decompressed payload.
     ///
     /// Default 2 MiB: geth accepts 1 MiB and, with a large pool, sends more.
     pub payload: usize,
+    /// Longest payload, decompressed, of every other message without a rule of its own.
+    ///
+    /// Default 66 KiB: an envelope on a stem has up to 64 KiB.
+    pub short_payload: usize,
     /// Messages with limits of their own, narrower or wider.
     pub rules: Vec<PayloadRule>,
     /// Bytes that may be queued for sending.
@@ -53,23 +58,63 @@ impl LinkLimits {
         self
     }
 
-    /// The permitted payload lengths of a message.
+    /// The permitted payload lengths of a message, on a link whose frames may be of this size.
     #[must_use]
-    pub fn lengths(&self, capability: Capability, code: u16) -> RangeInclusive<usize> {
+    pub fn lengths(
+        &self,
+        capability: Capability,
+        code: u16,
+        frames: FrameLimit,
+    ) -> RangeInclusive<usize> {
+        let longest = match frames {
+            FrameLimit::Long if has_long_messages(capability) => self.payload,
+            FrameLimit::Long | FrameLimit::Short => self.short_payload,
+        };
         self.rules
             .iter()
             .find(|rule| rule.capability == capability && rule.code == code)
-            .map_or(0..=self.payload, |rule| rule.lengths.clone())
+            .map_or(0..=longest, |rule| rule.lengths.clone())
     }
 
     /// The longest frame content that can contain a permitted message.
-    pub(super) fn max_content_len(&self) -> usize {
+    pub(super) fn max_content_len(&self, frames: FrameLimit) -> usize {
+        let longest = match frames {
+            FrameLimit::Short => self.short_payload,
+            FrameLimit::Long => self.payload.max(self.short_payload),
+        };
         let payload = self.rules.iter().map(|rule| *rule.lengths.end());
-        let longest = payload.fold(self.payload, usize::max).min(MAX_CONTENT);
+        let longest = payload.fold(longest, usize::max).min(MAX_CONTENT);
         snappy::max_packed_len(longest, Packing::Snappy)
             .saturating_add(MAX_CODE_LEN)
             .min(MAX_CONTENT)
     }
+}
+
+/// How long the frames of a link may be. A link begins with short ones: a peer that never says what
+/// it speaks must not make this node hold a long frame.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FrameLimit {
+    /// As long as a message of `onion/1`.
+    Short,
+    /// As long as a message of Whisper.
+    Long,
+}
+
+impl FrameLimit {
+    /// The limit after a message of this capability.
+    #[must_use]
+    pub(super) fn after(self, capability: Capability) -> Self {
+        if has_long_messages(capability) {
+            Self::Long
+        } else {
+            self
+        }
+    }
+}
+
+/// Whether a capability has messages above the common limit, after its first one.
+fn has_long_messages(capability: Capability) -> bool {
+    capability.name() != Capability::ONION_1.name()
 }
 
 impl Default for LinkLimits {
@@ -77,6 +122,7 @@ impl Default for LinkLimits {
     fn default() -> Self {
         let limits = Self {
             payload: 2 * 1024 * 1024,
+            short_payload: MAX_SHORT_PAYLOAD,
             rules: Vec::new(),
             queue: QueueBudgets::default(),
         };
@@ -88,6 +134,8 @@ impl Default for LinkLimits {
     }
 }
 
+/// Bytes of the longest message of `onion/1`, with room for its headers.
+pub const MAX_SHORT_PAYLOAD: usize = 66 * 1024;
 /// Payload of a cell on the link: RLP, a list of one string. Three bytes of length for each.
 pub const CELL_PAYLOAD: usize = CELL_LEN + 3 + 3;
 /// Code of a cell in `onion/1`.
@@ -102,21 +150,40 @@ mod tests {
     #[test]
     fn cell_has_fixed_length_and_others_common_limit() {
         let limits = LinkLimits::default();
-        assert_eq!(limits.lengths(Capability::ONION_1, 3), 918..=918);
-        assert_eq!(limits.lengths(Capability::SHH_6, 3), 0..=2_097_152);
+        let lengths = |capability, code, frames| limits.lengths(capability, code, frames);
+        let long = FrameLimit::Long;
+        assert_eq!(lengths(Capability::ONION_1, 3, long), 918..=918);
+        assert_eq!(lengths(Capability::SHH_6, 3, long), 0..=2_097_152);
+        assert_eq!(lengths(Capability::ONION_1, 4, long), 0..=67_584);
+        assert_eq!(lengths(Capability::SHH_6, 3, FrameLimit::Short), 0..=67_584);
+    }
+
+    #[test]
+    fn frames_become_long_with_the_first_message_of_whisper() {
+        let limits = LinkLimits::default();
+        let quiet = FrameLimit::Short.after(Capability::ONION_1);
+        assert!(limits.max_content_len(quiet) < 80_000);
+        for whisper in [Capability::SHH_5, Capability::SHH_6] {
+            let spoken = quiet.after(whisper).after(Capability::ONION_1);
+            assert!(limits.max_content_len(spoken) > 2_097_152);
+        }
     }
 
     #[test]
     fn wider_payload_rule_widens_frame_limit() {
         let limits = LinkLimits {
             payload: 100,
+            short_payload: 10,
             ..LinkLimits::default()
         };
         let wider = limits.clone().with_rule(Capability::SHH_6, 1, 0..=5_000);
-        assert!(limits.max_content_len() < 5_000);
-        assert!(wider.max_content_len() > 5_000);
-        assert_eq!(wider.lengths(Capability::SHH_6, 1), 0..=5_000);
+        assert!(limits.max_content_len(FrameLimit::Long) < 5_000);
+        assert!(wider.max_content_len(FrameLimit::Long) > 5_000);
+        assert_eq!(
+            wider.lengths(Capability::SHH_6, 1, FrameLimit::Short),
+            0..=5_000
+        );
         let huge = limits.with_rule(Capability::SHH_6, 1, 0..=usize::MAX);
-        assert_eq!(huge.max_content_len(), 0xff_ffff);
+        assert_eq!(huge.max_content_len(FrameLimit::Short), 0xff_ffff);
     }
 }

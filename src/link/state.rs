@@ -18,7 +18,7 @@ use super::frame::{FrameReader, MAX_CODE_LEN, MAX_CONTENT, Sealer, wire_len};
 use super::handshake::{self, Auth, Initiator, Reading, RlpxSession};
 use super::hello::{self, Hello};
 use super::key::LinkKey;
-use super::limits::LinkLimits;
+use super::limits::{FrameLimit, LinkLimits};
 use super::queue::{CONGESTION_TIMEOUT, Priority, QueueFull, SendQueue, UnsentMessage};
 use super::snappy::{self, Packing};
 use super::{LinkConfig, LinkEvent, SendError};
@@ -167,7 +167,8 @@ impl ExpectHello {
             writer: self.writer,
             reader: self.reader,
             shared: introduction.shared,
-            max_content_len: limits.max_content_len(),
+            frames: FrameLimit::Short,
+            max_content_len: limits.max_content_len(FrameLimit::Short),
             queue: SendQueue::new(limits.queue),
             heard: now,
             next_ping: now.after(PING_INTERVAL),
@@ -192,6 +193,8 @@ pub(super) struct Connected {
     writer: MessageWriter,
     pub(super) reader: FrameReader,
     shared: SharedCapabilities,
+    frames: FrameLimit,
+    /// What [`Self::frames`] permits.
     max_content_len: usize,
     pub(super) queue: SendQueue,
     heard: Instant,
@@ -228,7 +231,7 @@ impl Connected {
             _ => {
                 let (capability, code) =
                     self.shared.locate(code).ok_or(PeerFault::CodeOutOfRange)?;
-                let lengths = limits.lengths(capability, code);
+                let lengths = limits.lengths(capability, code, self.frames);
                 let payload = if self.writer.compressed {
                     snappy::unpack(payload, &lengths)?
                 } else if lengths.contains(&payload.len()) {
@@ -236,6 +239,7 @@ impl Connected {
                 } else {
                     return Err(PeerFault::PayloadLength);
                 };
+                self.allow_frames_after(capability, limits);
                 return Ok(Some(LinkEvent::Message {
                     capability,
                     code,
@@ -244,6 +248,15 @@ impl Connected {
             }
         }
         Ok(None)
+    }
+
+    /// Permits long frames after the first message of a capability that has them.
+    fn allow_frames_after(&mut self, capability: Capability, limits: &LinkLimits) {
+        let frames = self.frames.after(capability);
+        if frames != self.frames {
+            self.frames = frames;
+            self.max_content_len = limits.max_content_len(frames);
+        }
     }
 
     /// Queues a message.

@@ -9,6 +9,7 @@ use super::command::{Command, Refusal, Reply};
 use super::effects::Counter;
 use super::input::{CommandId, Connectivity};
 use super::local_peer::CLIENT_ID;
+use super::peers::PeerKnowledge;
 use super::receive::MAX_FILTERS;
 use super::send::SendContext;
 use super::shh_api::{self, Post, PostRoute, SealedPost, ShhCommand, ShhError, ShhInfo, ShhReply};
@@ -320,6 +321,10 @@ impl Node {
             unreached_peers: self.peers.unreached_views(now.mono),
             unserved_peers: self.gossip.unserved_peers(),
             refused: self.peers.banned(now.mono),
+            inbound: self.peers.inbound_view(
+                now.mono,
+                PeerKnowledge::new(self.gossip.machine(), &|peer| self.directory.contains(peer)),
+            ),
             relays: self.directory.len(),
             eligible_relays: snapshot.relays().len(),
             directory: if is_young {

@@ -28,6 +28,8 @@ pub enum Input<'a> {
     Flushed(LinkId, usize),
     /// The connection was closed by either side. Nothing further comes from it.
     Closed(LinkId),
+    /// A listener accepts no connections for the moment, for this reason. The shell tries again.
+    ListenerFault(&'a str),
     /// A datagram arrived at the socket of discovery, from this address.
     Datagram(SocketAddr, &'a [u8]),
     /// Every `Output::Store` up to this one is durable.

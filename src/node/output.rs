@@ -21,6 +21,10 @@ pub enum Output {
     Dial(LinkId, Endpoint),
     /// Write these bytes, in order; answer with `Input::Flushed`.
     Send(LinkId, Vec<u8>),
+    /// Keep this inbound connection: its handshake is complete, and it has one of the
+    /// [`MAX_INBOUND_LINKS`](super::MAX_INBOUND_LINKS) places. A shell may drop others if it has
+    /// too many.
+    Keep(LinkId),
     /// Write the remaining bytes (for a second at most), then close.
     Close(LinkId),
     /// Send this datagram from the socket of discovery. It may be lost.

@@ -8,9 +8,11 @@
 
 mod admission;
 mod bans;
+mod buffer_budget;
 mod connection;
 mod dialer;
 mod discovery;
+mod inbound_places;
 mod onion_handshake;
 mod table;
 mod view;
@@ -24,12 +26,17 @@ use circuits::directory::Subnet;
 use circuits::ids::{LinkId, RelayKey, ShortId};
 use circuits::time::{Instant, Now};
 
+pub use self::inbound_places::MAX_INBOUND_LINKS;
+
+pub(super) use self::admission::PeerKnowledge;
 pub(super) use self::bans::BanScope;
 pub(super) use self::connection::{LinkPurpose, OnionHandshake, PeerConnection, RemotePeer};
 pub(super) use self::onion_handshake::OnionOutcome;
 
 use self::bans::BanList;
+use self::buffer_budget::BufferBudget;
 use self::dialer::Dialer;
+use self::inbound_places::{InboundPlaces, SHORT_OF_PLACES};
 use self::table::ConnectionTable;
 use super::action::Action;
 use super::config::NodeConfig;
@@ -52,6 +59,12 @@ pub(super) struct Peers {
     table: ConnectionTable,
     dialer: Dialer,
     bans: BanList,
+    places: InboundPlaces,
+    /// Frames that links have begun and not finished.
+    unfinished: BufferBudget,
+    /// Messages that peers have not read yet.
+    unread: BufferBudget,
+    listener: ListenerHealth,
     discovery: Option<Discovery>,
     /// Links that may have bytes to send, or a changed deadline.
     dirty: BTreeSet<LinkId>,
@@ -73,6 +86,10 @@ impl Peers {
             table: ConnectionTable::default(),
             dialer: Dialer::new(wanted, now),
             bans: BanList::default(),
+            places: InboundPlaces::default(),
+            unfinished: BufferBudget::new(MAX_UNFINISHED_BYTES),
+            unread: BufferBudget::new(MAX_UNREAD_BYTES),
+            listener: ListenerHealth::default(),
             discovery,
             dirty: BTreeSet::new(),
         }
@@ -166,7 +183,13 @@ impl Peers {
     ) -> Option<LinkFault> {
         let connection = self.table.get_mut(id)?;
         self.dirty.insert(id);
-        connection.receive(now.mono, fx.key_rng(), bytes).err()
+        let fault = connection.receive(now.mono, fx.key_rng(), bytes).err();
+        let unfinished = connection.unfinished_bytes();
+        self.unfinished.update(now.mono, id, unfinished, true);
+        if let Some(victim) = self.unfinished.take_victim(now.mono) {
+            fx.request(Action::Disconnect(victim, DisconnectReason::ReadTimeout));
+        }
+        fault
     }
 
     /// The next event of a link.
@@ -240,8 +263,17 @@ impl Peers {
         let dirty = core::mem::take(&mut self.dirty);
         for id in &dirty {
             self.transmit(fx, now, *id);
-            let due = self.table.get(*id).and_then(PeerConnection::poll_timeout);
-            fx.arm(TimerId::Link(*id), due);
+            let link = self.table.get(*id);
+            fx.arm(
+                TimerId::Link(*id),
+                link.and_then(PeerConnection::poll_timeout),
+            );
+            let unread = link.map_or(0, PeerConnection::unread_bytes);
+            let progressed = unread < self.unread.held_by(*id);
+            self.unread.update(now.mono, *id, unread, progressed);
+        }
+        if let Some(victim) = self.unread.take_victim(now.mono) {
+            fx.request(Action::Disconnect(victim, DisconnectReason::ReadTimeout));
         }
         dirty
     }
@@ -271,7 +303,9 @@ impl Peers {
             return;
         };
         fx.arm(TimerId::Link(id), None);
-        fx.arm(TimerId::OnionStatus(id), None);
+        fx.arm(TimerId::Status(id), None);
+        self.unfinished.forget(id);
+        self.unread.forget(id);
         let peer = connection.key();
         let mut unreachable = None;
         // If another link to this peer remains, its state stays.
@@ -335,15 +369,21 @@ impl Peers {
         for (id, connection) in self.table.iter_mut() {
             connection.excuse_absence(absence);
             fx.arm(TimerId::Link(id), connection.poll_timeout());
-            fx.postpone(TimerId::OnionStatus(id), absence);
+            fx.postpone(TimerId::Status(id), absence);
         }
     }
 
-    /// Closes links that were dialled for cells and have been idle for ten minutes.
+    /// Closes links that have carried no cell for ten minutes: those that were dialled for cells, and
+    /// while inbound places run short, those of peers that carry nothing else.
     pub(super) fn close_idle_cell_links(&mut self, fx: &mut Effects, now: Now) {
+        let is_short = self.inbound_links() > SHORT_OF_PLACES;
         let idle = |link: &PeerConnection| {
-            link.purpose() == LinkPurpose::Cells
-                && now.mono.since(link.last_cell()) > CELL_LINK_IDLE_TIMEOUT
+            let is_useless = link.purpose() == LinkPurpose::Cells
+                || is_short
+                    && link.is_kept_inbound()
+                    && link.shh_version().is_none()
+                    && !link.key().is_some_and(|key| self.is_named(key));
+            is_useless && now.mono.since(link.last_cell()) > CELL_LINK_IDLE_TIMEOUT
         };
         let links = self.table.iter().filter(|(_, link)| idle(link));
         let idle: Vec<LinkId> = links.map(|(id, _)| id).collect();
@@ -393,6 +433,14 @@ impl Peers {
         }
     }
 
+    /// A listener does not accept connections, for this reason.
+    pub(super) fn on_listener_fault(&mut self, now: Instant, reason: &str) {
+        self.listener = ListenerHealth {
+            faults: self.listener.faults.saturating_add(1),
+            last: Some((now, reason.to_owned())),
+        };
+    }
+
     // -- wanted peers
 
     /// Adds a peer to stay connected to, and dials it.
@@ -426,6 +474,19 @@ impl Peers {
         self.dialer.expedite(now);
     }
 }
+
+/// The faults of the listeners.
+#[derive(Default)]
+struct ListenerHealth {
+    faults: u64,
+    last: Option<(Instant, String)>,
+}
+
+/// Bytes that all links together may hold of frames that are not finished. The allocator and the
+/// copies while buffers grow take about as much again.
+const MAX_UNFINISHED_BYTES: usize = 48 << 20;
+/// Bytes that all links together may hold of messages that their peers do not read.
+const MAX_UNREAD_BYTES: usize = 64 << 20;
 
 /// Idle time after which a link that was dialled for cells is closed.
 const CELL_LINK_IDLE_TIMEOUT: Duration = Duration::from_secs(600);

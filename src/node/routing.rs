@@ -15,7 +15,9 @@ use super::event::{Event, Trace};
 use super::gossip::NewPeer;
 use super::input::{Connectivity, Input, StoreId};
 use super::jobs::{JobId, JobOwner, JobResult};
-use super::peers::{BanScope, OnionHandshake, OnionOutcome, PeerConnection, RemotePeer};
+use super::peers::{
+    BanScope, OnionHandshake, OnionOutcome, PeerConnection, PeerKnowledge, RemotePeer,
+};
 use super::shh_api::{self, ShhReply};
 use super::stem::StemPeer;
 use super::timers::TimerId;
@@ -40,6 +42,7 @@ impl Node {
             Input::Received(link, bytes) => self.on_received(now, link, bytes),
             Input::Flushed(link, bytes) => self.peers.on_flushed(link, bytes),
             Input::Closed(link) => self.peers.on_closed(&mut self.fx, now, link),
+            Input::ListenerFault(reason) => self.peers.on_listener_fault(now.mono, reason),
             Input::Datagram(from, bytes) => {
                 self.peers.on_datagram(&mut self.fx, now, from, bytes);
             }
@@ -225,13 +228,13 @@ impl Node {
 
     fn on_connected(&mut self, now: Now, link: LinkId, remote: RemotePeer) {
         let fx = &mut self.fx;
-        let gossip = self.gossip.machine();
-        if !self.peers.admit(fx, now, link, remote, gossip) {
+        let is_relay = |peer| self.directory.contains(peer);
+        let others = PeerKnowledge::new(self.gossip.machine(), &is_relay);
+        if !self.peers.admit(fx, now, link, remote, others) {
             return;
         }
-        let connection = self.peers.get(link);
-        if let Some((connection, protocol)) =
-            connection.and_then(|connection| Some((connection, connection.shh_version()?)))
+        if let Some(connection) = self.peers.get(link)
+            && let Some(protocol) = connection.shh_version()
             && let Some(remote) = connection.remote()
         {
             let peer = NewPeer {

@@ -34,8 +34,8 @@ pub(super) enum TimerId {
     CloseIdle,
     /// A deadline of a link: handshake, ping, idle or congestion timeout.
     Link(LinkId),
-    /// A peer's `onion/1` status is overdue.
-    OnionStatus(LinkId),
+    /// A peer's status of `onion/1` or `shh` is overdue.
+    Status(LinkId),
     /// Peel queued cells.
     Peel,
     /// Release cells from the mix.

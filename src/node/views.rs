@@ -212,6 +212,8 @@ pub struct StatusView {
     pub unserved_peers: usize,
     /// Number of banned keys and addresses.
     pub refused: usize,
+    /// The places of inbound links, and the listeners.
+    pub inbound: InboundView,
     /// Number of known relays.
     pub relays: usize,
     /// Number of relays that paths can use now.
@@ -283,6 +285,50 @@ pub struct TurnTimes {
     pub longest_us: u64,
     /// Processor time of the longest turn of the last hour, in microseconds.
     pub longest_last_hour_us: u64,
+}
+
+/// The places of inbound links, by what their peers are to the node. Each link is counted once.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct InboundView {
+    /// Number of places.
+    pub places: usize,
+    /// Peers that the user named.
+    pub named: usize,
+    /// Peers that are useful, or were in an earlier link.
+    pub useful: usize,
+    /// Relays of the directory.
+    pub relays: usize,
+    /// Other peers that carry gossip.
+    pub gossip: usize,
+    /// Other peers that carry cells only.
+    pub cells_only: usize,
+    /// Connections without a complete handshake. They hold no place.
+    pub unproven: usize,
+    /// Which places were all taken within the last minute; `None` if there was room.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub full: Option<String>,
+    /// Number of links that made room for others since the start.
+    pub displaced: u64,
+    /// Number of newcomers refused for want of places since the start.
+    pub turned_away: u64,
+    /// Bytes in memory of frames that have not arrived whole.
+    pub unfinished_bytes: usize,
+    /// Number of links closed since the start because all together held too many bytes in memory.
+    pub overfull: u64,
+    /// Number of times since the start that a listener stopped accepting for a moment.
+    pub listener_faults: u64,
+    /// The last of these, and how long ago it was.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub listener_fault: Option<ListenerFaultView>,
+}
+
+/// Why a listener did not accept connections.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ListenerFaultView {
+    /// The reason.
+    pub reason: String,
+    /// Seconds since then.
+    pub secs_ago: u64,
 }
 
 /// Whether a level is available.

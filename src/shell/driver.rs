@@ -378,6 +378,7 @@ impl Driver {
                 self.effects.links.remove(&link);
                 self.feed(Input::Closed(link));
             }
+            NetEvent::ListenerFault(fault) => self.feed(Input::ListenerFault(&fault)),
         }
     }
 

@@ -21,6 +21,8 @@ use super::accept_limiter::{AcceptLimiter, AcceptLimits, AcceptPermit, Eviction}
 use super::connector::{LinkStream, StreamReader, StreamWriter};
 use super::driver::Completion;
 use super::listen::set_link_options;
+use super::log_throttle::LogThrottle;
+use crate::node::MAX_INBOUND_LINKS;
 
 /// An event that a remote peer can cause; arrives through a bounded channel.
 #[derive(Debug)]
@@ -31,12 +33,16 @@ pub(super) enum NetEvent {
     Received(LinkId, Vec<u8>),
     /// The connection ended; no further event comes from it.
     Ended(LinkId),
+    /// A listener does not accept connections for the moment, for this reason.
+    ListenerFault(String),
 }
 
 /// The driver's end of a connection. Dropping it closes the connection in order.
 #[derive(Debug)]
 pub(super) struct LinkHandle {
     chunks: mpsc::UnboundedSender<Vec<u8>>,
+    /// The permit, if the connection is inbound.
+    permit: Option<Arc<AcceptPermit>>,
     _open: oneshot::Sender<()>,
 }
 
@@ -46,6 +52,22 @@ impl LinkHandle {
         // A closed channel means that `Ended` is in the queue.
         let _ = self.chunks.send(chunk);
     }
+
+    /// Keeps an inbound connection: it is not evicted any more. False if there are too many.
+    pub(super) fn keep(&self) -> bool {
+        self.permit.as_ref().is_none_or(|permit| permit.promote())
+    }
+}
+
+impl Drop for LinkHandle {
+    fn drop(&mut self) {
+        // If the task has ended, this is the last owner, and nothing is left to write.
+        if let Some(permit) = self.permit.take()
+            && Arc::strong_count(&permit) > 1
+        {
+            permit.close();
+        }
+    }
 }
 
 /// The task's end of a connection.
@@ -53,8 +75,7 @@ impl LinkHandle {
 pub(super) struct LinkTask {
     pub(super) link: LinkId,
     pub(super) stream: LinkStream,
-    /// The permit, if the connection is inbound.
-    pub(super) permit: Option<AcceptPermit>,
+    permit: Option<Arc<AcceptPermit>>,
     chunks: mpsc::UnboundedReceiver<Vec<u8>>,
     closing: oneshot::Receiver<()>,
 }
@@ -67,8 +88,10 @@ impl LinkTask {
     ) -> (LinkHandle, Self) {
         let (to_chunks, chunks) = mpsc::unbounded_channel();
         let (open, closing) = oneshot::channel();
+        let permit = permit.map(Arc::new);
         let handle = LinkHandle {
             chunks: to_chunks,
+            permit: permit.clone(),
             _open: open,
         };
         (
@@ -98,20 +121,32 @@ impl LinkTask {
         } = self;
         let (reader, writer) = stream.split();
         tokio::select! {
-            () = read(link, reader, &net) => {}
+            () = read(link, reader, permit.as_deref(), &net) => {}
             () = write(link, writer, chunks, completions) => {}
             () = linger(closing) => {}
-            () = until_evicted(permit) => {}
+            () = until_evicted(permit.as_deref()) => {}
         }
+        drop(permit);
         // This fails only if the driver has ended.
         let _ = net.send(NetEvent::Ended(link)).await;
     }
 }
 
 /// Reads until the peer closes.
-async fn read(link: LinkId, mut reader: StreamReader, net: &mpsc::Sender<NetEvent>) {
+async fn read(
+    link: LinkId,
+    mut reader: StreamReader,
+    permit: Option<&AcceptPermit>,
+    net: &mpsc::Sender<NetEvent>,
+) {
     let mut buffer = vec![0; READ_BUFFER];
+    let mut is_silent = true;
     while let Ok(len @ 1..) = reader.read(&mut buffer).await {
+        if std::mem::take(&mut is_silent)
+            && let Some(permit) = permit
+        {
+            permit.note_received();
+        }
         let bytes = buffer.get(..len).unwrap_or_default().to_vec();
         if net.send(NetEvent::Received(link, bytes)).await.is_err() {
             return;
@@ -157,18 +192,13 @@ async fn linger(closing: oneshot::Receiver<()>) {
     sleep(LINGER).await;
 }
 
-/// Holds the permit of an inbound connection. Completes if the connection has to make room for
-/// another while its handshake may still be in progress.
-async fn until_evicted(permit: Option<AcceptPermit>) {
-    let Some(permit) = permit else {
-        return pending().await;
-    };
-    if timeout(HANDSHAKE_TIMEOUT, permit.evicted()).await.is_ok() {
-        return;
+/// Completes if an inbound connection has to make room for another: one that the node does not keep
+/// yet, or one that it has closed.
+async fn until_evicted(permit: Option<&AcceptPermit>) {
+    match permit {
+        Some(permit) => permit.evicted().await,
+        None => pending().await,
     }
-    // It took its slot on arrival, so this does not fail.
-    let _ = permit.promote();
-    pending().await
 }
 
 /// Accepts connections while the driver listens. If the task that accepts ends early, that is logged
@@ -203,26 +233,33 @@ where
             _ => "it returned".to_owned(),
         };
         tracing::error!("the task that accepts connections ended, and is started again: {cause}");
+        let fault = format!("the task that accepts connections ended: {cause}");
+        // This fails only if the driver has ended.
+        let _ = net.send(NetEvent::ListenerFault(fault)).await;
         sleep(ACCEPT_RETRY_INTERVAL).await;
     }
 }
 
 /// Accepts connections until the driver has ended.
 async fn accept(listener: Arc<TcpListener>, limiter: AcceptLimiter, net: mpsc::Sender<NetEvent>) {
+    let mut failures = LogThrottle::default();
     loop {
-        // The permit comes first: without one, connections wait in the operating system's queue.
-        let Some(slot) = limiter.slot().await else {
-            return;
-        };
         let (stream, from) = match listener.accept().await {
             Ok(arrival) => arrival,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections; trying again");
+                if let Some(times) = failures.note() {
+                    tracing::warn!(%error, times, "cannot accept connections; trying again");
+                    let fault = NetEvent::ListenerFault(format!("cannot accept: {error}"));
+                    if net.send(fault).await.is_err() {
+                        return;
+                    }
+                }
+                limiter.make_room();
                 sleep(ACCEPT_RETRY_INTERVAL).await;
                 continue;
             }
         };
-        let Some(permit) = limiter.admit(from.ip(), Some(slot)) else {
+        let Some(permit) = limiter.admit(from.ip()) else {
             continue;
         };
         if set_link_options(&stream).is_err() {
@@ -245,15 +282,9 @@ pub(super) async fn accept_onion(
     limiter: AcceptLimiter,
     net: mpsc::Sender<NetEvent>,
 ) {
-    loop {
-        let Some(slot) = limiter.slot().await else {
-            return;
-        };
-        let Some(stream) = incoming.next().await else {
-            return;
-        };
+    while let Some(stream) = incoming.next().await {
         // Tor reports no source, as for a daemon's connections over loopback.
-        let Some(permit) = limiter.admit(Ipv4Addr::LOCALHOST.into(), Some(slot)) else {
+        let Some(permit) = limiter.admit(Ipv4Addr::LOCALHOST.into()) else {
             continue;
         };
         let stream = LinkStream::Arti(Box::new(stream));
@@ -263,27 +294,26 @@ pub(super) async fn accept_onion(
     }
 }
 
-/// Limits on inbound links, shared by all listeners of a node.
+/// Limits on inbound links, shared by all listeners of a node. The node decides which links it
+/// keeps; these limits bound the descriptors of the others.
 pub(super) const fn link_limits(loopback_only: bool) -> AcceptLimits {
     AcceptLimits {
-        slots: MAX_INBOUND,
+        slots: MAX_INBOUND_LINKS + MAX_NAMED_ABOVE,
         unproven: MAX_HALF_OPEN,
-        per_source: MAX_PER_SOURCE,
+        per_source: MAX_HALF_OPEN / 4,
+        closing: MAX_CLOSING,
         loopback_only,
         eviction: Eviction::Random,
     }
 }
 
-/// Maximum number of inbound connections. Each costs two buffers and a file descriptor; the usual
-/// limit of 1,024 descriptors leaves room for as many outbound ones.
-const MAX_INBOUND: usize = 256;
-/// Maximum number of these whose handshake may not be finished.
-const MAX_HALF_OPEN: usize = 128;
-/// Maximum number of inbound connections from one /24 or /48.
-const MAX_PER_SOURCE: usize = MAX_INBOUND / 4;
-/// A connection of this age has finished its handshake, because the node otherwise closes it after
-/// five seconds. The shell does not parse handshakes.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(6);
+/// Peers that the user named, and that the node keeps above its maximum. With the other limits,
+/// inbound links use at most 416 descriptors; the usual limit is 1,024.
+const MAX_NAMED_ABOVE: usize = 32;
+/// Maximum number of inbound connections that the node does not keep yet.
+const MAX_HALF_OPEN: usize = 96;
+/// Maximum number of inbound connections that write their last bytes.
+const MAX_CLOSING: usize = 32;
 /// A reader that accepts nothing for this long is disconnected.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time limit for the last bytes of a connection.
@@ -296,194 +326,4 @@ const READ_BUFFER: usize = 16 * 1024;
 const WRITE_BATCH: usize = 64;
 
 #[cfg(test)]
-mod tests {
-    use tokio::net::TcpStream;
-
-    use super::*;
-
-    /// A connection's task, the driver's ends of it, and the peer's side.
-    struct TestLink {
-        handle: Option<LinkHandle>,
-        net: mpsc::Receiver<NetEvent>,
-        completions: mpsc::UnboundedReceiver<Completion>,
-        peer: TcpStream,
-    }
-
-    async fn pair() -> TestLink {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let peer = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        let (handle, connection) = LinkTask::new(LinkId(1), LinkStream::Tcp(stream), None);
-        let (to_net, net) = mpsc::channel(1);
-        let (to_completions, completions) = mpsc::unbounded_channel();
-        tokio::spawn(connection.run(to_net, to_completions));
-        let handle = Some(handle);
-        TestLink {
-            handle,
-            net,
-            completions,
-            peer,
-        }
-    }
-
-    impl TestLink {
-        /// All bytes until the connection ends, which it must do once.
-        async fn drain(&mut self) -> Vec<u8> {
-            let mut received = Vec::new();
-            loop {
-                match self.net.recv().await {
-                    Some(NetEvent::Received(LinkId(1), bytes)) => received.extend(bytes),
-                    Some(NetEvent::Ended(LinkId(1))) => break,
-                    other => panic!("{other:?}"),
-                }
-            }
-            assert!(self.net.recv().await.is_none());
-            received
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn accept_task_that_ends_is_started_again() {
-        let (net, mut driver) = mpsc::channel(8);
-        let mut starts = 0;
-        let to_driver = net.clone();
-        let tasks = keep_running(&net, || {
-            starts += 1;
-            let (start, net) = (starts, to_driver.clone());
-            async move {
-                let _ = net.send(NetEvent::Ended(LinkId(start))).await;
-                // The first one fails as a task whose log cannot be written; the second returns.
-                assert_ne!(start, 1, "the disk is full");
-                if start == 3 {
-                    pending::<()>().await;
-                }
-            }
-        });
-        let driven = async {
-            for start in 1..=3 {
-                let event = driver.recv().await;
-                assert!(matches!(event, Some(NetEvent::Ended(LinkId(id))) if id == start));
-            }
-        };
-        tokio::select! {
-            () = tasks => panic!("the driver listens"),
-            () = driven => {}
-        }
-    }
-
-    #[tokio::test]
-    async fn busy_node_receives_all_bytes() {
-        let TestLink {
-            mut net,
-            mut peer,
-            handle,
-            ..
-        } = pair().await;
-        let said: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
-        let copy = said.clone();
-        tokio::spawn(async move { peer.write_all(&copy).await });
-        // The node reads one chunk at a time; the peer waits.
-        let mut received = Vec::new();
-        while let Some(NetEvent::Received(_, bytes)) = net.recv().await {
-            received.extend(bytes);
-            tokio::task::yield_now().await;
-        }
-        assert!(received == said);
-        drop(handle);
-    }
-
-    #[tokio::test]
-    async fn last_bytes_arrive_before_end() {
-        let mut pair = pair().await;
-        let words = vec![7; 100_000];
-        pair.handle.as_ref().unwrap().send(words.clone());
-        pair.handle = None;
-        let mut heard = Vec::new();
-        pair.peer.read_to_end(&mut heard).await.unwrap();
-        assert!(heard == words);
-        pair.peer
-            .write_all(b"too late, but not lost")
-            .await
-            .unwrap();
-        pair.peer.shutdown().await.unwrap();
-        assert_eq!(pair.drain().await, b"too late, but not lost");
-        let flushed = pair.completions.recv().await;
-        assert!(matches!(
-            flushed,
-            Some(Completion::Flushed(LinkId(1), 100_000))
-        ));
-    }
-
-    #[tokio::test]
-    async fn sent_bytes_are_reported_once() {
-        let mut pair = pair().await;
-        for len in 1..100 {
-            pair.handle.as_ref().unwrap().send(vec![0; len]);
-        }
-        let mut heard = vec![0; 4950];
-        pair.peer.read_exact(&mut heard).await.unwrap();
-        pair.handle = None;
-        drop(pair.peer);
-        let mut reported = 0;
-        while let Some(Completion::Flushed(LinkId(1), len)) = pair.completions.recv().await {
-            reported += len;
-        }
-        assert_eq!(reported, 4950);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn peer_that_reads_nothing_is_disconnected() {
-        let mut pair = pair().await;
-        let begun = tokio::time::Instant::now();
-        // More than any system buffers for a connection.
-        for _ in 0..1_000 {
-            pair.handle.as_ref().unwrap().send(vec![0; 64 * 1024]);
-        }
-        assert!(pair.drain().await.is_empty());
-        assert!(begun.elapsed() >= STALL_TIMEOUT);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn peer_that_keeps_connection_open_is_dropped() {
-        let mut pair = pair().await;
-        pair.handle = None;
-        let begun = tokio::time::Instant::now();
-        assert!(pair.drain().await.is_empty());
-        assert!(begun.elapsed() >= LINGER);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn connection_past_its_handshake_is_not_evicted() {
-        let limiter = AcceptLimiter::new(link_limits(false));
-        let from = std::net::IpAddr::from([127, 0, 0, 1]);
-        let mut waiters = JoinSet::new();
-        let slot = limiter.slot().await;
-        waiters.spawn(until_evicted(limiter.admit(from, slot)));
-        sleep(HANDSHAKE_TIMEOUT * 2).await;
-        let mut flood = Vec::new();
-        for _ in 1..MAX_INBOUND {
-            let slot = limiter.slot().await;
-            flood.push(limiter.admit(from, slot).unwrap());
-        }
-        sleep(HANDSHAKE_TIMEOUT * 2).await;
-        assert!(waiters.try_join_next().is_none());
-        let waits = timeout(HANDSHAKE_TIMEOUT, limiter.slot()).await;
-        assert!(waits.is_err(), "the rest wait outside");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn connection_in_its_handshake_makes_room_for_another() {
-        let limiter = AcceptLimiter::new(link_limits(false));
-        let from = std::net::IpAddr::from([127, 0, 0, 1]);
-        let mut waiters = JoinSet::new();
-        for _ in 0..=MAX_HALF_OPEN {
-            let slot = limiter.slot().await;
-            waiters.spawn(until_evicted(limiter.admit(from, slot)));
-        }
-        let evicted = timeout(HANDSHAKE_TIMEOUT / 2, waiters.join_next()).await;
-        assert!(evicted.is_ok(), "one makes room");
-        assert!(waiters.try_join_next().is_none(), "and only one");
-    }
-}
+mod tests;

@@ -149,32 +149,6 @@ fn simultaneous_dials_leave_one_link() {
 }
 
 #[test]
-fn named_peer_connects_when_all_slots_are_taken() {
-    let mut fixture = Fixture::new();
-    let node = fixture
-        .world
-        .add_with(false, &[], |config| config.max_peers = 3);
-    fixture.run(1);
-    let mut links = Vec::new();
-    for _ in 0..4 {
-        let unlisted = fixture.world.add_scripted_peer(PeerBehaviour::relay());
-        links.push((unlisted, fixture.world.connect_scripted(unlisted, node)));
-    }
-    let (last, link) = links[3];
-    assert_eq!(
-        fixture.world.scripted(last).session(link).disconnect_reason,
-        Some(DisconnectReason::TooManyPeers)
-    );
-    let friend = fixture.world.addr(TARGET);
-    fixture
-        .world
-        .command(node, Command::AddPeer(friend))
-        .unwrap();
-    fixture.run(2);
-    assert_eq!(fixture.world.status(node).peers, 4);
-}
-
-#[test]
 fn silent_peer_in_handshake_is_redialled() {
     let mut fixture = Fixture::new();
     let tarpit = fixture.world.add_scripted_peer(PeerBehaviour {

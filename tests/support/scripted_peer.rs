@@ -170,7 +170,7 @@ impl ScriptedPeer {
             .collect()
     }
 
-    pub(super) fn dial(&mut self, peer: PeerAddr) -> (LinkId, Vec<Output>) {
+    pub(crate) fn dial(&mut self, peer: PeerAddr) -> (LinkId, Vec<Output>) {
         let id = self.new_link();
         self.dialing.insert(id, peer.key);
         self.sessions.insert(id, PeerSession::default());

@@ -3,27 +3,30 @@
 
 use std::net::IpAddr;
 
-use circuits::ids::{LinkId, RelayKey};
+use circuits::ids::{LinkId, RelayKey, ShortId};
 use circuits::time::{Instant, Now};
 
-use super::Peers;
 use super::bans::{BanScope, MAX_BACKOFF};
 use super::connection::{PeerConnection, RemotePeer};
-use crate::endpoint::Endpoint;
+use super::inbound_places::{
+    LinkWorth, MAX_INBOUND_LINKS, MAX_LINKS_PER_PREFIX, PlaceShortage, Reserve, Seat, choose_victim,
+};
+use super::{CELL_LINK_IDLE_TIMEOUT, Peers};
+use crate::endpoint::{Endpoint, Prefix};
 use crate::gossip::Gossip;
 use crate::link::{Capability, DisconnectReason};
 use crate::node::effects::Effects;
+use crate::node::output::Output;
 
 impl Peers {
     /// A handshake is complete. Returns whether the link stays; otherwise it is disconnected.
-    /// `gossip` knows the scores of the other peers.
     pub(in crate::node) fn admit(
         &mut self,
         fx: &mut Effects,
         now: Now,
         id: LinkId,
         remote: RemotePeer,
-        gossip: &Gossip,
+        others: PeerKnowledge<'_>,
     ) -> bool {
         let key = remote.key();
         if let Some(older) = self.table.identify(id, remote) {
@@ -38,25 +41,19 @@ impl Peers {
             self.disconnect(fx, now, id, DisconnectReason::UselessPeer);
             return false;
         }
-        let gossips = self
-            .get(id)
-            .is_some_and(|link| link.shh_version().is_some());
-        if gossips && !self.has_room(fx, now, id, key, gossip) {
-            self.disconnect(fx, now, id, DisconnectReason::TooManyPeers);
-            return false;
+        // A link that we dialled takes a place above the maximum.
+        if self.get(id).is_some_and(PeerConnection::is_kept_inbound) {
+            if !self.make_room(fx, now, id, key, others) {
+                self.disconnect(fx, now, id, DisconnectReason::TooManyPeers);
+                return false;
+            }
+            fx.emit(Output::Keep(id));
         }
         if self.table.is_peer(key) {
             self.dialer.connected(key);
         }
-        if self.speaks_onion(id) {
-            self.start_onion_handshake(fx, now, id);
-        }
+        self.await_status(fx, now, id);
         true
-    }
-
-    fn speaks_onion(&self, id: LinkId) -> bool {
-        self.get(id)
-            .is_some_and(|link| link.speaks(Capability::ONION_1))
     }
 
     /// Of two links to one peer, the one that the lower key dialled stays, so that both sides
@@ -104,43 +101,121 @@ impl Peers {
     }
 
     /// Whether the user named this peer, as a peer or to be admitted always.
-    fn is_named(&self, key: RelayKey) -> bool {
+    pub(super) fn is_named(&self, key: RelayKey) -> bool {
         self.dialer.is_static(key) || self.dialer.always_admits(key)
     }
 
-    /// Whether there is room for a gossip peer. A peer that we dialled or always admit takes a slot
-    /// above the maximum; for any other, an unlisted peer with a negative score is disconnected.
-    fn has_room(
+    /// Finds places for an inbound link; other links make room where places are short. False if the
+    /// newcomer is refused, which a peer that the user named never is.
+    fn make_room(
         &mut self,
         fx: &mut Effects,
         now: Now,
         id: LinkId,
         key: RelayKey,
-        gossip: &Gossip,
+        others: PeerKnowledge<'_>,
     ) -> bool {
-        let dialed = self.get(id).is_some_and(PeerConnection::is_outbound);
-        if dialed || self.dialer.always_admits(key) || self.gossip_peers() <= self.max_peers {
-            return true;
+        let is_named = self.is_named(key);
+        for shortage in PlaceShortage::ALL {
+            let Some(rivals) = self.rivals(id, shortage) else {
+                continue;
+            };
+            // A peer that the user named takes a place above the maximum, but for descriptors.
+            if is_named && shortage != PlaceShortage::Links {
+                continue;
+            }
+            let capacity = match shortage {
+                PlaceShortage::Gossip => self.max_peers,
+                PlaceShortage::Prefix => MAX_LINKS_PER_PREFIX,
+                PlaceShortage::Links => MAX_INBOUND_LINKS,
+            };
+            let seat = |link| self.seat(now.mono, link, others);
+            let seats: Vec<Seat> = rivals.into_iter().filter_map(seat).collect();
+            let newcomer = seat(id).map(|seat| Seat {
+                worth: LinkWorth::NEWCOMER,
+                reserve: seat.reserve.or_else(|| is_named.then_some(Reserve::Proven)),
+                ..seat
+            });
+            let victim = newcomer.and_then(|newcomer| choose_victim(capacity, seats, &newcomer));
+            if let Some(victim) = victim {
+                self.places.note_displaced(now.mono, shortage);
+                self.disconnect(fx, now, victim, DisconnectReason::TooManyPeers);
+            } else if !is_named {
+                self.places.note_refused(now.mono, shortage);
+                return false;
+            }
         }
-        let unlisted = |link: &PeerConnection| {
-            !link.is_outbound() && !link.key().is_some_and(|key| self.is_named(key))
+        true
+    }
+
+    /// The links that compete with a newcomer for places that are short; `None` if they are not.
+    /// Peers that the user named do not compete.
+    fn rivals(&self, id: LinkId, shortage: PlaceShortage) -> Option<Vec<LinkId>> {
+        let newcomer = self.table.get(id)?;
+        let prefix = remote_prefix(newcomer);
+        let gossips = newcomer.shh_version().is_some();
+        let competes = |link: &PeerConnection| match shortage {
+            PlaceShortage::Gossip => gossips && link.shh_version().is_some(),
+            PlaceShortage::Prefix => prefix.is_some() && remote_prefix(link) == prefix,
+            PlaceShortage::Links => true,
         };
-        let worst = self
-            .table
-            .iter()
-            .filter(|(_, link)| unlisted(link))
-            .filter_map(|(id, _)| Some((gossip.peer_score(id)?, id)))
-            .min()
-            .filter(|(score, _)| *score < 0);
-        if let Some((_, worst)) = worst {
-            self.disconnect(fx, now, worst, DisconnectReason::TooManyPeers);
-        }
-        worst.is_some()
+        let inbound = self.table.iter().filter(|(_, link)| link.is_kept_inbound());
+        let rivals: Vec<LinkId> = inbound
+            .filter(|(other, link)| {
+                *other != id && competes(link) && !link.key().is_some_and(|key| self.is_named(key))
+            })
+            .map(|(other, _)| other)
+            .collect();
+        let is_short = match shortage {
+            PlaceShortage::Gossip => gossips && self.gossip_peers() > self.max_peers,
+            PlaceShortage::Prefix => rivals.len() >= MAX_LINKS_PER_PREFIX,
+            PlaceShortage::Links => self.inbound_links() > MAX_INBOUND_LINKS,
+        };
+        is_short.then_some(rivals)
+    }
+
+    /// The claim of an inbound link to a place.
+    pub(super) fn seat(&self, now: Instant, id: LinkId, others: PeerKnowledge<'_>) -> Option<Seat> {
+        let link = self.table.get(id)?;
+        let remote = link.remote()?;
+        let score = others.gossip.peer_score(id).unwrap_or(0);
+        let worth = match score {
+            ..0 => LinkWorth::Faulty,
+            1.. => LinkWorth::Gossip,
+            0 if link.carried_cell_since(now, CELL_LINK_IDLE_TIMEOUT) => LinkWorth::Cells,
+            0 if link.shh_version().is_some() => LinkWorth::IdleGossip,
+            0 => LinkWorth::IdleCells,
+        };
+        let was_useful = score >= MIN_USEFUL_SCORE || self.bans.is_useful(remote.key());
+        let is_relay = link.speaks(Capability::ONION_1) && (others.is_relay)(remote.short());
+        let reserve = if was_useful && score >= 0 {
+            Some(Reserve::Proven)
+        } else {
+            is_relay.then_some(Reserve::Relays)
+        };
+        Some(Seat {
+            link: id,
+            worth,
+            reserve,
+            subnet: link.subnet(),
+            since: link.opened(),
+        })
+    }
+
+    /// Number of inbound links with a complete handshake.
+    pub(super) fn inbound_links(&self) -> usize {
+        let links = self.table.iter();
+        links.filter(|(_, link)| link.is_kept_inbound()).count()
     }
 
     /// A peer with this score is gone. Remembers whether it was useful.
     pub(in crate::node) fn note_usefulness(&mut self, now: Instant, key: RelayKey, score: i8) {
-        if score >= MIN_USEFUL_SCORE {
+        let required = if self.dialer.has_dialed(key) {
+            MIN_USEFUL_SCORE_DIALED
+        } else {
+            MIN_USEFUL_SCORE
+        };
+        if score >= required {
             self.bans.was_useful(now, key);
         }
     }
@@ -154,5 +229,30 @@ fn remote_ip(connection: &PeerConnection) -> Option<IpAddr> {
     }
 }
 
+/// The prefix that a peer connected from; `None` if it is unknown or shared, as that of a Tor daemon.
+fn remote_prefix(connection: &PeerConnection) -> Option<Prefix> {
+    let ip = remote_ip(connection)?.to_canonical();
+    (!ip.is_loopback()).then(|| Prefix::of(ip))
+}
+
+/// What other components know of peers.
+#[derive(Clone, Copy)]
+pub(in crate::node) struct PeerKnowledge<'a> {
+    gossip: &'a Gossip,
+    is_relay: &'a dyn Fn(ShortId) -> bool,
+}
+
+impl<'a> PeerKnowledge<'a> {
+    /// The scores of peers, and whether one is a relay of the directory, by its id in cells.
+    pub(in crate::node) const fn new(
+        gossip: &'a Gossip,
+        is_relay: &'a dyn Fn(ShortId) -> bool,
+    ) -> Self {
+        Self { gossip, is_relay }
+    }
+}
+
 /// Minimum score of a useful peer.
 const MIN_USEFUL_SCORE: i8 = 20;
+/// The same, for a peer that this node chose to dial.
+const MIN_USEFUL_SCORE_DIALED: i8 = 1;

@@ -72,6 +72,11 @@ impl BanList {
         self.useful.insert(key, now, ());
     }
 
+    /// Whether a peer was useful in an earlier link, and not struck since.
+    pub(super) fn is_useful(&self, key: RelayKey) -> bool {
+        self.useful.contains_key(&key)
+    }
+
     /// The end of a peer's ban, if it is banned. The ban of an address does not apply to a named peer.
     pub(super) fn banned_until(
         &self,

@@ -59,7 +59,9 @@ pub(in crate::node) struct PeerConnection {
     onion_handshake: OnionHandshake,
     /// Bytes handed to the shell that the operating system has not taken yet.
     in_flight: usize,
-    /// When a cell last crossed the link, in either direction.
+    /// When the connection was established.
+    opened: Instant,
+    /// When a cell last crossed the link, in either direction; the start before the first one.
     last_cell: Instant,
 }
 
@@ -140,6 +142,7 @@ impl PeerConnection {
             remote: None,
             onion_handshake: OnionHandshake::Off,
             in_flight: 0,
+            opened: now,
             last_cell: now,
         }
     }
@@ -238,6 +241,16 @@ impl PeerConnection {
         self.link.round_trip()
     }
 
+    /// Bytes in memory of a frame that is not finished.
+    pub(super) const fn unfinished_bytes(&self) -> usize {
+        self.link.unfinished_bytes()
+    }
+
+    /// Bytes in memory that the peer has not read, as far as is known.
+    pub(super) fn unread_bytes(&self) -> usize {
+        self.queued_bytes().saturating_add(self.in_flight)
+    }
+
     // -- state
 
     /// Records the peer that the handshake proved.
@@ -310,9 +323,24 @@ impl PeerConnection {
         self.onion_handshake == OnionHandshake::Ready
     }
 
+    /// When the connection was established.
+    pub(super) const fn opened(&self) -> Instant {
+        self.opened
+    }
+
     /// When a cell last crossed the link.
     pub(super) const fn last_cell(&self) -> Instant {
         self.last_cell
+    }
+
+    /// Whether a cell crossed the link within this time.
+    pub(super) fn carried_cell_since(&self, now: Instant, within: Duration) -> bool {
+        self.last_cell > self.opened && now.since(self.last_cell) <= within
+    }
+
+    /// Whether the peer dialled, and the handshake is complete.
+    pub(super) const fn is_kept_inbound(&self) -> bool {
+        !self.is_outbound() && self.is_connected()
     }
 
     /// Whether both sides speak this capability.

@@ -141,6 +141,11 @@ impl Dialer {
         !self.is_static(key) && self.discovered.get(&key).is_some_and(|entry| entry.busy)
     }
 
+    /// Whether this node dialled the peer by its own choice or the user's.
+    pub(super) fn has_dialed(&self, key: RelayKey) -> bool {
+        self.is_static(key) || self.discovered.contains_key(&key)
+    }
+
     /// All static peers.
     pub(super) fn static_peers(&self) -> impl Iterator<Item = StaticPeerState> {
         self.static_peers.values().map(|entry| StaticPeerState {

@@ -9,7 +9,8 @@ use circuits::time::Now;
 
 use super::Peers;
 use super::connection::OnionHandshake;
-use crate::link::{DisconnectReason, Priority};
+use crate::gossip::Gossip;
+use crate::link::{Capability, DisconnectReason, Priority};
 use crate::node::effects::Effects;
 use crate::node::timers::TimerId;
 use crate::onion_wire::OnionMessage;
@@ -24,16 +25,17 @@ pub(in crate::node) enum OnionOutcome {
 }
 
 impl Peers {
-    /// Sends our status and awaits the peer's.
-    pub(super) fn start_onion_handshake(&mut self, fx: &mut Effects, now: Now, id: LinkId) {
+    /// Awaits the peer's statuses, and sends ours if it speaks `onion/1`.
+    pub(super) fn await_status(&mut self, fx: &mut Effects, now: Now, id: LinkId) {
         let Some(connection) = self.table.get_mut(id) else {
             return;
         };
+        let due = now.mono.after(STATUS_TIMEOUT);
+        fx.arm(TimerId::Status(id), Some(due));
+        if !connection.speaks(Capability::ONION_1) {
+            return;
+        }
         connection.set_onion_handshake(OnionHandshake::AwaitingStatus);
-        fx.arm(
-            TimerId::OnionStatus(id),
-            Some(now.mono.after(STATUS_TIMEOUT)),
-        );
         let status = OnionMessage::Status {
             network: self.local.requirements().network,
             epoch: Epoch::at(now.unix),
@@ -52,29 +54,44 @@ impl Peers {
         if network != self.local.requirements().network {
             return self.refuse_onion(fx, now, id);
         }
-        fx.arm(TimerId::OnionStatus(id), None);
         let connection = self.table.get_mut(id)?;
         connection.set_onion_handshake(OnionHandshake::Ready);
         Some(OnionOutcome::Ready(connection.remote()?.short()))
     }
 
-    /// The peer sent no status in time.
-    pub(in crate::node) fn on_onion_status_timeout(
+    /// A status is overdue. Without one of `onion/1`, the peer takes no cells; a link without any
+    /// status is closed, since it holds its place for nothing. A peer of `shh` has more time,
+    /// because some programs send their status late.
+    pub(in crate::node) fn on_status_timeout(
         &mut self,
         fx: &mut Effects,
         now: Now,
         id: LinkId,
+        gossip: &Gossip,
     ) -> Option<OnionOutcome> {
-        self.refuse_onion(fx, now, id)
+        let connection = self.table.get(id)?;
+        let due = connection.opened().after(SHH_STATUS_TIMEOUT);
+        let is_overdue = now.mono >= due;
+        if connection.shh_version().is_some() && !gossip.has_status(id) {
+            if !is_overdue {
+                fx.arm(TimerId::Status(id), Some(due));
+            } else if !connection.is_onion_ready() {
+                self.disconnect(fx, now, id, DisconnectReason::UselessPeer);
+                return None;
+            }
+        }
+        match self.table.get(id)?.onion_handshake() {
+            OnionHandshake::AwaitingStatus => self.refuse_onion(fx, now, id),
+            OnionHandshake::Off | OnionHandshake::Ready => None,
+        }
     }
 
-    /// Ends `onion/1` on a link; a link that exists for cells only is closed.
+    /// Ends `onion/1` on a link; a link that could carry cells only is closed.
     fn refuse_onion(&mut self, fx: &mut Effects, now: Now, id: LinkId) -> Option<OnionOutcome> {
-        fx.arm(TimerId::OnionStatus(id), None);
         let connection = self.table.get_mut(id)?;
         connection.set_onion_handshake(OnionHandshake::Off);
         let relay = connection.remote()?.short();
-        if connection.purpose().is_cells_only() {
+        if connection.purpose().is_cells_only() || connection.shh_version().is_none() {
             self.disconnect(fx, now, id, DisconnectReason::UselessPeer);
         }
         Some(OnionOutcome::Refused(relay))
@@ -83,3 +100,5 @@ impl Peers {
 
 /// Time that a peer has for its status.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time that a peer of `shh` has for its status, from the connection on.
+const SHH_STATUS_TIMEOUT: Duration = Duration::from_secs(30);

@@ -86,8 +86,8 @@ fn handshake_connects_both_sides_and_closing_reports_the_link() {
     assert_eq!(*key, peer_key(2));
     assert_eq!(accepted.len(), 1);
     let peer = RemotePeer::new(*key, client_id.clone(), shared.clone());
-    let gossip = test.gossip.machine();
-    assert!(test.peers.admit(&mut test.fx, START, ours, peer, gossip));
+    let others = PeerKnowledge::new(test.gossip.machine(), &|_| false);
+    assert!(test.peers.admit(&mut test.fx, START, ours, peer, others));
     assert_eq!(test.peers.to_key(peer_key(2)), Some(ours));
     assert_eq!(test.peers.gossip_peers(), 1);
     test.peers

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use circuits::ids::{LinkId, RelayId, RelayKey, ShortId};
 use circuits::time::Instant;
 
-use super::Peers;
 use super::connection::{LinkPurpose, PeerConnection, RemotePeer};
 use super::dialer::StaticPeerState;
+use super::inbound_places::{MAX_INBOUND_LINKS, MAX_LINKS_PER_PREFIX, PlaceShortage, Reserve};
+use super::{PeerKnowledge, Peers};
 use crate::discovery::Discovery;
 use crate::envelope::ProtocolVersion;
 use crate::gossip::PeerInfo;
@@ -16,7 +17,7 @@ use crate::link::Capability;
 use crate::node::gossip::EnvelopeGossip;
 use crate::node::hex;
 use crate::node::stem::StemPeer;
-use crate::node::views::{PeerView, UnreachedPeerView};
+use crate::node::views::{InboundView, ListenerFaultView, PeerView, UnreachedPeerView};
 
 impl Peers {
     /// A connection.
@@ -150,6 +151,58 @@ impl Peers {
     /// Number of banned keys and addresses.
     pub(in crate::node) fn banned(&self, now: Instant) -> usize {
         self.bans.banned(now)
+    }
+
+    /// The places of inbound links, by class.
+    pub(in crate::node) fn inbound_view(
+        &self,
+        now: Instant,
+        others: PeerKnowledge<'_>,
+    ) -> InboundView {
+        let mut view = InboundView {
+            places: MAX_INBOUND_LINKS,
+            named: 0,
+            useful: 0,
+            relays: 0,
+            gossip: 0,
+            cells_only: 0,
+            unproven: 0,
+            full: self.places.shortage(now).map(|shortage| match shortage {
+                PlaceShortage::Gossip => {
+                    format!("all {} places of gossip peers (max-peers)", self.max_peers)
+                }
+                PlaceShortage::Prefix => {
+                    format!("all {MAX_LINKS_PER_PREFIX} places of one network (a /24 or /48)")
+                }
+                PlaceShortage::Links => format!("all {MAX_INBOUND_LINKS} places"),
+            }),
+            displaced: self.places.displaced(),
+            turned_away: self.places.refused(),
+            unfinished_bytes: self.unfinished.total(),
+            overfull: self.unfinished.cut().saturating_add(self.unread.cut()),
+            listener_faults: self.listener.faults,
+            listener_fault: self
+                .listener
+                .last
+                .as_ref()
+                .map(|(at, reason)| ListenerFaultView {
+                    reason: reason.clone(),
+                    secs_ago: now.since(*at).as_secs(),
+                }),
+        };
+        for (id, link) in self.table.iter().filter(|(_, link)| !link.is_outbound()) {
+            let seat = self.seat(now, id, others);
+            let class = match (link.key(), seat.and_then(|seat| seat.reserve)) {
+                (None, _) => &mut view.unproven,
+                (Some(key), _) if self.is_named(key) => &mut view.named,
+                (_, Some(Reserve::Proven)) => &mut view.useful,
+                (_, Some(Reserve::Relays)) => &mut view.relays,
+                _ if link.shh_version().is_some() => &mut view.gossip,
+                _ => &mut view.cells_only,
+            };
+            *class = class.saturating_add(1);
+        }
+        view
     }
 
     /// All peers with a complete handshake, for a listing.

@@ -133,6 +133,7 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         }],
         unserved_peers: 1,
         refused: 0,
+        inbound: inbound(),
         relays: 20,
         eligible_relays: 12,
         directory,
@@ -162,6 +163,28 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         unverified: None,
         onion: vec!["enode://x@y.onion:1".into()],
         levels: Level::ALL.map(level_view).to_vec(),
+    }
+}
+
+fn inbound() -> InboundView {
+    InboundView {
+        places: 256,
+        named: 1,
+        useful: 2,
+        relays: 3,
+        gossip: 4,
+        cells_only: 5,
+        unproven: 6,
+        full: Some("all 25 places of gossip peers".into()),
+        displaced: 7,
+        turned_away: 8,
+        unfinished_bytes: 9,
+        overfull: 0,
+        listener_faults: 1,
+        listener_fault: Some(ListenerFaultView {
+            reason: "out of descriptors".into(),
+            secs_ago: 3,
+        }),
     }
 }
 

@@ -90,6 +90,11 @@ impl EffectExecutor {
                     handle.send(bytes);
                 }
             }
+            Output::Keep(link) => {
+                if self.links.get(&link).is_some_and(|handle| !handle.keep()) {
+                    tracing::debug!("no slot is left for a link that the node keeps");
+                }
+            }
             Output::Close(link) => {
                 self.links.remove(&link);
                 if let Some(dial) = self.dialing.remove(&link) {

@@ -23,6 +23,8 @@ use super::limits::{IPC_LIMITS, MAX_REQUEST_IPC};
 use super::session::{ClientAccess, RpcSession};
 use crate::rpc::{self, RpcError, RpcErrorKind};
 use crate::shell::accept_limiter::AcceptLimiter;
+use crate::shell::descriptor_reserve::DescriptorReserve;
+use crate::shell::log_throttle::LogThrottle;
 
 /// A served socket; it ends on drop.
 #[derive(Debug)]
@@ -99,6 +101,8 @@ fn remove_leftover(path: &Path) -> Result<(), IpcBindError> {
 /// Accepts clients until the node ends. Sessions end with the task that owns them.
 async fn accept(listener: UnixListener, access: ClientAccess, service: Service) {
     let limiter = AcceptLimiter::new(IPC_LIMITS);
+    let reserve = DescriptorReserve::new();
+    let mut failures = LogThrottle::default();
     let mut sessions = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -109,15 +113,21 @@ async fn accept(listener: UnixListener, access: ClientAccess, service: Service) 
             Ok((stream, _)) => match limiter.admit_proven() {
                 Some(permit) => {
                     let session = RpcSession::new(service.clone(), access.clone());
+                    let reserve = reserve.clone();
                     sessions.spawn(async move {
                         serve(stream, session).await;
+                        reserve.refill();
                         drop(permit);
                     });
                 }
                 None => turn_away(&stream),
             },
+            // The client that waits is served with a descriptor from the reserve.
+            Err(error) if reserve.release_after(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot accept local clients; trying again");
+                if let Some(times) = failures.note() {
+                    tracing::warn!(%error, times, "cannot accept local clients; trying again");
+                }
                 tokio::time::sleep(std::time::Duration::from_millis(500)).await;
             }
         }

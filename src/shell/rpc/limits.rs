@@ -38,6 +38,7 @@ const LOCAL_LIMITS: AcceptLimits = AcceptLimits {
     slots: 0,
     unproven: 0,
     per_source: 0,
+    closing: 0,
     loopback_only: true,
     eviction: Eviction::Oldest,
 };

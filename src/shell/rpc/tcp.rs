@@ -23,6 +23,7 @@ use super::token::TokenFile;
 use super::{Service, http, ws};
 use crate::config::rpc::RpcConfig;
 use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
+use crate::shell::log_throttle::LogThrottle;
 
 /// State that all listeners share.
 #[derive(Clone)]
@@ -89,6 +90,7 @@ impl TcpContext {
 
 /// Accepts connections until the node ends. They end with the task that owns them.
 async fn accept(listener: TcpListener, tcp: TcpContext, protocols: Protocols) {
+    let mut failures = LogThrottle::default();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -97,12 +99,14 @@ async fn accept(listener: TcpListener, tcp: TcpContext, protocols: Protocols) {
         };
         match accepted {
             Ok((stream, from)) => {
-                if let Some(permit) = tcp.limiter.admit(from.ip(), None) {
+                if let Some(permit) = tcp.limiter.admit(from.ip()) {
                     connections.spawn(serve(stream, permit, tcp.clone(), protocols));
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept JSON-RPC clients; trying again");
+                if let Some(times) = failures.note() {
+                    tracing::warn!(%error, times, "cannot accept JSON-RPC clients; trying again");
+                }
                 tokio::time::sleep(std::time::Duration::from_millis(500)).await;
             }
         }

@@ -154,6 +154,8 @@ impl World {
                 self.queue.push(due, (at, SimEvent::Dial(link, endpoint)));
             }
             Output::Send(link, bytes) => self.send(at, link, bytes),
+            // A simulated node has no limit of descriptors.
+            Output::Keep(_) => {}
             Output::Close(link) => self.close(at, link),
             Output::Datagram(to, bytes) => self.send_datagram(at, to, bytes),
             Output::Store(id, record) => {
