@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use super::Service;
 use super::connection::{CloseReason, Disconnected, ReadOutcome, ReadText, WriteText, run};
 use super::framing::JsonFramer;
-use super::limits::{IPC_LIMITS, MAX_REQUEST_IPC};
+use super::limits::{IPC_LIMITS, MAX_DISCARDED, MAX_REQUEST_IPC};
 use super::session::{ClientAccess, RpcSession};
 use crate::rpc::{self, RpcError, RpcErrorKind};
 use crate::shell::accept_limiter::AcceptLimiter;
@@ -162,6 +162,18 @@ impl ReadText for IpcReader {
             match self.stream.read_buf(self.framer.buffer()).await {
                 Ok(1..) => {}
                 _ => return ReadOutcome::Closed,
+            }
+        }
+    }
+
+    async fn discard(&mut self) {
+        let mut left = MAX_DISCARDED;
+        let buffer = self.framer.buffer();
+        while left > 0 {
+            buffer.clear();
+            match self.stream.read_buf(buffer).await {
+                Ok(read @ 1..) => left = left.saturating_sub(read),
+                _ => return,
             }
         }
     }
