@@ -23,6 +23,7 @@ use super::limits::{IPC_LIMITS, MAX_DISCARDED, MAX_REQUEST_IPC};
 use super::session::{ClientAccess, RpcSession};
 use crate::rpc::{self, RpcError, RpcErrorKind};
 use crate::shell::accept_limiter::AcceptLimiter;
+use crate::shell::process::create_private;
 
 /// A served socket; it ends on drop.
 #[derive(Debug)]
@@ -47,7 +48,8 @@ impl IpcServer {
             error,
         };
         remove_leftover(path)?;
-        let listener = UnixListener::bind(path).map_err(fail)?;
+        // Others cannot connect between the two calls.
+        let listener = create_private(|| UnixListener::bind(path)).map_err(fail)?;
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(fail)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, access, service));
