@@ -22,6 +22,7 @@ pub mod identity_service;
 pub mod identity_set;
 pub mod listen;
 pub mod mail;
+mod panic_alarm;
 pub mod password;
 pub mod process;
 pub mod rpc;

@@ -236,7 +236,7 @@ impl Node {
             self.peers.note_usefulness(now.mono, key, score);
         }
         self.gossip.remove_peer(&mut self.fx, now, link);
-        self.mail.on_link_closed(link);
+        self.mail.on_link_closed(&mut self.fx, link, &self.peers);
         self.directory.on_link_closed(link);
         self.stem.on_link_closed(&mut self.fx, link);
         self.relay.on_link_closed(link);

@@ -141,12 +141,14 @@ fn local_addresses(listeners: &[TcpListener]) -> io::Result<Arc<[SocketAddr]>> {
     listeners.iter().map(TcpListener::local_addr).collect()
 }
 
-// The sends in the three functions below fail only if the driver has ended.
+// The sends in the functions below fail only if the driver has ended.
 
 fn open_store(storage: Storage, completions: CompletionSender) -> io::Result<Store> {
-    Store::open(storage, move |id| {
+    let died = on_panic("storage", completions.clone());
+    let report = move |id| {
         let _ = completions.send(Completion::Stored(id));
-    })
+    };
+    Store::open(storage, report, died)
 }
 
 fn report_hash_rate(workers: &Workers, completions: CompletionSender) {
@@ -156,9 +158,18 @@ fn report_hash_rate(workers: &Workers, completions: CompletionSender) {
 }
 
 fn start_archive(opened: OpenArchive, completions: CompletionSender) -> io::Result<ArchiveHandle> {
-    ArchiveHandle::start(opened, move |response| {
+    let died = on_panic("mail archive", completions.clone());
+    let report = move |response| {
         let _ = completions.send(Completion::Archived(response));
-    })
+    };
+    ArchiveHandle::start(opened, report, died)
+}
+
+/// Reports the death of a thread.
+fn on_panic(thread: &'static str, completions: CompletionSender) -> impl FnMut() {
+    move || {
+        let _ = completions.send(Completion::ThreadDied(thread));
+    }
 }
 
 /// Runs the driver. The receiver reports its end.
@@ -192,6 +203,8 @@ pub(super) enum Completion {
     Worked(JobId, Option<JobResult>),
     /// The hash rate of all threads together, per second.
     HashRate(f64),
+    /// The thread of this name has panicked: the node cannot go on.
+    ThreadDied(&'static str),
 }
 
 struct Driver {
@@ -218,7 +231,14 @@ impl Driver {
             // Completions come first, then the node's timers, then events of remote peers.
             tokio::select! {
                 biased;
-                Some(completion) = self.completions.recv() => self.on_completion(completion),
+                Some(completion) = self.completions.recv() => {
+                    if let Completion::ThreadDied(thread) = completion {
+                        // The end of the driver ends the node; the caller did not ask for it.
+                        tracing::error!("the {thread} thread has died; the node ends");
+                        break;
+                    }
+                    self.on_completion(completion);
+                }
                 () = timer.as_mut(), if armed => {
                     self.effects.due = None;
                     self.feed(Input::Timeout);
@@ -303,6 +323,8 @@ impl Driver {
             Completion::Stored(id) => self.feed(Input::Stored(id)),
             Completion::Working(job, tried) => self.feed(Input::Working(job, tried)),
             Completion::HashRate(rate) => self.feed(Input::HashRate(rate)),
+            // The loop has ended.
+            Completion::ThreadDied(_) => {}
             Completion::Archived(word) => self.feed(Input::Archived(word)),
             Completion::Worked(job, done) => {
                 self.effects.jobs.remove(&job);
