@@ -270,7 +270,7 @@ fn unsupported_file_differs_from_damaged_file() {
         ("/crypto/ciphertext", json!(""), Damaged("ciphertext")),
         (
             "/crypto/ciphertext",
-            json!("00".repeat(33)),
+            json!("00".repeat(34)),
             Damaged("ciphertext"),
         ),
         ("/address", json!("00"), Damaged("address")),
