@@ -139,6 +139,8 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let json = cli.common.json;
+    // `whisht run` reports a failure; the other commands hold keys for a moment.
+    let _ = crate::shell::process::protect_memory();
     match environment::check().and_then(|()| cli.run()) {
         Ok(exit) => exit.into(),
         Err(failure) => failure.report(json),

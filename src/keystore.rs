@@ -204,7 +204,7 @@ pub enum KeystoreError {
     #[error("the key file does not have version 3, the only supported one")]
     UnknownVersion,
     /// The MAC does not match. A changed ciphertext cannot be distinguished from a wrong password.
-    #[error("the password is wrong")]
+    #[error("the password is wrong, or the file is damaged")]
     WrongPassword,
 }
 

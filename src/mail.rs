@@ -15,6 +15,7 @@ pub mod access;
 pub mod archive;
 pub mod client;
 pub mod cursor;
+mod password_guesses;
 pub mod query_padding;
 pub mod request;
 pub mod request_quota;

@@ -26,7 +26,7 @@ use crate::node::{Event, Reply};
 pub use call::{METHODS, Permissions, Render, RpcCall};
 pub use error::{RpcError, RpcErrorKind};
 pub use keys::KeyCall;
-pub use request::{RpcMessage, RpcRequest, failure, response};
+pub use request::{RpcMessage, RpcRequest, failure, parsed_size, response};
 pub use views::{EventNotice, ExportView, UnlockView};
 
 /// The notification of an event; `None` if the event is for other subscribers.

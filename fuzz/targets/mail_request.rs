@@ -5,13 +5,14 @@
 
 use std::collections::BTreeSet;
 
+use circuits::directory::Subnet;
 use circuits::ids::{LinkId, RelayKey};
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now, UnixSecs};
 use whisht::mail::access::AccessPolicy;
 use whisht::mail::archive::Page;
 use whisht::mail::request::{MAX_UNPAGED_LIMIT, MailRequest, RequestPacket};
-use whisht::mail::server::{MailServer, PAGE_BYTES, PAGE_EFFORT, ServerAction};
+use whisht::mail::server::{MailPeer, MailServer, PAGE_BYTES, PAGE_EFFORT, ServerAction};
 use whisht::mail::{MAX_PACKET, sync};
 use whisht::message::ClientSecret;
 
@@ -31,7 +32,7 @@ pub fn mail_request(data: &[u8]) {
                 assert!(matches!(again, Ok(RequestPacket::Plain(same, Ok(read)))
                     if same == id && read == request));
             }
-            serve(|server| server.on_request(now, LINK, PEER, payload));
+            serve(|server| server.on_request(now, CLIENT, payload));
         }
         1 => {
             if let Ok(request) = MailRequest::read(payload, now.unix) {
@@ -53,7 +54,7 @@ pub fn mail_request(data: &[u8]) {
                 assert_eq!((read.lower, read.upper), (lower, upper));
                 assert_eq!((read.bloom, read.after), (request.bloom, request.after));
             }
-            serve(|server| server.on_sync_request(now, LINK, PEER, payload));
+            serve(|server| server.on_sync_request(now, CLIENT, payload));
         }
     }
 }
@@ -88,8 +89,9 @@ fn serve(ask: impl FnOnce(&mut MailServer) -> Vec<ServerAction>) {
                 }
                 ServerAction::HangUp(link) => {
                     assert_eq!(link, LINK);
-                    server.close(link);
+                    let _ = server.close(link);
                 }
+                ServerAction::Withdraw(_) => {}
                 ServerAction::Find(id, query) => {
                     assert!(query.bytes <= PAGE_BYTES && query.effort <= PAGE_EFFORT);
                     let barren = Page {
@@ -111,5 +113,9 @@ fn serve(ask: impl FnOnce(&mut MailServer) -> Vec<ServerAction>) {
 }
 
 const LINK: LinkId = LinkId(1);
-const PEER: RelayKey = RelayKey([1; 64]);
+const CLIENT: MailPeer = MailPeer {
+    link: LINK,
+    key: RelayKey([1; 64]),
+    subnet: Subnet::Onion,
+};
 const NOW: u32 = 1_600_000_000;

@@ -18,6 +18,7 @@ use super::{Exit, Failure, GlobalArgs};
 use crate::config::{Config, Settings, file};
 use crate::node::{Command, OutgoingView, Reply, Stage};
 use crate::shell::archive::PostgresUrl;
+use crate::shell::process::protect_memory;
 use crate::shell::runtime::{DataLocation, RunningNode};
 use crate::shell::signal::Interrupts;
 
@@ -83,6 +84,9 @@ fn run_with(
     change: impl FnOnce(&mut Settings),
 ) -> Result<Exit, Failure> {
     log();
+    if let Err(error) = protect_memory() {
+        tracing::warn!(%error, "a core dump or another program of this user may reveal keys");
+    }
     no_password_in_arguments()?;
     let location = location(&common, &args)?;
     let mut settings =

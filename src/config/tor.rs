@@ -60,7 +60,8 @@ settings! {
         Port, "PORT" "20819";
         "";
 
-    /// Connect arti to Tor through this bridge, by its bridge line
+    /// Connect arti to Tor through this bridge, by its bridge line; other users can read an argument,
+    /// but not the file
     bridges: Vec<String> = Vec::new();
         "tor.bridges" "tor-bridge" "";
         Lines(|line| Ok(line.to_owned())), "LINE" "[]";
@@ -78,7 +79,8 @@ settings! {
         Place, "DIRECTORY" "none";
         "";
 
-    /// Restrict the discovery of the own onion service to this reader: NAME=descriptor:x25519:KEY
+    /// Restrict the discovery of the own onion service to this reader: NAME=descriptor:x25519:KEY; other
+    /// users can read an argument, but not the file
     readers: Vec<ServiceReader> = Vec::new();
         "tor.readers" "tor-reader" "";
         Lines(parsed), "READER" "[]";

@@ -200,12 +200,30 @@ fn unknown_members_are_ignored() {
 
 #[test]
 fn short_keys_are_padded_with_zeros() {
+    let mut expected = [0x11; 32];
+    expected[..2].fill(0);
+    let file = sealed_bytes(vec![0x11; 30]);
+    assert_eq!(secret(&file.open(&password("x")).unwrap()), expected);
+}
+
+#[test]
+fn leading_zero_before_key_is_dropped() {
+    let mut plain = vec![0x11; 33];
+    plain[0] = 0;
+    let file = sealed_bytes(plain.clone());
+    assert_eq!(secret(&file.open(&password("x")).unwrap()), [0x11; 32]);
+    plain[0] = 1;
+    let refusal = sealed_bytes(plain).open(&password("x")).map(|_| ());
+    assert_eq!(refusal, Err(KeystoreError::Damaged("ciphertext")));
+}
+
+/// A file of another program that seals these bytes.
+fn sealed_bytes(mut plain: Vec<u8>) -> SealedIdentity {
     let mut rng = rng(1);
     let kdf = Kdf::pbkdf2(1, &mut rng).unwrap();
     let key = kdf.derive(&password("x")).unwrap();
     // Shortening the sealed key equals sealing a shortened key under a shifted keystream, so the
     // test builds the file from its parts.
-    let mut plain = vec![0x11; 30];
     let (cipher, prefix) = key.halves();
     use ctr::cipher::{KeyIvInit, StreamCipher};
     ctr::Ctr128BE::<aes::Aes128>::new(cipher.into(), &[3; 16].into()).apply_keystream(&mut plain);
@@ -222,10 +240,7 @@ fn short_keys_are_padded_with_zeros() {
             "kdfparams": {"c": 1, "dklen": 32, "prf": "hmac-sha256", "salt": hex::encode(&kdf.salt)},
         },
     });
-    let file = SealedIdentity::parse(&json.to_string()).unwrap();
-    let mut expected = [0x11; 32];
-    expected[..2].fill(0);
-    assert_eq!(secret(&file.open(&password("x")).unwrap()), expected);
+    SealedIdentity::parse(&json.to_string()).unwrap()
 }
 
 #[test]
@@ -255,7 +270,7 @@ fn unsupported_file_differs_from_damaged_file() {
         ("/crypto/ciphertext", json!(""), Damaged("ciphertext")),
         (
             "/crypto/ciphertext",
-            json!("00".repeat(33)),
+            json!("00".repeat(34)),
             Damaged("ciphertext"),
         ),
         ("/address", json!("00"), Damaged("address")),

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha3::{Digest, Keccak256};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::KeystoreError;
 use super::kdf::{self, BadKdf, DerivedKey, Kdf, KdfFunction, Password};
@@ -72,15 +73,20 @@ impl Container {
         if !bool::from(mac(&key, &self.ciphertext).ct_eq(&self.mac)) {
             return Err(KeystoreError::WrongPassword);
         }
+        let mut plain = Zeroizing::new(self.ciphertext.clone());
+        apply_stream(&key, &self.iv, &mut plain);
+        // Programs of 2014 omitted leading zeros, and web3dart adds one.
+        let significant = match plain.as_slice() {
+            [0, rest @ ..] if rest.len() == 32 => rest,
+            all => all,
+        };
         let mut fits = false;
         let secret = Secret::init_with(|secret| {
-            // Programs of 2014 omitted leading zeros.
-            let missing = secret.len().saturating_sub(self.ciphertext.len());
+            let missing = secret.len().saturating_sub(significant.len());
             if let Some(place) = secret.get_mut(missing..)
-                && place.len() == self.ciphertext.len()
+                && place.len() == significant.len()
             {
-                place.copy_from_slice(&self.ciphertext);
-                apply_stream(&key, &self.iv, place);
+                place.copy_from_slice(significant);
                 fits = true;
             }
         });
@@ -293,7 +299,7 @@ impl Crypto {
     fn ciphertext(&self) -> Result<Vec<u8>, KeystoreError> {
         hex::decode(&self.ciphertext)
             .ok()
-            .filter(|ciphertext| (1..=32).contains(&ciphertext.len()))
+            .filter(|ciphertext| (1..=33).contains(&ciphertext.len()))
             .ok_or(KeystoreError::Damaged("ciphertext"))
     }
 }

@@ -30,6 +30,9 @@ pub enum ArchiveRequest {
     Keep(BatchId, Vec<Envelope>),
     /// Find a page; answered by [`ArchiveResponse::Found`].
     Find(QueryId, PageQuery),
+    /// Forget a query that is not answered yet: its client has gone. The query is answered with
+    /// [`Unavailable`], so that each query has one answer.
+    Withdraw(QueryId),
 }
 
 impl fmt::Debug for ArchiveRequest {
@@ -37,6 +40,7 @@ impl fmt::Debug for ArchiveRequest {
         f.write_str(match self {
             Self::Keep(..) => "Keep(..)",
             Self::Find(..) => "Find(..)",
+            Self::Withdraw(..) => "Withdraw(..)",
         })
     }
 }

@@ -85,6 +85,12 @@ pub enum RequestPacket {
 }
 
 impl RequestPacket {
+    /// Whether the request is encrypted, perhaps under the server's password.
+    #[must_use]
+    pub const fn is_sealed(&self) -> bool {
+        matches!(self, Self::Sealed(_))
+    }
+
     /// Distinguishes the two: an envelope begins with a number of at most four bytes, a plain
     /// request with an identifier of 32.
     ///

@@ -12,14 +12,17 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use circuits::bounded_map::BoundedMap;
+use circuits::directory::Subnet;
 use circuits::ids::{LinkId, RelayKey};
+use circuits::rate_limit::{KeyedLimiter, Quota, TokenBucket};
 use circuits::time::{Instant, Now};
 
-use super::access::AccessPolicy;
+use super::access::{AccessPolicy, Denied};
 use super::archive::{Page, PageQuery, QueryId, Unavailable};
 use super::cursor::{Cursor, Position};
+use super::password_guesses::GuessLimiter;
 use super::request::{Limit, MailRequest, RequestPacket};
-use super::request_quota::{QuotaResult, RequestQuota};
+use super::request_quota::{MAX_REQUESTS, QuotaResult, RequestQuota};
 use super::response::{MailCompletion, messages};
 use super::{RequestId, sync};
 use crate::envelope::EnvelopeHash;
@@ -31,17 +34,36 @@ pub struct MailServer {
     access: AccessPolicy,
     /// Ranked by the time at which the quota is full again.
     quotas: BoundedMap<RelayKey, RequestQuota, Instant>,
+    /// Keys are free, so requests are counted by their network too.
+    subnets: KeyedLimiter<Subnet>,
+    /// Requests over Tor and loopback, which have no networks to tell apart.
+    without_subnet: TokenBucket,
+    guesses: GuessLimiter,
     /// The requests of each link; the first is under way.
     queues: BTreeMap<LinkId, VecDeque<PendingAnswer>>,
-    queries: BTreeMap<QueryId, LinkId>,
+    /// Queries that the archive has not answered; `None` if the client has gone.
+    queries: BTreeMap<QueryId, Option<LinkId>>,
     last_query: u64,
     /// Envelopes sent since the start.
     sent: u64,
 }
 
+/// A client of the server.
+#[derive(Clone, Copy, Debug)]
+pub struct MailPeer {
+    /// Its link.
+    pub link: LinkId,
+    /// Its key.
+    pub key: RelayKey,
+    /// The network that it connects from.
+    pub subnet: Subnet,
+}
+
 /// An action for the caller.
 #[derive(Debug)]
 pub enum ServerAction {
+    /// Withdraw a query from the archive, which still answers it.
+    Withdraw(QueryId),
     /// Query the archive; the answer goes to [`MailServer::on_page`].
     Find(QueryId, PageQuery),
     /// Disconnect: the peer violates the protocol or floods requests.
@@ -49,6 +71,9 @@ pub enum ServerAction {
     /// Send a packet, in the order of the actions for this link.
     Send(LinkId, P2pKind, Vec<u8>),
 }
+
+/// A request that may be answered, or the reason why not.
+type Admission = Result<(RequestId, MailRequest), (RequestId, Denied)>;
 
 /// One request that is being answered.
 #[derive(Debug)]
@@ -89,6 +114,9 @@ impl MailServer {
         Self {
             access,
             quotas: BoundedMap::new(MAX_QUOTAS),
+            subnets: KeyedLimiter::new(SUBNET_QUOTA, MAX_QUOTAS),
+            without_subnet: TokenBucket::full(Instant::ZERO),
+            guesses: GuessLimiter::new(),
             queues: BTreeMap::new(),
             queries: BTreeMap::new(),
             last_query: 0,
@@ -98,13 +126,8 @@ impl MailServer {
 
     /// Handles a packet with code 126.
     #[must_use]
-    pub fn on_request(
-        &mut self,
-        now: Now,
-        link: LinkId,
-        peer: RelayKey,
-        payload: &[u8],
-    ) -> Vec<ServerAction> {
+    pub fn on_request(&mut self, now: Now, peer: MailPeer, payload: &[u8]) -> Vec<ServerAction> {
+        let link = peer.link;
         let quota = self.charge(now, peer);
         if quota == QuotaResult::Flooding {
             return vec![ServerAction::HangUp(link)];
@@ -115,11 +138,13 @@ impl MailServer {
         let Ok(packet) = RequestPacket::decode(payload) else {
             return vec![ServerAction::HangUp(link)];
         };
+        let id = packet.id();
         let admitted = match quota {
-            QuotaResult::Allowed => self.access.admit(peer, packet, now.unix),
-            QuotaResult::Exceeded | QuotaResult::Flooding => {
-                return vec![fail(link, packet.id(), TOO_OFTEN)];
-            }
+            QuotaResult::Allowed => self.admit(now, peer, packet),
+            QuotaResult::Exceeded | QuotaResult::Flooding => None,
+        };
+        let Some(admitted) = admitted else {
+            return vec![fail(link, id, TOO_OFTEN)];
         };
         match admitted {
             Ok((id, request)) => self.enqueue(link, id, ReplyFormat::P2p, request),
@@ -133,10 +158,10 @@ impl MailServer {
     pub fn on_sync_request(
         &mut self,
         now: Now,
-        link: LinkId,
-        peer: RelayKey,
+        peer: MailPeer,
         payload: &[u8],
     ) -> Vec<ServerAction> {
+        let link = peer.link;
         let quota = self.charge(now, peer);
         if quota == QuotaResult::Flooding {
             return vec![ServerAction::HangUp(link)];
@@ -148,7 +173,7 @@ impl MailServer {
         let Ok(request) = sync::read_request(payload) else {
             return vec![ServerAction::HangUp(link)];
         };
-        match (quota, self.access.check_peer(peer)) {
+        match (quota, self.access.check_peer(peer.key)) {
             (QuotaResult::Allowed, Ok(())) => {
                 self.enqueue(link, RequestId([0; 32]), ReplyFormat::Sync, request)
             }
@@ -164,7 +189,7 @@ impl MailServer {
         query: QueryId,
         found: Result<Page, Unavailable>,
     ) -> Vec<ServerAction> {
-        let Some(link) = self.queries.remove(&query) else {
+        let Some(link) = self.queries.remove(&query).flatten() else {
             return Vec::new();
         };
         let queue = self.queues.get_mut(&link);
@@ -197,6 +222,9 @@ impl MailServer {
     pub fn find_next_pages(&mut self, free: impl Fn(LinkId) -> bool) -> Vec<ServerAction> {
         let mut actions = Vec::new();
         for (link, queue) in &mut self.queues {
+            if self.queries.len() >= MAX_QUERIES {
+                break;
+            }
             let Some(answer) = queue.front_mut() else {
                 continue;
             };
@@ -206,16 +234,26 @@ impl MailServer {
             self.last_query = self.last_query.saturating_add(1);
             let id = QueryId(self.last_query);
             answer.state = AnswerState::Asked(id);
-            self.queries.insert(id, *link);
+            self.queries.insert(id, Some(*link));
             actions.push(ServerAction::Find(id, answer.query()));
         }
         actions
     }
 
-    /// Drops the answers of a closed link.
-    pub fn close(&mut self, link: LinkId) {
+    /// Drops the answers of a closed link. A query that the archive has not answered is withdrawn,
+    /// and counts until it is: clients that come and go while the archive is slow must not fill its
+    /// queue.
+    #[must_use]
+    pub fn close(&mut self, link: LinkId) -> Vec<ServerAction> {
         self.queues.remove(&link);
-        self.queries.retain(|_, asker| *asker != link);
+        let mut withdrawn = Vec::new();
+        for (query, asker) in &mut self.queries {
+            if *asker == Some(link) {
+                *asker = None;
+                withdrawn.push(ServerAction::Withdraw(*query));
+            }
+        }
+        withdrawn
     }
 
     /// Whether an answer waits for its link.
@@ -237,7 +275,42 @@ impl MailServer {
         self.sent
     }
 
-    fn charge(&mut self, now: Now, peer: RelayKey) -> QuotaResult {
+    /// Checks a request against the policy; `None` if the peer may not guess the password now.
+    fn admit(&mut self, now: Now, peer: MailPeer, packet: RequestPacket) -> Option<Admission> {
+        let is_guess = self.access.password.is_some() && packet.is_sealed();
+        if !is_guess {
+            return Some(self.access.admit(peer.key, packet, now.unix));
+        }
+        let guess = self.guesses.take(now.mono, peer.key, peer.subnet)?;
+        let admitted = self.access.admit(peer.key, packet, now.unix);
+        match &admitted {
+            Err((_, Denied::WrongPassword)) => self.guesses.on_wrong(peer.key),
+            Ok(_) => self
+                .guesses
+                .on_right(now.mono, guess, peer.key, peer.subnet),
+            Err(_) => self.guesses.on_other(guess, peer.subnet),
+        }
+        Some(admitted)
+    }
+
+    /// Takes a request from the quotas of its peer and its network.
+    fn charge(&mut self, now: Now, peer: MailPeer) -> QuotaResult {
+        let result = self.charge_key(now, peer.key);
+        if result != QuotaResult::Allowed {
+            return result;
+        }
+        let permitted = match peer.subnet {
+            Subnet::Onion => self.without_subnet.take(WITHOUT_SUBNET_QUOTA, now.mono),
+            subnet => self.subnets.take(subnet, now.mono),
+        };
+        if permitted {
+            QuotaResult::Allowed
+        } else {
+            QuotaResult::Exceeded
+        }
+    }
+
+    fn charge_key(&mut self, now: Now, peer: RelayKey) -> QuotaResult {
         while self.quotas.is_full()
             && self
                 .quotas
@@ -384,7 +457,14 @@ pub const MAX_REQUEST: usize = 16 * 1024;
 const MAX_QUEUED: usize = 4;
 /// Maximum number of peers answered at once.
 pub const MAX_CLIENTS: usize = 64;
-/// Maximum number of peers with a recorded quota.
+/// Maximum number of queries that the archive has not answered: each client's, and as many of
+/// clients that have gone.
+const MAX_QUERIES: usize = 2 * MAX_CLIENTS;
+/// Requests of one network, an IPv4 /16 or an IPv6 /32: those of five peers at once.
+const SUBNET_QUOTA: Quota = Quota::per_second(5, 5 * MAX_REQUESTS);
+/// Requests of all peers over Tor and loopback.
+const WITHOUT_SUBNET_QUOTA: Quota = Quota::per_second(20, 20 * MAX_REQUESTS);
+/// Maximum number of peers, and of networks, with a recorded quota.
 const MAX_QUOTAS: usize = 4_096;
 /// Bytes of one page. Times [`MAX_CLIENTS`], it bounds the memory that slow clients use.
 pub const PAGE_BYTES: usize = 192 * 1024;

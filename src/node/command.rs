@@ -76,6 +76,21 @@ pub enum Command {
     Shutdown,
 }
 
+impl Command {
+    /// Whether the reply may take megabytes.
+    #[must_use]
+    pub const fn has_long_reply(&self) -> bool {
+        matches!(
+            self,
+            Self::Inbox(_)
+                | Self::Outbox
+                | Self::Peers
+                | Self::Relays
+                | Self::Shh(ShhCommand::Messages(_))
+        )
+    }
+}
+
 impl core::fmt::Debug for Command {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Command(..)")

@@ -16,7 +16,7 @@ use circuits::ids::{LinkId, RelayKey};
 use circuits::secret::Secret;
 use circuits::time::Now;
 
-use self::fetch::MailFetch;
+use self::fetch::{FetchedHashes, MailFetch};
 use self::serve::MailServerRole;
 use super::action::Action;
 use super::config::NodeConfig;
@@ -42,6 +42,7 @@ pub(super) struct Mail {
     fetch: Option<Box<MailFetch>>,
     padding: QueryPadding,
     last_fetch: u64,
+    fetched: FetchedHashes,
     /// Possible servers, in the order of the configuration.
     trusted_peers: Vec<PeerAddr>,
     own_key: RelayKey,
@@ -88,6 +89,7 @@ impl Mail {
             fetch: None,
             padding: QueryPadding::new(kept.expose()),
             last_fetch: 0,
+            fetched: FetchedHashes::new(),
             trusted_peers: config.trusted_peers.clone(),
             own_key: local.key(),
         })
@@ -124,7 +126,9 @@ impl Mail {
         context: MailContext<'_>,
     ) -> Vec<Envelope> {
         match &mut self.fetch {
-            Some(fetch) => fetch.on_envelopes(now, from, envelopes, context),
+            Some(fetch) => {
+                fetch.on_envelopes(now, from, envelopes, context, &mut self.fetched)
+            }
             None => envelopes,
         }
     }
@@ -177,9 +181,9 @@ impl Mail {
     }
 
     /// A link is closed.
-    pub(super) fn on_link_closed(&mut self, link: LinkId) {
+    pub(super) fn on_link_closed(&mut self, fx: &mut Effects, link: LinkId, peers: &Peers) {
         if let Some(server) = &mut self.server {
-            server.on_link_closed(link);
+            server.on_link_closed(fx, link, peers);
         }
         if let Some(fetch) = &mut self.fetch {
             fetch.on_link_closed(link);

@@ -260,7 +260,7 @@ impl Node {
             self.peers.note_usefulness(now.mono, key, score);
         }
         self.gossip.remove_peer(&mut self.fx, now, link);
-        self.mail.on_link_closed(link);
+        self.mail.on_link_closed(&mut self.fx, link, &self.peers);
         self.receive.on_link_closed(link);
         self.directory.on_link_closed(link);
         self.stem.on_link_closed(&mut self.fx, link);

@@ -81,6 +81,13 @@ impl RpcError {
         Self::plain(-32700, cause)
     }
 
+    /// The answer to a batch has reached its limit, in go-ethereum's words. The request was not
+    /// executed.
+    #[must_use]
+    pub fn answer_too_large() -> Self {
+        Self::plain(-32003, "response too large")
+    }
+
     /// There is no such method.
     #[must_use]
     pub fn unknown_method(method: &str) -> Self {

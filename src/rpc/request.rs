@@ -36,6 +36,11 @@ impl RpcMessage {
     ///
     /// The defect; [`failure`] turns it into an answer.
     pub fn read(text: &[u8]) -> Result<Option<Self>, RpcError> {
+        if count_values(text) > MAX_VALUES {
+            return Err(RpcError::no_request(format_args!(
+                "a request holds at most {MAX_VALUES} values"
+            )));
+        }
         let mut values = serde_json::Deserializer::from_slice(text).into_iter();
         match values.next() {
             None => Ok(None),
@@ -119,6 +124,45 @@ pub fn failure(error: &RpcError) -> Value {
     json!({"jsonrpc": "2.0", "error": error.to_json()})
 }
 
+/// An upper bound of the memory that a text takes once it is parsed, in bytes; of a text that
+/// [`RpcMessage::read`] refuses, the memory that it takes until then.
+#[must_use]
+pub fn parsed_size(text: &[u8]) -> usize {
+    let values = match count_values(text) {
+        count if count > MAX_VALUES => 0,
+        count => count,
+    };
+    text.len()
+        .saturating_add(values.saturating_mul(VALUE_BYTES))
+}
+
+/// An upper bound of the number of JSON values in a text: each but the first follows a bracket or a
+/// comma outside a string.
+fn count_values(text: &[u8]) -> usize {
+    let mut count = 1_usize;
+    let mut bytes = text.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' | b',' => count = count.saturating_add(1),
+            b'"' => skip_string(&mut bytes),
+            _ => {}
+        }
+    }
+    count
+}
+
+/// Skips the rest of a string.
+fn skip_string<'a>(bytes: &mut impl Iterator<Item = &'a u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            // The next byte is literal.
+            b'\\' => _ = bytes.next(),
+            _ => {}
+        }
+    }
+}
+
 /// The member of this name, in lower or upper case.
 pub(super) fn take(members: &mut Map<String, Value>, name: &str) -> Option<Value> {
     if let Some(found) = members.remove(name) {
@@ -131,3 +175,60 @@ pub(super) fn take(members: &mut Map<String, Value>, name: &str) -> Option<Value
 
 /// Maximum number of requests in one list.
 const MAX_BATCH: usize = 1024;
+/// Maximum number of values in one text: 64 for each request of the largest batch.
+const MAX_VALUES: usize = 65_536;
+/// Maximum memory of a parsed value beside its text. The worst case is an object of one member,
+/// which counts as two values and takes the tables of a map.
+const VALUE_BYTES: usize = 400;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn values(value: &Value) -> usize {
+        match value {
+            Value::Array(list) => 1 + list.iter().map(values).sum::<usize>(),
+            Value::Object(members) => 1 + members.values().map(values).sum::<usize>(),
+            _ => 1,
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::from),
+            r#"[a-z,\[\]{}"\\]{0,6}"#.prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 64, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec((r#"[a,{"]{0,3}"#, inner), 0..6)
+                    .prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn counted_values_are_at_least_parsed_values(value in any_json()) {
+            let text = value.to_string();
+            prop_assert!(count_values(text.as_bytes()) >= values(&value), "{text}");
+        }
+    }
+
+    #[test]
+    fn request_of_many_small_values_is_refused_before_it_is_parsed() {
+        let many = |count: usize| format!("[{}0]", "0,".repeat(count));
+        let error = RpcMessage::read(many(MAX_VALUES).as_bytes()).unwrap_err();
+        assert!(error.cause.contains("at most 65536 values"), "{error}");
+        // A long text counts once.
+        let text = format!(
+            r#"{{"id":1,"method":"shh_post","params":["{}"]}}"#,
+            "a,[".repeat(99_999)
+        );
+        assert!(RpcMessage::read(text.as_bytes()).unwrap().is_some());
+        assert!(parsed_size(many(60_000).as_bytes()) > 60_000 * VALUE_BYTES);
+    }
+}

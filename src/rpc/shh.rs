@@ -189,6 +189,16 @@ pub fn no_notifications() -> RpcError {
     RpcError::failed("notifications not supported")
 }
 
+/// Whether a call subscribes to messages, whatever its criteria are: go-ethereum refuses it where
+/// notifications are impossible before it reads them.
+#[must_use]
+pub fn subscribes_to_messages(method: &str, params: Option<&Value>) -> bool {
+    let name = params
+        .and_then(|params| params.get(0))
+        .and_then(Value::as_str);
+    method == "shh_subscribe" && name == Some("messages")
+}
+
 /// The connection has no subscription with this id.
 #[must_use]
 pub fn no_subscription() -> RpcError {

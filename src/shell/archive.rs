@@ -32,6 +32,7 @@ use self::postgres::Postgres;
 use self::sqlite::Sqlite;
 use super::clock;
 use super::data_dir::DataDir;
+use super::panic_alarm::PanicAlarm;
 use crate::envelope::{Envelope, Topic};
 use crate::mail::archive::{
     ArchiveRequest, ArchiveResponse, BatchId, Contents, Page, PageQuery, QueryId, Unavailable,
@@ -112,10 +113,11 @@ pub(super) struct ArchiveHandle {
 }
 
 impl ArchiveHandle {
-    /// Starts the archive's thread, on which `report` is called.
+    /// Starts the archive's thread, on which `report` is called; `on_panic` if the thread dies.
     pub(super) fn start(
         opened: OpenArchive,
         report: impl Fn(ArchiveResponse) + Send + 'static,
+        on_panic: impl FnMut() + Send + 'static,
     ) -> io::Result<Self> {
         let (tasks, queue) = channel();
         let (running, finished) = oneshot::channel::<()>();
@@ -131,6 +133,7 @@ impl ArchiveHandle {
         thread::Builder::new()
             .name("whisht-archive".into())
             .spawn(move || {
+                let _alarm = PanicAlarm::new(on_panic);
                 worker.run(&queue);
                 drop(running);
             })?;
@@ -139,9 +142,8 @@ impl ArchiveHandle {
 
     /// Queues a request; never waits.
     pub(super) fn put(&self, task: ArchiveRequest) {
-        if self.tasks.send(task).is_err() {
-            tracing::error!("the archive's thread has ended; this is a bug, please report it");
-        }
+        // This fails only if the thread has died, of which the driver hears.
+        let _ = self.tasks.send(task);
     }
 
     /// Waits until every queued envelope is durable, or the store has failed.
@@ -206,6 +208,14 @@ impl<R: Fn(ArchiveResponse)> ArchiveWorker<R> {
         match task {
             ArchiveRequest::Keep(id, envelopes) => self.batches.push((id, envelopes)),
             ArchiveRequest::Find(id, query) => self.queries.push_back((id, query)),
+            ArchiveRequest::Withdraw(id) => {
+                // A query that is answered already is not answered twice.
+                let waiting = self.queries.len();
+                self.queries.retain(|(query, _)| *query != id);
+                if self.queries.len() < waiting {
+                    (self.report)(ArchiveResponse::Found(id, Err(Unavailable)));
+                }
+            }
         }
     }
 

@@ -159,12 +159,14 @@ fn local_addresses(listeners: &[TcpListener]) -> io::Result<Arc<[SocketAddr]>> {
     listeners.iter().map(TcpListener::local_addr).collect()
 }
 
-// The sends in the three functions below fail only if the driver has ended.
+// The sends in the functions below fail only if the driver has ended.
 
 fn open_store(storage: Storage, completions: CompletionSender) -> io::Result<Store> {
-    Store::open(storage, move |id| {
+    let died = on_panic("storage", completions.clone());
+    let report = move |id| {
         let _ = completions.send(Completion::Stored(id));
-    })
+    };
+    Store::open(storage, report, died)
 }
 
 fn report_hash_rate(workers: &Workers, completions: CompletionSender) {
@@ -174,9 +176,18 @@ fn report_hash_rate(workers: &Workers, completions: CompletionSender) {
 }
 
 fn start_archive(opened: OpenArchive, completions: CompletionSender) -> io::Result<ArchiveHandle> {
-    ArchiveHandle::start(opened, move |response| {
+    let died = on_panic("mail archive", completions.clone());
+    let report = move |response| {
         let _ = completions.send(Completion::Archived(response));
-    })
+    };
+    ArchiveHandle::start(opened, report, died)
+}
+
+/// Reports the death of a thread.
+fn on_panic(thread: &'static str, completions: CompletionSender) -> impl FnMut() {
+    move || {
+        let _ = completions.send(Completion::ThreadDied(thread));
+    }
 }
 
 /// Runs the driver. The receiver reports its end.
@@ -210,6 +221,8 @@ pub(super) enum Completion {
     Worked(JobId, Option<JobResult>),
     /// The hash rate of all threads together, per second.
     HashRate(f64),
+    /// The thread of this name has panicked: the node cannot go on.
+    ThreadDied(&'static str),
 }
 
 struct Driver {
@@ -239,8 +252,7 @@ impl Driver {
             let flow = tokio::select! {
                 biased;
                 Some(completion) = self.completions.recv() => {
-                    self.on_completion(completion);
-                    ControlFlow::Continue(())
+                    self.on_completion(completion)
                 }
                 () = timer.as_mut(), if armed => {
                     self.on_timer();
@@ -277,7 +289,7 @@ impl Driver {
             let Ok(completion) = self.completions.try_recv() else {
                 break;
             };
-            self.on_completion(completion);
+            self.on_completion(completion)?;
         }
         if self.effects.is_due() {
             self.on_timer();
@@ -382,7 +394,7 @@ impl Driver {
         }
     }
 
-    fn on_completion(&mut self, completion: Completion) {
+    fn on_completion(&mut self, completion: Completion) -> ControlFlow<()> {
         match completion {
             Completion::Dialed(link, stream) => {
                 // The node has not closed the link in the meantime.
@@ -399,12 +411,18 @@ impl Driver {
             Completion::Stored(id) => self.feed(Input::Stored(id)),
             Completion::Working(job, tried) => self.feed(Input::Working(job, tried)),
             Completion::HashRate(rate) => self.feed(Input::HashRate(rate)),
+            Completion::ThreadDied(thread) => {
+                // The end of the driver ends the node; the caller did not ask for it.
+                tracing::error!("the {thread} thread has died; the node ends");
+                return ControlFlow::Break(());
+            }
             Completion::Archived(word) => self.feed(Input::Archived(word)),
             Completion::Worked(job, done) => {
                 self.effects.jobs.remove(&job);
                 self.feed(Input::Worked(job, done));
             }
         }
+        ControlFlow::Continue(())
     }
 
     fn on_command(&mut self, command: Command, answer: oneshot::Sender<Result<Reply, Refusal>>) {

@@ -8,6 +8,7 @@
 //! Method parameters and results are not parsed here: that is [`crate::rpc`].
 
 mod auth;
+mod budget;
 mod client;
 mod connection;
 mod framing;
@@ -24,6 +25,7 @@ mod ws;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -119,7 +121,10 @@ impl RpcServer {
         let address = |listener: &Option<TcpListener>| listener.as_ref()?.local_addr().ok();
         let (http, ws) = (address(&bound.http), address(&bound.ws));
         let ws = if bound.shared { http } else { ws };
-        let tcp = tcp::TcpContext::new(config, token.as_ref(), service);
+        let derivations = Arc::new(budget::DerivationQueue::new());
+        let access = session::ClientAccess::over_tcp(config, Arc::clone(&derivations));
+        let tcp = tcp::TcpContext::new(config, token.as_ref(), service, access);
+        let access = session::ClientAccess::all(config, derivations);
         let listeners = [
             (
                 bound.http,
@@ -137,7 +142,7 @@ impl RpcServer {
             ),
         ];
         Ok(Self {
-            ipc: ipc::IpcServer::start(ipc, session::ClientAccess::all(config), service.clone())?,
+            ipc: ipc::IpcServer::start(ipc, access, service.clone())?,
             http,
             ws,
             token,

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 
 use self::disk::RecordDisk;
 use super::data_dir::DataDir;
+use super::panic_alarm::PanicAlarm;
 use crate::node::{Record, StoreId};
 
 pub use load::load;
@@ -47,10 +48,12 @@ enum StoreKind {
 }
 
 impl Store {
-    /// Opens a store. `report` is called with the number of the last durable record.
+    /// Opens a store. `report` is called with the number of the last durable record, `on_panic` if
+    /// the storage thread dies.
     pub(super) fn open(
         storage: Storage,
         report: impl Fn(StoreId) + Send + 'static,
+        on_panic: impl FnMut() + Send + 'static,
     ) -> io::Result<Self> {
         let Storage::Disk(dir) = storage else {
             return Ok(Self(StoreKind::Memory(Box::new(report))));
@@ -60,6 +63,7 @@ impl Store {
         thread::Builder::new()
             .name("whisht-store".into())
             .spawn(move || {
+                let _alarm = PanicAlarm::new(on_panic);
                 commit_all(&mut RecordDisk::new(dir), &queue, report);
                 drop(running);
             })?;
@@ -71,11 +75,8 @@ impl Store {
         match &self.0 {
             StoreKind::Memory(report) => report(id),
             StoreKind::Disk { records, .. } => {
-                if records.send((id, record)).is_err() {
-                    tracing::error!(
-                        "the storage thread has ended; this is a bug, please report it"
-                    );
-                }
+                // This fails only if the thread has died, of which the driver hears.
+                let _ = records.send((id, record));
             }
         }
     }

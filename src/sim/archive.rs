@@ -62,6 +62,7 @@ impl SimArchive {
                 };
                 ArchiveResponse::Kept(id, Some(contents))
             }
+            ArchiveRequest::Withdraw(id) => ArchiveResponse::Found(id, Err(Unavailable)),
             ArchiveRequest::Find(id, _) if self.broken => {
                 ArchiveResponse::Found(id, Err(Unavailable))
             }

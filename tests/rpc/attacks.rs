@@ -278,6 +278,61 @@ async fn client_that_reads_no_responses_is_dropped() {
 }
 
 #[tokio::test]
+async fn slow_bodies_with_token_take_no_place_of_clients() {
+    let host = node("").await;
+    let body = rpc(1, "shh_version", json!([]));
+    let begun = request(&host, "POST", &[("content-length", "1000")], &body);
+    let mut slow = Vec::new();
+    for _ in 0..70 {
+        let mut stream = TcpStream::connect(http(&host)).await.unwrap();
+        // The oldest of the slow ones may have made room already.
+        let _ = stream.write_all(&begun).await;
+        slow.push(stream);
+        if slow.len().is_multiple_of(10) {
+            assert_eq!(call_status(&host).await, 200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn oversized_http_body_gets_its_status_after_it_is_written() {
+    let host = node("").await;
+    let body = "a".repeat(600_000);
+    for _ in 0..8 {
+        let sent = request(&host, "POST", &[], &body);
+        let head = sent.len() - body.len();
+        let mut stream = TcpStream::connect(http(&host)).await.unwrap();
+        stream.write_all(&sent[..head]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stream.write_all(&sent[head..]).await.unwrap();
+        assert_eq!(read_answer(&mut stream).await.status, 413);
+    }
+}
+
+#[tokio::test]
+async fn oversized_request_on_local_socket_gets_error_before_close() {
+    let host = node("").await;
+    let mut stream = tokio::net::UnixStream::connect(host.ipc_path())
+        .await
+        .unwrap();
+    let long = rpc(1, "shh_post", json!(["a".repeat(3_000_000)]));
+    stream.write_all(long.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // The client is done only when it closes its half.
+    stream.shutdown().await.unwrap();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(answer["error"]["message"], "the request is too long");
+}
+
+#[tokio::test]
+async fn subscription_over_http_is_refused_before_its_criteria() {
+    let host = node("").await;
+    let answer = call(&host, "shh_subscribe", json!(["messages", {}])).await;
+    assert_eq!(answer["error"]["message"], "notifications not supported");
+}
+
+#[tokio::test]
 async fn oversized_batch_is_refused_as_a_whole() {
     let host = node("").await;
     let list = json!(vec![json!({"id": 1, "method": "shh_version"}); 1025]);

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::IoSliceMut;
+use std::path::{Component, PathBuf};
 
 use nix::libc::{self, user_regs_struct};
 use nix::sys::ptrace;
@@ -82,6 +83,36 @@ impl Tracee {
         let read = buffer.get(..filled).unwrap_or_default();
         let text = read.split(|byte| *byte == 0).next().unwrap_or_default();
         String::from_utf8_lossy(text).into_owned()
+    }
+
+    /// The path at `at`, from the root; a relative one starts from the directory `from`.
+    pub(crate) fn path(self, from: u64, at: u64) -> String {
+        self.absolute(from, &self.text(at))
+    }
+
+    /// A path from the root, without `.` and `..`. `from` is the descriptor of a directory, or
+    /// `AT_FDCWD` for the working directory. Where the directory is unknown, the path stays as it is.
+    pub(crate) fn absolute(self, from: u64, path: &str) -> String {
+        // The kernel uses the lower 32 bits.
+        let [a, b, c, d, ..] = from.to_le_bytes();
+        let directory = match i32::from_le_bytes([a, b, c, d]) {
+            libc::AT_FDCWD => format!("/proc/{}/cwd", self.0),
+            descriptor => format!("/proc/{}/fd/{descriptor}", self.0),
+        };
+        let whole = match fs::read_link(directory) {
+            Ok(directory) if !path.starts_with('/') => directory.join(path),
+            _ => PathBuf::from(path),
+        };
+        let mut settled = PathBuf::new();
+        for part in whole.components() {
+            match part {
+                Component::CurDir => {}
+                // The parent of the root is the root.
+                Component::ParentDir => _ = settled.pop(),
+                part => settled.push(part),
+            }
+        }
+        settled.to_string_lossy().into_owned()
     }
 
     /// The local address of one of the thread's sockets, as the kernel knows it.
@@ -209,5 +240,5 @@ const ARCHITECTURE: u32 = 0xc000_00b7;
 /// The smallest page of both architectures.
 const PAGE: usize = 4_096;
 
-/// Bytes of a path that are read. Policies compare paths with short names.
-const MAX_TEXT_BYTES: usize = 256;
+/// Bytes of a path that are read: the kernel's own limit (`PATH_MAX`).
+const MAX_TEXT_BYTES: usize = 4_096;

@@ -26,6 +26,9 @@ use whisht_watch::{
 #[derive(Debug, Default)]
 struct NoConnections {
     refused: Vec<(SocketAddr, CallerName)>,
+    /// Files named `hosts` that were opened.
+    opened: Vec<String>,
+    unseen: Vec<&'static str>,
 }
 
 impl CallPolicy for NoConnections {
@@ -33,6 +36,14 @@ impl CallPolicy for NoConnections {
         match call {
             SystemCall::Connect(SocketAddress::Internet(to)) => {
                 self.refused.push((*to, caller.name()));
+                CallDecision::Refuse
+            }
+            SystemCall::Open(path) if path.ends_with("/hosts") => {
+                self.opened.push(path.clone());
+                CallDecision::Allow
+            }
+            SystemCall::Unseen(way) => {
+                self.unseen.push(way);
                 CallDecision::Refuse
             }
             _ => CallDecision::Allow,
@@ -88,6 +99,48 @@ fn refused_connection_fails_with_permission_error() {
         thread: "bash".to_owned(),
     };
     assert_eq!(report.policy.refused, [(to, caller)]);
+}
+
+#[test]
+fn relative_and_long_paths_are_reported_from_the_root() {
+    let long = "./".repeat(200);
+    let script = format!("cd /etc; read x < hosts; read x < ../etc/.//hosts; read x < {long}hosts");
+    let (_, report) = trace(&script);
+    assert_eq!(report.policy.opened, ["/etc/hosts"; 3]);
+}
+
+#[test]
+fn descriptors_of_other_programs_and_sctp_are_reported() {
+    // Perl is part of every Debian. The numbers of the calls are those of x86-64 and of all others.
+    let recvmsg = if cfg!(target_arch = "x86_64") {
+        47
+    } else {
+        212
+    };
+    let script = format!(
+        r#"exec perl -e '
+        use Socket;
+        syscall(438, -1, 0, 0);
+        socket(my $one, 2, 5, 0);
+        socket(my $two, 2, 1, 132);
+        socketpair(my $a, my $b, AF_UNIX, SOCK_STREAM, 0) or die;
+        my ($data, $control) = ("\0" x 64, "\0" x 64);
+        my $vector = pack("QQ", unpack("Q", pack("p", $data)), 64);
+        my @address = map {{ unpack("Q", pack("p", $_)) }} $vector, $control;
+        my $message = pack("QQQQQQQ", 0, 0, $address[0], 1, $address[1], 64, 0);
+        syscall({recvmsg}, fileno($a), $message, 64);
+        my $plain = pack("QQQQQQQ", 0, 0, $address[0], 1, 0, 0, 0);
+        syscall({recvmsg}, fileno($a), $plain, 64);
+        '"#
+    );
+    let (output, report) = trace(&script);
+    let found = &report.policy.unseen;
+    let count = |word: &str| found.iter().filter(|way| way.contains(word)).count();
+    assert_eq!(
+        (count("SCTP"), count("descriptor")),
+        (2, 2),
+        "{found:?} {output}"
+    );
 }
 
 #[test]

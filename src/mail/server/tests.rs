@@ -1,5 +1,6 @@
 use core::time::Duration;
 
+use circuits::directory::Subnet;
 use circuits::secret::Secret;
 use circuits::time::{Instant, UnixSecs};
 
@@ -97,11 +98,7 @@ fn reason(actions: &[ServerAction]) -> String {
 #[test]
 fn answer_is_envelopes_followed_by_completion() {
     let mut server = server();
-    assert!(
-        server
-            .on_request(now(0), LINK, PEER, &plain(9, 100))
-            .is_empty()
-    );
+    assert!(server.on_request(now(0), CLIENT, &plain(9, 100)).is_empty());
     let (id, query) = asked(&mut server);
     assert_eq!(query.limit, 100);
     let found = envelopes(3);
@@ -121,7 +118,7 @@ fn answer_is_envelopes_followed_by_completion() {
 #[test]
 fn next_page_is_queried_when_link_is_free() {
     let mut server = server();
-    let _ = server.on_request(now(0), LINK, PEER, &plain(9, 100));
+    let _ = server.on_request(now(0), CLIENT, &plain(9, 100));
     let (id, _) = asked(&mut server);
     let first = envelopes(40);
     let actions = server.on_page(id, Ok(page(first.clone(), true)));
@@ -142,7 +139,7 @@ fn next_page_is_queried_when_link_is_free() {
 #[test]
 fn answer_at_limit_ends_with_cursor() {
     let mut server = server();
-    let _ = server.on_request(now(0), LINK, PEER, &plain(9, 2));
+    let _ = server.on_request(now(0), CLIENT, &plain(9, 2));
     let (id, _) = asked(&mut server);
     let found = envelopes(2);
     let actions = server.on_page(id, Ok(page(found.clone(), true)));
@@ -158,7 +155,7 @@ fn answer_at_limit_ends_with_cursor() {
 #[test]
 fn effort_limit_bounds_amplification_and_returns_cursor() {
     let mut server = server();
-    let _ = server.on_request(now(0), LINK, PEER, &plain(9, MAX_PLAIN_LIMIT));
+    let _ = server.on_request(now(0), CLIENT, &plain(9, MAX_PLAIN_LIMIT));
     let position = Position::of(&envelopes(1)[0]);
     let mut effort = 0;
     loop {
@@ -188,23 +185,30 @@ fn request_flood_is_refused_then_disconnected() {
     let mut server = server();
     let mut refused = 0;
     for asking in 0..MAX_REQUESTS + MAX_EXCESS {
-        let actions = server.on_request(now(0), LINK, PEER, &plain(1, 1));
+        let actions = server.on_request(now(0), CLIENT, &plain(1, 1));
         if asking >= MAX_REQUESTS {
             assert_eq!(reason(&actions), "rate limit exceeded");
             refused += 1;
         }
     }
     assert_eq!(refused, MAX_EXCESS);
-    let actions = server.on_request(now(0), LINK, PEER, &plain(1, 1));
+    let actions = server.on_request(now(0), CLIENT, &plain(1, 1));
     assert!(matches!(actions.as_slice(), [ServerAction::HangUp(LINK)]));
     // A new connection of the same peer has the same quota.
-    let actions = server.on_request(now(0), LinkId(2), PEER, &plain(1, 1));
+    let actions = server.on_request(
+        now(0),
+        MailPeer {
+            link: LinkId(2),
+            ..CLIENT
+        },
+        &plain(1, 1),
+    );
     assert!(matches!(
         actions.as_slice(),
         [ServerAction::HangUp(LinkId(2))]
     ));
     // The peer is answered again after a pause.
-    let later = server.on_request(now(60), LINK, PEER, &plain(1, 1));
+    let later = server.on_request(now(60), CLIENT, &plain(1, 1));
     assert!(later.is_empty() || reason(&later) == "rate limit exceeded");
 }
 
@@ -212,13 +216,9 @@ fn request_flood_is_refused_then_disconnected() {
 fn queued_requests_are_answered_in_turn_and_excess_refused() {
     let mut server = server();
     for id in 0..4 {
-        assert!(
-            server
-                .on_request(now(0), LINK, PEER, &plain(id, 5))
-                .is_empty()
-        );
+        assert!(server.on_request(now(0), CLIENT, &plain(id, 5)).is_empty());
     }
-    let fifth = server.on_request(now(0), LINK, PEER, &plain(4, 5));
+    let fifth = server.on_request(now(0), CLIENT, &plain(4, 5));
     assert_eq!(reason(&fifth), "rate limit exceeded");
     for expected in 0..4 {
         let (id, _) = asked(&mut server);
@@ -232,7 +232,15 @@ fn many_clients_cannot_exceed_concurrent_answers() {
     let mut server = server();
     for client in 0..100_u8 {
         let link = LinkId(u64::from(client) + 10);
-        let actions = server.on_request(now(0), link, RelayKey([client; 64]), &plain(1, 5));
+        let actions = server.on_request(
+            now(0),
+            MailPeer {
+                link,
+                key: RelayKey([client; 64]),
+                ..CLIENT
+            },
+            &plain(1, 5),
+        );
         assert_eq!(actions.is_empty(), usize::from(client) < MAX_CLIENTS);
     }
     assert_eq!(server.answering(), MAX_CLIENTS);
@@ -241,18 +249,75 @@ fn many_clients_cannot_exceed_concurrent_answers() {
 #[test]
 fn closed_link_releases_its_answers() {
     let mut server = server();
-    let _ = server.on_request(now(0), LINK, PEER, &plain(9, 100));
+    let _ = server.on_request(now(0), CLIENT, &plain(9, 100));
     let (id, _) = asked(&mut server);
-    server.close(LINK);
+    let withdrawn = server.close(LINK);
+    assert!(matches!(withdrawn[..], [ServerAction::Withdraw(query)] if query == id));
     assert_eq!(server.answering(), 0);
     assert!(server.on_page(id, Ok(page(envelopes(5), true))).is_empty());
     assert!(!server.is_waiting());
 }
 
 #[test]
+fn clients_that_come_and_go_do_not_fill_the_queue_of_a_slow_archive() {
+    let mut server = server();
+    let mut queries = Vec::new();
+    for number in 0..1_000_u16 {
+        let [high, low] = number.to_be_bytes();
+        let mut key = [high; 64];
+        key[1] = low;
+        let client = MailPeer {
+            link: LinkId(u64::from(number)),
+            key: RelayKey(key),
+            subnet: Subnet::Ip4([high, low]),
+        };
+        let _ = server.on_request(now(0), client, &plain(9, 100));
+        for action in server.find_next_pages(|_| true) {
+            if let ServerAction::Find(id, _) = action {
+                queries.push(id);
+            }
+        }
+        let _ = server.close(client.link);
+    }
+    assert_eq!(queries.len(), MAX_QUERIES);
+    // The archive answers each query, also a withdrawn one; then there is room again.
+    for id in queries {
+        assert!(server.on_page(id, Err(Unavailable)).is_empty());
+    }
+    let _ = server.on_request(now(0), CLIENT, &plain(9, 100));
+    assert_eq!(server.find_next_pages(|_| true).len(), 1);
+}
+
+#[test]
+fn requests_under_many_keys_are_bounded_by_their_network() {
+    let refused = |subnet: Subnet| {
+        let mut server = server();
+        let requests = (0..255_u8).map(|number| {
+            let client = MailPeer {
+                link: LinkId(u64::from(number)),
+                key: RelayKey([number; 64]),
+                subnet,
+            };
+            // Ten requests for each key, which alone are within its quota.
+            let refused = (0..10).filter(|_| {
+                let actions = server.on_request(now(0), client, &plain(9, 100));
+                let _ = server.close(client.link);
+                actions
+                    .iter()
+                    .any(|action| matches!(action, ServerAction::Send(..)))
+            });
+            refused.count()
+        });
+        requests.sum::<usize>()
+    };
+    assert_eq!(refused(Subnet::Ip4([192, 0])), 2_550 - 100);
+    assert_eq!(refused(Subnet::Onion), 2_550 - 400);
+}
+
+#[test]
 fn archive_failure_is_reported_to_client() {
     let mut server = server();
-    let _ = server.on_request(now(0), LINK, PEER, &plain(9, 100));
+    let _ = server.on_request(now(0), CLIENT, &plain(9, 100));
     let (id, _) = asked(&mut server);
     let actions = server.on_page(id, Err(Unavailable));
     assert!(reason(&actions).contains("does not answer"));
@@ -262,10 +327,10 @@ fn archive_failure_is_reported_to_client() {
 #[test]
 fn malformed_and_oversized_requests_disconnect() {
     let mut server = server();
-    let actions = server.on_request(now(0), LINK, PEER, &[0xc0]);
+    let actions = server.on_request(now(0), CLIENT, &[0xc0]);
     assert!(matches!(actions.as_slice(), [ServerAction::HangUp(LINK)]));
     let novel = vec![0; MAX_REQUEST + 1];
-    assert!(server.on_request(now(0), LINK, PEER, &novel).is_empty());
+    assert!(server.on_request(now(0), CLIENT, &novel).is_empty());
 }
 
 #[test]
@@ -284,7 +349,7 @@ fn forged_cursor_stays_within_range() {
         ..request(5)
     };
     let payload = forged.to_plain(RequestId([1; 32]));
-    let _ = server.on_request(now(0), LINK, PEER, &payload);
+    let _ = server.on_request(now(0), CLIENT, &payload);
     let (_, query) = asked(&mut server);
     assert_eq!(query.start(), None, "the answer begins with the range");
     assert_eq!((query.lower, query.upper), (UnixSecs(500), UnixSecs(600)));
@@ -294,11 +359,7 @@ fn forged_cursor_stays_within_range() {
 fn sync_request_is_answered_with_sync_packets() {
     let mut server = server();
     let payload = sync::request(UnixSecs(0), UnixSecs(u32::MAX), &Bloom::FULL, None);
-    assert!(
-        server
-            .on_sync_request(now(0), LINK, PEER, &payload)
-            .is_empty()
-    );
+    assert!(server.on_sync_request(now(0), CLIENT, &payload).is_empty());
     let (id, _) = asked(&mut server);
     let found = envelopes(3);
     let actions = server.on_page(id, Ok(page(found.clone(), false)));
@@ -308,3 +369,9 @@ fn sync_request_is_answered_with_sync_packets() {
     let read = sync::SyncResponse::decode(packet).unwrap();
     assert!(read.last && read.envelopes == found);
 }
+
+const CLIENT: MailPeer = MailPeer {
+    link: LINK,
+    key: PEER,
+    subnet: Subnet::Ip4([192, 0]),
+};

@@ -7,11 +7,12 @@
 
 use core::time::Duration;
 
+use circuits::bounded_map::BoundedMap;
 use circuits::ids::{LinkId, RelayKey};
 use circuits::time::{Instant, Now};
 
 use super::{Mail, MailContext, disconnect, packet};
-use crate::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
+use crate::envelope::{EncryptionHint, Envelope, EnvelopeHash, Topic, Ttl, UnminedEnvelope};
 use crate::gossip::PowRule;
 use crate::gossip::packet::P2pKind;
 use crate::link::{Capability, DisconnectReason};
@@ -40,7 +41,7 @@ pub(super) struct MailFetch {
     /// Whether the connection was made for this exchange, and is closed after it.
     dialed: bool,
     state: FetchState,
-    /// Number of envelopes that were not in the mempool.
+    /// Number of envelopes that were not in the mempool, and not fetched before.
     new: u32,
     /// Number of messages for identities of this user.
     messages: u32,
@@ -63,6 +64,30 @@ struct Exchange {
     /// Whether the peer was trusted before the exchange.
     trusted_before: bool,
     connected: bool,
+}
+
+/// The envelopes that were fetched before, as many as are remembered.
+#[derive(Debug)]
+pub(super) struct FetchedHashes {
+    hashes: BoundedMap<EnvelopeHash, (), u64>,
+    last: u64,
+}
+
+impl FetchedHashes {
+    pub(super) const fn new() -> Self {
+        Self {
+            hashes: BoundedMap::new(MAX_FETCHED_HASHES),
+            last: 0,
+        }
+    }
+
+    /// Remembers an envelope; the oldest is forgotten first. Returns whether it was unknown.
+    fn insert(&mut self, hash: EnvelopeHash) -> bool {
+        self.last = self.last.saturating_add(1);
+        let is_new = !self.hashes.contains_key(&hash);
+        self.hashes.insert(hash, self.last, ());
+        is_new
+    }
 }
 
 impl MailFetch {
@@ -88,19 +113,22 @@ impl MailFetch {
         from: LinkId,
         envelopes: Vec<Envelope>,
         context: MailContext<'_>,
+        fetched: &mut FetchedHashes,
     ) -> Vec<Envelope> {
         let Some(exchange) = self.exchange_over(from) else {
             return envelopes;
         };
         let mut requested = exchange.client.on_messages(now.mono, envelopes);
         let pool = context.gossip.pool();
-        let mut new = 0_u32;
+        // Fetched envelopes go to the filters again, since there may be new identities, but are not
+        // new.
+        let new = requested.iter().map(Envelope::hash);
+        let new = new.filter(|hash| !pool.contains(hash) && fetched.insert(*hash));
+        let new = u32::try_from(new.count()).unwrap_or(u32::MAX);
         requested.retain(|envelope| {
             let hash = envelope.hash();
-            let is_new = !pool.contains(&hash);
-            new = new.saturating_add(u32::from(is_new));
             // An envelope of the mempool may expire there before a key is tried on it.
-            is_new || context.receive.is_untried(&hash)
+            !pool.contains(&hash) || context.receive.is_untried(&hash)
         });
         self.new = self.new.saturating_add(new);
         requested
@@ -435,6 +463,8 @@ fn client_public(RelayKey(key): RelayKey) -> Option<ClientPublic> {
     ClientPublic::from_bytes(&bytes).ok()
 }
 
+/// Maximum number of remembered envelopes that were fetched: about 4 MB.
+const MAX_FETCHED_HASHES: usize = 32_768;
 /// Time limit of the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The life of a request. Servers ignore it; a shorter one needs less work.

@@ -13,7 +13,7 @@ use crate::gossip::OutboundPacket;
 use crate::gossip::packet::P2pKind;
 use crate::mail::access::AccessPolicy;
 use crate::mail::archive::{ArchiveRequest, ArchiveResponse};
-use crate::mail::server::{MailServer, ServerAction};
+use crate::mail::server::{MailPeer, MailServer, ServerAction};
 use crate::node::action::Action;
 use crate::node::effects::Effects;
 use crate::node::output::Output;
@@ -81,12 +81,18 @@ impl MailServerRole {
         payload: &[u8],
         peers: &Peers,
     ) {
-        let Some(key) = peers.remote(from).map(|remote| remote.key()) else {
+        let key = peers.remote(from).map(|remote| remote.key());
+        let (Some(key), Some(connection)) = (key, peers.get(from)) else {
             return;
         };
+        let peer = MailPeer {
+            link: from,
+            key,
+            subnet: connection.subnet(),
+        };
         let actions = match kind {
-            P2pKind::SyncRequest => self.server.on_sync_request(now, from, key, payload),
-            _ => self.server.on_request(now, from, key, payload),
+            P2pKind::SyncRequest => self.server.on_sync_request(now, peer, payload),
+            _ => self.server.on_request(now, peer, payload),
         };
         self.apply(fx, actions, peers);
     }
@@ -116,6 +122,9 @@ impl MailServerRole {
             match action {
                 ServerAction::Find(id, query) => {
                     fx.emit(Output::Archive(ArchiveRequest::Find(id, query)));
+                }
+                ServerAction::Withdraw(id) => {
+                    fx.emit(Output::Archive(ArchiveRequest::Withdraw(id)));
                 }
                 ServerAction::HangUp(link) => disconnect(fx, link),
                 ServerAction::Send(link, kind, payload) => {
@@ -156,9 +165,10 @@ impl MailServerRole {
     }
 
     /// A link is closed.
-    pub(super) fn on_link_closed(&mut self, link: LinkId) {
-        self.server.close(link);
+    pub(super) fn on_link_closed(&mut self, fx: &mut Effects, link: LinkId, peers: &Peers) {
+        let withdrawn = self.server.close(link);
         self.outbox.remove(&link);
+        self.apply(fx, withdrawn, peers);
     }
 
     /// The state of the server.

@@ -223,7 +223,8 @@ fn failing_backend_reports_batches_after_recovery() {
         },
     };
     let (report, reports) = channel();
-    let archive = ArchiveHandle::start(opened, move |word| report.send(word).unwrap()).unwrap();
+    let archive =
+        ArchiveHandle::start(opened, move |word| report.send(word).unwrap(), || ()).unwrap();
     archive.put(ArchiveRequest::Keep(BatchId(1), vec![envelope(100, 1)]));
     archive.put(ArchiveRequest::Keep(BatchId(2), vec![envelope(100, 2)]));
     archive.put(ArchiveRequest::Find(QueryId(7), query(0, u32::MAX)));
@@ -247,6 +248,73 @@ fn failing_backend_reports_batches_after_recovery() {
 }
 
 #[test]
+fn death_of_archive_thread_is_reported() {
+    let opened = OpenArchive {
+        backend: Box::new(PanickingBackend),
+        quota: ArchiveQuota {
+            bytes: 1 << 30,
+            age: u32::MAX,
+        },
+    };
+    let (died, deaths) = channel();
+    let on_panic = move || died.send(()).unwrap();
+    let archive = ArchiveHandle::start(opened, |_| {}, on_panic).unwrap();
+    archive.put(ArchiveRequest::Keep(BatchId(1), vec![envelope(100, 1)]));
+    deaths.recv().unwrap();
+    // Requests to a dead thread are harmless.
+    archive.put(ArchiveRequest::Find(QueryId(1), query(0, u32::MAX)));
+}
+
+/// A store with a bug.
+struct PanickingBackend;
+
+impl ArchiveBackend for PanickingBackend {
+    fn keep(&mut self, _: &[Envelope]) -> Result<(), ArchiveError> {
+        panic!("a bug of the test")
+    }
+
+    fn find(&mut self, _: &PageQuery) -> Result<Page, ArchiveError> {
+        Err(ArchiveError::Later)
+    }
+
+    fn trim(&mut self, _: UnixSecs, _: u64) -> Result<bool, ArchiveError> {
+        Ok(false)
+    }
+
+    fn contents(&mut self) -> Result<Contents, ArchiveError> {
+        Err(ArchiveError::Later)
+    }
+}
+
+#[test]
+fn withdrawn_queries_are_not_searched() {
+    let (report, reports) = channel();
+    let mut worker = ArchiveWorker {
+        backend: Box::new(PanickingBackend),
+        quota: ArchiveQuota {
+            bytes: 1 << 30,
+            age: u32::MAX,
+        },
+        report: move |word| report.send(word).unwrap(),
+        batches: Vec::new(),
+        queries: VecDeque::new(),
+        failure_logged: false,
+        trim_at: Instant::now(),
+    };
+    for number in 0..1_000 {
+        worker.take(ArchiveRequest::Find(QueryId(number), query(0, 9)));
+        worker.take(ArchiveRequest::Withdraw(QueryId(number)));
+    }
+    assert!(worker.queries.is_empty());
+    worker.take(ArchiveRequest::Withdraw(QueryId(7)));
+    assert_eq!(
+        reports.try_iter().count(),
+        1_000,
+        "each query has one answer"
+    );
+}
+
+#[test]
 fn queued_batches_are_stored_before_shutdown() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = dir(scratch.path());
@@ -256,7 +324,7 @@ fn queued_batches_are_stored_before_shutdown() {
         age: u32::MAX,
     };
     let archive =
-        ArchiveHandle::start(OpenArchive::at(&location, bounds).unwrap(), |_| {}).unwrap();
+        ArchiveHandle::start(OpenArchive::at(&location, bounds).unwrap(), |_| {}, || ()).unwrap();
     for number in 0..100 {
         let batch = vec![envelope(100, number)];
         archive.put(ArchiveRequest::Keep(BatchId(u64::from(number) + 1), batch));

@@ -10,13 +10,16 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::limits::{MAX_PENDING_REQUESTS, STALL_TIMEOUT};
+use super::limits::{DISCARD_TIMEOUT, MAX_PENDING_BYTES, MAX_PENDING_REQUESTS, STALL_TIMEOUT};
 use super::session::RpcSession;
 
 /// A source of texts. It does not know whether a text is a valid request.
 pub(super) trait ReadText {
     /// The next text. Cancel-safe.
     fn next(&mut self) -> impl Future<Output = ReadOutcome> + Send;
+
+    /// Reads and drops what follows input that is not readable, up to a limit.
+    fn discard(&mut self) -> impl Future<Output = ()> + Send;
 }
 
 /// A sink of texts.
@@ -72,10 +75,12 @@ async fn run_messages(
     writer: &mut impl WriteText,
 ) -> Result<CloseReason, Disconnected> {
     let mut pending = FuturesUnordered::new();
+    let mut pending_bytes = 0_usize;
     loop {
         tokio::select! {
             Some(answer) = pending.next() => {
                 let answer: super::session::SessionReply = answer;
+                pending_bytes = pending_bytes.saturating_sub(answer.request_bytes);
                 if let Some(text) = answer.text {
                     write(writer, text).await?;
                 }
@@ -89,12 +94,19 @@ async fn run_messages(
                 },
                 None => return Ok(CloseReason::GoingAway),
             },
-            received = reader.next(), if pending.len() < MAX_PENDING_REQUESTS => match received {
+            received = reader.next(),
+                if pending.len() < MAX_PENDING_REQUESTS && pending_bytes < MAX_PENDING_BYTES =>
+            match received {
                 // The text may contain a password.
-                ReadOutcome::Text(text) => pending.push(session.answer(&Zeroizing::new(text))),
+                ReadOutcome::Text(text) => {
+                    pending_bytes = pending_bytes.saturating_add(text.len());
+                    pending.push(session.answer(Zeroizing::new(text)));
+                }
                 ReadOutcome::Unreadable(last) => {
                     if let Some(text) = last {
                         write(writer, text).await?;
+                        // The client reads the error when it has written its request.
+                        let _ = timeout(DISCARD_TIMEOUT, reader.discard()).await;
                     }
                     return Ok(CloseReason::InvalidRequest);
                 }

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{FromRequestParts, Request, WebSocketUpgrade};
 use axum::http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request,
@@ -15,9 +15,11 @@ use axum::http::{
 use axum::response::IntoResponse;
 use futures_util::StreamExt;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::auth::{Authorized, is_upgrade};
-use super::limits::{BODY_TIMEOUT, KEEP_ALIVE, MAX_REQUEST};
+use super::budget::AnswerMemory;
+use super::limits::{BODY_TIMEOUT, DISCARD_TIMEOUT, KEEP_ALIVE, MAX_DISCARDED, MAX_REQUEST};
 use super::tcp::HttpConnection;
 
 /// Answers a request.
@@ -34,12 +36,7 @@ pub(super) async fn answer(connection: Arc<HttpConnection>, request: Request) ->
             empty(StatusCode::NO_CONTENT)
         }
         Err(error) => plain(error.status(), error.text()),
-        Ok(authorized) => {
-            if !connection.permit.promote() {
-                return plain(StatusCode::SERVICE_UNAVAILABLE, "too many clients");
-            }
-            serve(&connection, authorized, parts, body).await
-        }
+        Ok(authorized) => serve(&connection, authorized, parts, body).await,
     };
     if let Some(origin) = origin {
         allow(response.headers_mut(), origin);
@@ -55,6 +52,9 @@ async fn serve(
     body: Body,
 ) -> Response<Body> {
     if connection.protocols.ws && is_upgrade(&parts) {
+        if !connection.permit.promote() {
+            return too_many_clients();
+        }
         return upgrade(connection, parts).await;
     }
     if !connection.protocols.http {
@@ -72,6 +72,9 @@ async fn serve(
     }
     if let Some(length) = length.filter(|length| *length > MAX_REQUEST) {
         let text = format!("content length too large ({length}>{MAX_REQUEST})");
+        if !parts.headers.contains_key(header::EXPECT) {
+            discard(body.into_data_stream()).await;
+        }
         return plain(StatusCode::PAYLOAD_TOO_LARGE, &text);
     }
     if !is_json(&parts.headers) {
@@ -83,13 +86,35 @@ async fn serve(
         Ok(Err(refusal)) => return refusal,
         Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
     };
-    let answer = connection.tcp.short_session().answer(&body).await;
+    // A connection takes the place of a client when its request is complete, so that slow bodies
+    // take none: until then it makes room for others, the oldest first.
+    if !connection.permit.promote() {
+        return too_many_clients();
+    }
+    let body = Zeroizing::new(body);
+    let answer = connection.tcp.short_session().answer(body).await;
     let text = answer.text.map_or_else(String::new, |text| text + "\n");
+    let text = Bytes::from_owner(WrittenAnswer {
+        text,
+        _memory: answer.memory,
+    });
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (HeaderName::from_static("keep-alive"), KEEP_ALIVE),
     ];
     (headers, text).into_response()
+}
+
+/// An answer that counts until it is written.
+struct WrittenAnswer {
+    text: String,
+    _memory: Option<AnswerMemory>,
+}
+
+impl AsRef<[u8]> for WrittenAnswer {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
 }
 
 /// Upgrades to WebSocket.
@@ -119,11 +144,32 @@ async fn read(body: Body) -> Result<Vec<u8>, Response<Body>> {
             chunk.map_err(|_| plain(StatusCode::BAD_REQUEST, "the body cannot be read"))?;
         if read.len() + chunk.len() > MAX_REQUEST {
             let text = format!("content length too large (>{MAX_REQUEST})");
+            discard(chunks).await;
             return Err(plain(StatusCode::PAYLOAD_TOO_LARGE, &text));
         }
         read.extend_from_slice(&chunk);
     }
     Ok(read)
+}
+
+/// Reads and drops the rest of a body, up to a limit: a client that is still writing when the
+/// connection closes may lose the answer.
+async fn discard(mut chunks: BodyDataStream) {
+    let reading = async {
+        let mut left = MAX_DISCARDED;
+        while let Some(Ok(chunk)) = chunks.next().await {
+            let Some(rest) = left.checked_sub(chunk.len()) else {
+                return;
+            };
+            left = rest;
+        }
+    };
+    // What is left after the limit is lost with the connection.
+    let _ = timeout(DISCARD_TIMEOUT, reading).await;
+}
+
+fn too_many_clients() -> Response<Body> {
+    plain(StatusCode::SERVICE_UNAVAILABLE, "too many clients")
 }
 
 /// The Content-Length of a request.

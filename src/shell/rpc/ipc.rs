@@ -19,12 +19,13 @@ use tokio::task::JoinSet;
 use super::Service;
 use super::connection::{CloseReason, Disconnected, ReadOutcome, ReadText, WriteText, run};
 use super::framing::JsonFramer;
-use super::limits::{IPC_LIMITS, MAX_REQUEST_IPC};
+use super::limits::{IPC_LIMITS, MAX_DISCARDED, MAX_REQUEST_IPC};
 use super::session::{ClientAccess, RpcSession};
 use crate::rpc::{self, RpcError, RpcErrorKind};
 use crate::shell::accept_limiter::AcceptLimiter;
 use crate::shell::descriptor_reserve::DescriptorReserve;
 use crate::shell::log_throttle::LogThrottle;
+use crate::shell::process::create_private;
 
 /// A served socket; it ends on drop.
 #[derive(Debug)]
@@ -49,7 +50,8 @@ impl IpcServer {
             error,
         };
         remove_leftover(path)?;
-        let listener = UnixListener::bind(path).map_err(fail)?;
+        // Others cannot connect between the two calls.
+        let listener = create_private(|| UnixListener::bind(path)).map_err(fail)?;
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(fail)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, access, service));
@@ -172,6 +174,18 @@ impl ReadText for IpcReader {
             match self.stream.read_buf(self.framer.buffer()).await {
                 Ok(1..) => {}
                 _ => return ReadOutcome::Closed,
+            }
+        }
+    }
+
+    async fn discard(&mut self) {
+        let mut left = MAX_DISCARDED;
+        let buffer = self.framer.buffer();
+        while left > 0 {
+            buffer.clear();
+            match self.stream.read_buf(buffer).await {
+                Ok(read @ 1..) => left = left.saturating_sub(read),
+                _ => return,
             }
         }
     }

@@ -44,6 +44,27 @@ const LOCAL_LIMITS: AcceptLimits = AcceptLimits {
 };
 /// Maximum number of requests or batches in progress per connection.
 pub(super) const MAX_PENDING_REQUESTS: usize = 16;
+/// No further request of a connection is read while its requests in progress have this many bytes.
+pub(super) const MAX_PENDING_BYTES: usize = 256 * 1024;
+/// Maximum memory in bytes for the parsed requests of all clients of one kind.
+pub(super) const MAX_REQUEST_MEMORY: usize = 32 << 20;
+/// Maximum size in bytes of the answers of all clients of one kind that are not written yet; the
+/// answer that reaches it is complete.
+pub(super) const MAX_ANSWER_BYTES: usize = 32 << 20;
+/// Maximum size in bytes of the answer to a batch, as in go-ethereum. The request that reaches it is
+/// answered; the rest are not executed.
+pub(super) const MAX_BATCH_ANSWER: usize = 25_000_000;
+/// A batch that holds more than this many bytes of its answer does not wait for memory.
+pub(super) const MAX_WAITING_ANSWER: usize = 64 * 1024;
+/// Maximum number of key derivations that wait for a core.
+pub(super) const MAX_QUEUED_DERIVATIONS: usize = 32;
+/// Time limit of a request that waits for memory.
+pub(super) const BUDGET_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is read of a request above the limit before the connection closes, so that its sender gets
+/// the error: a client reads nothing before it has written everything.
+pub(super) const MAX_DISCARDED: usize = 16 << 20;
+/// Time limit for reading it.
+pub(super) const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum number of subscriptions per connection.
 pub(super) const MAX_SUBSCRIPTIONS: usize = 64;
 /// Maximum size of a request's head in bytes.

@@ -8,14 +8,18 @@ use circuits::erasing_rng::ErasingRng;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::task::spawn_blocking;
+use tokio::task::JoinSet;
+use zeroize::Zeroizing;
 
-use super::limits::RequestPacer;
+use super::budget::{AnswerMemory, DerivationQueue, RequestMemory, RpcBudget};
+use super::limits::{MAX_BATCH_ANSWER, RequestPacer};
 use super::subscriptions::{ClientSubscriptions, PendingSubscribe, SubscriptionTarget};
 use super::{Service, keys};
 use crate::config::rpc::{Module, RpcConfig};
 use crate::node::{Command, Criteria, Event, Reply, ShhCommand, ShhReply};
-use crate::rpc::{self, Permissions, RpcCall, RpcError, RpcErrorKind, RpcMessage, RpcRequest, shh};
+use crate::rpc::{
+    self, Permissions, Render, RpcCall, RpcError, RpcErrorKind, RpcMessage, RpcRequest, shh,
+};
 use crate::shell::{EventItem, Events, Stopped, seeded_rng};
 
 /// A client's rights, by its endpoint.
@@ -26,12 +30,13 @@ pub(super) struct ClientAccess {
     notifications: bool,
     /// The client's rate limit; `None` if it has none.
     pacer: Option<Arc<RequestPacer>>,
+    budget: Arc<RpcBudget>,
 }
 
 impl ClientAccess {
     /// Over the local socket: all methods except those that the user must permit explicitly. A
     /// program that can open the socket can read the key files too.
-    pub(super) fn all(config: &RpcConfig) -> Self {
+    pub(super) fn all(config: &RpcConfig, derivations: Arc<DerivationQueue>) -> Self {
         Self {
             modules: Module::ALL.into(),
             permissions: Permissions {
@@ -40,11 +45,12 @@ impl ClientAccess {
             },
             notifications: true,
             pacer: None,
+            budget: Arc::new(RpcBudget::new(derivations)),
         }
     }
 
     /// Over TCP: the methods that the configuration permits.
-    pub(super) fn over_tcp(config: &RpcConfig, pacer: Arc<RequestPacer>) -> Self {
+    pub(super) fn over_tcp(config: &RpcConfig, derivations: Arc<DerivationQueue>) -> Self {
         Self {
             modules: config.modules.as_slice().into(),
             permissions: Permissions {
@@ -52,7 +58,8 @@ impl ClientAccess {
                 export_files: config.allow_key_export,
             },
             notifications: true,
-            pacer: Some(pacer),
+            pacer: Some(Arc::new(RequestPacer::new())),
+            budget: Arc::new(RpcBudget::new(derivations)),
         }
     }
 
@@ -90,6 +97,10 @@ pub(super) struct SessionReply {
     pub(super) text: Option<String>,
     /// Whether a persistent connection has to end.
     pub(super) is_last: bool,
+    /// The length of the request.
+    pub(super) request_bytes: usize,
+    /// Counts the text until it is written.
+    pub(super) memory: Option<AnswerMemory>,
     /// Delays notifications until the answer is written.
     _pending_subscribe: Option<PendingSubscribe>,
 }
@@ -107,30 +118,39 @@ impl RpcSession {
         }
     }
 
-    /// Answers a text: a request or a batch. It is parsed at once, and executed as the future is
-    /// polled.
+    /// Answers a text: a request or a batch. It is parsed and executed as the future is polled.
     pub(super) fn answer(
         &mut self,
-        text: &[u8],
+        text: Zeroizing<Vec<u8>>,
     ) -> impl Future<Output = SessionReply> + Send + use<> {
-        let incoming = RpcMessage::read(text);
-        let pending_subscribe = incoming.as_ref().is_ok_and(may_subscribe).then(|| {
+        let pending_subscribe = may_subscribe(&text).then(|| {
             let handle = &self.client.service.handle;
             self.events.get_or_insert_with(|| handle.subscribe());
             self.client.subscriptions.pending_subscribe()
         });
         let client = Arc::clone(&self.client);
         async move {
-            let (value, is_last) = match incoming {
-                Ok(None) => (None, false),
-                Ok(Some(incoming)) => (Some(client.answer(incoming).await), false),
-                Err(error) => (Some(rpc::failure(&error)), true),
-            };
-            SessionReply {
-                text: value.map(|value| value.to_string()),
-                is_last,
+            let request_bytes = text.len();
+            let mut reply = SessionReply {
+                text: None,
+                is_last: false,
+                request_bytes,
+                memory: None,
                 _pending_subscribe: pending_subscribe,
+            };
+            match client.read(text).await {
+                Ok((None, _)) => {}
+                Ok((Some(incoming), _memory)) => {
+                    let (text, memory) = client.answer(incoming).await;
+                    reply.text = Some(text);
+                    reply.memory = Some(memory);
+                }
+                Err(error) => {
+                    reply.text = Some(rpc::failure(&error).to_string());
+                    reply.is_last = true;
+                }
             }
+            reply
         }
     }
 
@@ -172,32 +192,55 @@ impl RpcSession {
     }
 }
 
-/// Whether an answer may name a new subscription.
-fn may_subscribe(incoming: &Option<RpcMessage>) -> bool {
-    let subscribes = |request: &RpcRequest| request.method.ends_with("_subscribe");
-    match incoming {
-        None => false,
-        Some(RpcMessage::Single(request)) => subscribes(request),
-        Some(RpcMessage::Batch(requests)) => requests.iter().any(subscribes),
-    }
+/// Whether an answer may name a new subscription, before the text is parsed. A name with escapes may
+/// be any name.
+fn may_subscribe(text: &[u8]) -> bool {
+    let name = b"_subscribe";
+    text.contains(&b'\\') || text.windows(name.len()).any(|part| part == name)
 }
 
 impl ClientState {
-    async fn answer(self: &Arc<Self>, incoming: RpcMessage) -> Value {
+    /// Parses a text once there is memory for it, which is kept until the answer is made.
+    async fn read(
+        &self,
+        text: Zeroizing<Vec<u8>>,
+    ) -> Result<(Option<RpcMessage>, RequestMemory), RpcError> {
+        let memory = self.access.budget.memory_for(&text).await?;
+        Ok((RpcMessage::read(&text)?, memory))
+    }
+
+    async fn answer(self: &Arc<Self>, incoming: RpcMessage) -> (String, AnswerMemory) {
         match incoming {
             RpcMessage::Single(request) => {
                 self.wait(1).await;
-                self.respond(request).await
+                self.respond(request, 0).await
             }
             RpcMessage::Batch(requests) => {
                 self.wait(requests.len()).await;
-                let mut responses = Vec::with_capacity(requests.len());
-                for request in requests {
-                    responses.push(self.respond(request).await);
-                }
-                Value::Array(responses)
+                self.answer_batch(requests).await
             }
         }
+    }
+
+    /// Answers one request after another, until the answer is too large: the rest are not executed.
+    async fn answer_batch(self: &Arc<Self>, requests: Vec<RpcRequest>) -> (String, AnswerMemory) {
+        let mut text = String::from("[");
+        let mut memory = self.access.budget.answers.begin();
+        for request in requests {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            if text.len() < MAX_BATCH_ANSWER {
+                let (one, _memory) = self.respond(request, text.len()).await;
+                text.push_str(&one);
+            } else {
+                let refused = Err(RpcError::answer_too_large());
+                text.push_str(&rpc::response(request.id, refused).to_string());
+            }
+            memory.grow_to(text.len());
+        }
+        text.push(']');
+        (text, memory)
     }
 
     /// Waits until this number of requests may execute.
@@ -207,20 +250,67 @@ impl ClientState {
         }
     }
 
-    async fn respond(self: &Arc<Self>, request: RpcRequest) -> Value {
+    /// Executes a request of a batch whose answer has `waiting` bytes so far.
+    async fn respond(
+        self: &Arc<Self>,
+        request: RpcRequest,
+        waiting: usize,
+    ) -> (String, AnswerMemory) {
         let RpcRequest { id, method, params } = request;
-        rpc::response(id, self.call(&method, params).await)
+        match self.read_call(&method, params) {
+            Ok(RpcCall::Node(command, render)) if command.has_long_reply() => {
+                self.respond_in_turn(id, command, render, waiting).await
+            }
+            Ok(call) => self.written(id, self.execute(call).await),
+            Err(error) => self.written(id, Err(error)),
+        }
     }
 
-    async fn call(
+    /// Executes a command whose reply may be large, in its turn. A task of its own does it, so that
+    /// a client that does not read keeps the turn from no other.
+    async fn respond_in_turn(
         self: &Arc<Self>,
-        method: &str,
-        params: Option<Value>,
-    ) -> Result<Value, RpcError> {
+        id: Value,
+        command: Command,
+        render: Render,
+        waiting: usize,
+    ) -> (String, AnswerMemory) {
+        let (client, answered) = (Arc::clone(self), id.clone());
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let Some(_turn) = client.access.budget.answers.turn(waiting).await else {
+                return client.written(answered, Err(RpcError::answer_too_large()));
+            };
+            let reply = client.command(command).await;
+            client.written(answered, reply.and_then(|reply| render(&reply)))
+        });
+        // The task ends with this future.
+        let done = task.join_next().await.and_then(Result::ok);
+        done.unwrap_or_else(|| self.written(id, Err(stopped(Stopped))))
+    }
+
+    /// A response as text, which counts from here on.
+    fn written(&self, id: Value, outcome: Result<Value, RpcError>) -> (String, AnswerMemory) {
+        let text = rpc::response(id, outcome).to_string();
+        let mut memory = self.access.budget.answers.begin();
+        memory.grow_to(text.len());
+        (text, memory)
+    }
+
+    /// Parses a call, if this client may make it.
+    fn read_call(&self, method: &str, params: Option<Value>) -> Result<RpcCall, RpcError> {
         if !self.access.allows(method) {
             return Err(RpcError::unknown_method(method));
         }
-        match RpcCall::read(method, params, self.access.permissions, &mut generator()?)? {
+        if !self.access.notifications && shh::subscribes_to_messages(method, params.as_ref()) {
+            return Err(shh::no_notifications());
+        }
+        RpcCall::read(method, params, self.access.permissions, &mut generator()?)
+    }
+
+    async fn execute(self: &Arc<Self>, call: RpcCall) -> Result<Value, RpcError> {
+        let derivations = &self.access.budget.derivations;
+        match call {
             RpcCall::Known(value) => Ok(value),
             RpcCall::Node(command, render) => render(&self.command(command).await?),
             RpcCall::Modules => {
@@ -235,14 +325,16 @@ impl ClientState {
                 other => rpc::result(&other),
             },
             RpcCall::FetchMail(wanted) => {
-                let made = spawn_blocking(move || wanted.command());
-                let command = made.await.map_err(|_| stopped(Stopped))??;
+                let command = derivations.run(move || wanted.command()).await??;
                 rpc::result(&self.command(command).await?)
             }
-            RpcCall::Keys(call) => keys::execute(self.service.clone(), call).await,
+            RpcCall::Keys(call) => {
+                // The identity service runs one at a time.
+                let _place = derivations.place()?;
+                keys::execute(self.service.clone(), call).await
+            }
             RpcCall::KeyFromPassword(password) => {
-                let made = spawn_blocking(move || shh::keep_key(&password));
-                let keep = made.await.map_err(|_| stopped(Stopped))?;
+                let keep = derivations.run(move || shh::keep_key(&password)).await?;
                 rpc::result(&self.command(keep).await?)
             }
             RpcCall::Subscribe => self.subscribe(SubscriptionTarget::Events).await,

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::auth::RequestAuth;
-use super::limits::{CLIENT_LIMITS, HEAD_TIMEOUT, MAX_HEAD, RequestPacer, STALL_TIMEOUT};
+use super::limits::{CLIENT_LIMITS, HEAD_TIMEOUT, MAX_HEAD, STALL_TIMEOUT};
 use super::session::{ClientAccess, RpcSession};
 use super::token::TokenFile;
 use super::{Service, http, ws};
@@ -55,14 +55,19 @@ impl TcpServer {
 }
 
 impl TcpContext {
-    pub(super) fn new(config: &RpcConfig, token: Option<&TokenFile>, service: &Service) -> Self {
+    pub(super) fn new(
+        config: &RpcConfig,
+        token: Option<&TokenFile>,
+        service: &Service,
+        access: ClientAccess,
+    ) -> Self {
         Self {
             auth: RequestAuth {
                 token: token.map(TokenFile::token),
                 origins: config.origins.clone(),
             },
             service: service.clone(),
-            access: ClientAccess::over_tcp(config, Arc::new(RequestPacer::new())),
+            access,
             limiter: AcceptLimiter::new(CLIENT_LIMITS),
         }
     }

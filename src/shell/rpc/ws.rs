@@ -31,6 +31,8 @@ impl ReadText for WsReader {
             }
         }
     }
+
+    async fn discard(&mut self) {}
 }
 
 struct WsWriter(SplitSink<WebSocket, Message>);

@@ -20,9 +20,13 @@ fn key(byte: u8) -> Secret<32> {
 fn store_and_load(path: &Path, records: Vec<Record>) -> Restored {
     let dir = dir(path);
     let (report, reports) = channel();
-    let store = Store::open(Storage::Disk(Arc::clone(&dir)), move |id| {
-        report.send(id).unwrap();
-    })
+    let store = Store::open(
+        Storage::Disk(Arc::clone(&dir)),
+        move |id| {
+            report.send(id).unwrap();
+        },
+        || (),
+    )
     .unwrap();
     let mut last = 0;
     for record in records {
@@ -156,9 +160,13 @@ fn failing_disk_reports_records_after_recovery() {
     let obstacle = scratch.path().join("data/onion/7.tags");
     fs::create_dir(&obstacle).unwrap();
     let (report, reports) = channel();
-    let store = Store::open(Storage::Disk(Arc::clone(&dir)), move |id| {
-        report.send(id).unwrap();
-    })
+    let store = Store::open(
+        Storage::Disk(Arc::clone(&dir)),
+        move |id| {
+            report.send(id).unwrap();
+        },
+        || (),
+    )
     .unwrap();
     store.put(StoreId(1), Record::OnionKey(Epoch(7), key(1)));
     store.put(StoreId(2), Record::ReplayTags(Epoch(7), b"tag".to_vec()));

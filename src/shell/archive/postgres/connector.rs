@@ -64,7 +64,7 @@ impl PostgresConnector {
         let mut failure = PostgresError::NoHost;
         for number in 0..hosts.len().max(addresses.len()) {
             let ports = self.config.get_ports();
-            let port = ports.get(number).or(ports.first());
+            let port = ports.get(number).or_else(|| ports.first());
             let port = port.copied().unwrap_or(DEFAULT_PORT);
             let address = addresses.get(number).copied();
             let connected = match (hosts.get(number), address) {

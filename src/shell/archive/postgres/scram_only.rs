@@ -275,7 +275,7 @@ mod tests {
                 (request(7, b""), AuthRefusal::Method(7)),
             ];
             for (message, refusal) in refusals {
-                assert_eq!(judge(known, &[message.clone()]), Err(refusal));
+                assert_eq!(judge(known, std::slice::from_ref(&message)), Err(refusal));
                 assert_eq!(judge(known, &[notice.clone(), message]), Err(refusal));
             }
         }

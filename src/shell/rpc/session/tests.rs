@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::timeout;
 
 use super::*;
 use crate::config::rpc::RpcSettings;
+use crate::node::{IdentityKind, IdentityView};
 use crate::shell::Handle;
 use crate::shell::handle::DriverRequest;
 use crate::shell::identity_service::IdentityService;
+use crate::shell::rpc::limits::MAX_ANSWER_BYTES;
 use crate::shell::store::Storage;
 use crate::subscriptions::FilterId;
 
@@ -67,7 +71,13 @@ fn session() -> (RpcSession, FakeNode) {
         events,
         _running: running,
     };
-    (RpcSession::new(service, ClientAccess::all(&config)), node)
+    let derivations = Arc::new(DerivationQueue::new());
+    let access = ClientAccess::all(&config, derivations);
+    (RpcSession::new(service, access), node)
+}
+
+fn text(text: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(text.to_vec())
 }
 
 const SUBSCRIBE: &[u8] =
@@ -90,7 +100,7 @@ async fn is_silent(session: &mut RpcSession) -> bool {
 #[tokio::test]
 async fn client_gone_during_subscribe_leaves_no_filter() {
     let (mut session, mut node) = session();
-    let answering = tokio::spawn(session.answer(SUBSCRIBE));
+    let answering = tokio::spawn(session.answer(text(SUBSCRIBE)));
     let DriverRequest::Command(Command::Shh(ShhCommand::Subscribe(_)), reply) =
         node.requests.recv().await.unwrap()
     else {
@@ -109,7 +119,7 @@ async fn client_gone_during_subscribe_leaves_no_filter() {
 async fn closed_session_releases_filters() {
     let (mut session, mut node) = session();
     for filter in [5, 6] {
-        let answering = tokio::spawn(session.answer(SUBSCRIBE));
+        let answering = tokio::spawn(session.answer(text(SUBSCRIBE)));
         node.install(filter).await;
         assert!(result(&answering.await.unwrap()).is_string());
     }
@@ -122,7 +132,7 @@ async fn closed_session_releases_filters() {
 #[tokio::test]
 async fn notifications_follow_the_subscription_answer() {
     let (mut session, node) = session();
-    let answer = session.answer(SUBSCRIBE_TO_EVENTS).await;
+    let answer = session.answer(text(SUBSCRIBE_TO_EVENTS)).await;
     let id = result(&answer);
     node.events.send(Arc::new(Event::Peers(1))).unwrap();
     assert!(is_silent(&mut session).await);
@@ -139,8 +149,8 @@ async fn notifications_follow_the_subscription_answer() {
 #[tokio::test]
 async fn slow_client_gets_count_of_lost_events() {
     let (mut session, mut node) = session();
-    let events = result(&session.answer(SUBSCRIBE_TO_EVENTS).await);
-    let answering = tokio::spawn(session.answer(SUBSCRIBE));
+    let events = result(&session.answer(text(SUBSCRIBE_TO_EVENTS)).await);
+    let answering = tokio::spawn(session.answer(text(SUBSCRIBE)));
     node.install(5).await;
     let messages = result(&answering.await.unwrap());
     for peers in 0..5 {
@@ -173,4 +183,66 @@ async fn client_without_subscription_gets_end_only() {
     assert!(is_silent(&mut session).await);
     drop(node);
     assert!(session.notifications().await.is_none());
+}
+
+/// Answers every command with `size` bytes, until the sessions have gone; returns how many there
+/// were, and how many waited at once.
+async fn serve_large(mut node: FakeNode, size: usize) -> (usize, usize) {
+    let (mut served, mut at_once) = (0, 0);
+    while let Some(request) = node.requests.recv().await {
+        let DriverRequest::Command(_, answer) = request else {
+            panic!("a command");
+        };
+        // Requests that do not wait for their turn have arrived by then.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        at_once = at_once.max(1 + node.requests.len());
+        let large = IdentityView {
+            name: "x".repeat(size),
+            kind: IdentityKind::KeyPair,
+            public_key: None,
+            topic: None,
+            locked: false,
+        };
+        // The requester may have ended.
+        let _ = answer.send(Ok(Reply::Identities(vec![large])));
+        served += 1;
+    }
+    (served, at_once)
+}
+
+#[tokio::test(start_paused = true)]
+async fn batch_answer_is_bounded_and_the_rest_is_not_executed() {
+    let (mut session, node) = session();
+    let node = tokio::spawn(serve_large(node, 1_000_000));
+    let request = json!({"id": 1, "method": "whisht_inbox"});
+    let batch = json!(vec![request; 64]).to_string();
+    let answer = session.answer(text(batch.as_bytes())).await;
+    let text = answer.text.as_ref().unwrap();
+    assert!(text.len() < MAX_BATCH_ANSWER + 1_100_000, "{}", text.len());
+    let list: Vec<Value> = serde_json::from_str(text).unwrap();
+    let refused = list.iter().filter(|one| one["error"]["code"] == -32003);
+    assert_eq!((list.len(), refused.count()), (64, 39));
+    drop((answer, session));
+    assert_eq!(node.await.unwrap().0, 25);
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_answers_of_one_client_are_made_one_at_a_time() {
+    let (mut session, node) = session();
+    let node = tokio::spawn(serve_large(node, 3_000_000));
+    let mut answering: FuturesUnordered<_> = (0..16)
+        .map(|_| session.answer(text(br#"{"id":1,"method":"whisht_inbox"}"#)))
+        .collect();
+    let mut unwritten = Vec::new();
+    // Until the answers that are not written fill the budget.
+    while let Ok(answer) = timeout(Duration::from_secs(60), answering.next()).await {
+        unwritten.push(answer.unwrap());
+    }
+    assert_eq!(unwritten.len(), MAX_ANSWER_BYTES.div_ceil(3_000_000));
+    while let Some(written) = unwritten.pop() {
+        drop(written);
+        unwritten.extend(answering.next().await);
+    }
+    drop((answering, session));
+    assert_eq!(node.await.unwrap(), (16, 1));
 }
