@@ -52,17 +52,12 @@ use clap::{Parser, Subcommand};
     any(target_arch = "aarch64", target_arch = "x86_64")
 )))]
 use self::no_leaktest as leaktest;
+use self::output::Printer;
 pub use exit::{Exit, Failure};
 
 /// The command line.
 #[derive(Debug, Parser)]
-#[command(
-    name = "whisht",
-    version,
-    about,
-    max_term_width = 100,
-    disable_help_subcommand = true
-)]
+#[command(name = "whisht", version, about, term_width = 0)]
 pub struct Cli {
     #[command(flatten)]
     common: GlobalArgs,
@@ -131,11 +126,7 @@ enum CliCommand {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // A request for help is not an error.
-        Err(error) if error.use_stderr() && wants_json(std::env::args_os()) => {
-            return Failure::from(error).report(true);
-        }
-        Err(error) => error.exit(),
+        Err(error) => return not_parsed(error),
     };
     let json = cli.common.json;
     match environment::check().and_then(|()| cli.run()) {
@@ -144,10 +135,37 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Whether an invalid command line contains `--json`.
-fn wants_json(args: impl Iterator<Item = OsString>) -> bool {
-    args.take_while(|arg| arg != "--")
-        .any(|arg| arg == "--json")
+/// Answers a command line that asks for help or for the version, or that is not valid.
+fn not_parsed(error: clap::Error) -> ExitCode {
+    let is_error = error.use_stderr();
+    // A request for help is not an error.
+    if is_error && is_given("--json") {
+        return Failure::from(error).report(true);
+    }
+    let code = if is_error { Exit::Usage } else { Exit::Done };
+    let text = error.render();
+    if is_error {
+        output::say(output::styled(&text, &std::io::stderr()).trim_end());
+    } else {
+        let printer = Printer {
+            json: false,
+            local: false,
+        };
+        let text = output::styled(&text, &std::io::stdout());
+        if let Err(error) = printer.line(text.trim_end()) {
+            return Failure::from(error).report(false);
+        }
+    }
+    code.into()
+}
+
+/// Whether a flag is on the command line, with or without a value.
+fn is_given(flag: &str) -> bool {
+    let named = |arg: OsString| {
+        let arg = arg.to_string_lossy();
+        arg.split_once('=').map_or(&*arg, |(name, _)| name) == flag
+    };
+    std::env::args_os().take_while(|arg| arg != "--").any(named)
 }
 
 impl Cli {

@@ -16,10 +16,14 @@ mod keystore;
 mod mail;
 #[path = "cli/rpc.rs"]
 mod rpc;
+#[path = "cli/screen.rs"]
+mod screen;
 #[path = "cli/sim.rs"]
 mod sim;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/width.rs"]
+mod width;
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
@@ -221,7 +225,7 @@ fn run_with_unavailable_level_is_policy_error() {
     let data = scratch();
     for level in ["hush", "dark"] {
         let said = fails(&run(&data.path, &["run", "--level", level]), 5);
-        assert!(said.contains("not there yet"), "{said}");
+        assert!(said.contains("not implemented"), "{said}");
     }
 }
 
@@ -320,7 +324,7 @@ fn send_at_unavailable_level_is_refused_before_sending() {
     succeeds(&node.run(&["id", "new", "me", "--no-password"]));
     for level in ["hush", "dark"] {
         let said = fails(&node.run(&["send", "--to", "me", "--level", level]), 5);
-        assert!(said.contains("not there yet"), "{said}");
+        assert!(said.contains("not implemented"), "{said}");
     }
     // A node without relays does not lower the level by itself.
     let said = fails(&node.run(&["send", "--to", "me", "--level", "normal"]), 5);

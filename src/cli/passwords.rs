@@ -3,7 +3,7 @@
 //! A prompt needs a terminal in whose foreground the program runs: the system stops a background
 //! process that reads from its terminal. An empty password requires `--no-password`.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -106,12 +106,6 @@ pub(super) fn ask_new(what: &str) -> Result<Password, Failure> {
         ));
     }
     Ok(first)
-}
-
-/// Prints a text between two prompts.
-pub(super) fn say(text: impl std::fmt::Display) {
-    // The text is lost if standard error is closed.
-    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Whether a prompt is possible.

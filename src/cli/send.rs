@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use self::progress::SendProgress;
 use super::levels;
+use super::output::say;
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 use crate::config::value;
@@ -235,7 +236,7 @@ pub(super) fn body(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut body = Zeroizing::new(Vec::new());
     if path.as_os_str() == "-" {
         if std::io::stdin().is_terminal() {
-            eprint_hint();
+            say("type the message, then end it with Ctrl-D");
         }
         std::io::stdin()
             .take(READ_LIMIT)
@@ -252,15 +253,6 @@ pub(super) fn body(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
         )));
     }
     Ok(body)
-}
-
-fn eprint_hint() {
-    use std::io::Write;
-    // The hint is lost if standard error is closed.
-    let _ = writeln!(
-        std::io::stderr(),
-        "type the message, then end it with Ctrl-D"
-    );
 }
 
 /// Reads a time: a number and `s`, `m`, `h` or `d`.

@@ -10,10 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use circuits::level::Level;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::output::{Printer, duration, grouped};
+use super::output::{Printer, Spinner, duration, grouped, say};
 use super::remote_node::runtime;
 use super::{Exit, Failure};
 use crate::config::{ConfigError, value};
@@ -55,8 +54,8 @@ pub(super) struct Args {
 ///
 /// [`Failure`] if the level is refused, or a message breaks a rule of its level.
 pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
-    if !matches!(args.level, Level::Open | Level::Swift | Level::Normal) {
-        return Err(ConfigError::LevelNotThere(args.level).into());
+    if !args.level.is_implemented() {
+        return Err(ConfigError::LevelNotImplemented(args.level).into());
     }
     let stop = Interruption::watch()?;
     let progress = Progress::new(json, u64::from(args.seconds));
@@ -212,10 +211,10 @@ impl Interruption {
     }
 }
 
-/// Progress on standard error: a bar on a terminal, one line for each phase elsewhere, nothing
+/// Progress on standard error: a line that changes on a terminal, one line for each phase elsewhere, nothing
 /// under `--json`.
 enum Progress {
-    Bar(ProgressBar),
+    Bar(Spinner),
     Lines,
     Silent,
 }
@@ -228,36 +227,26 @@ impl Progress {
         if !io::stderr().is_terminal() {
             return Self::Lines;
         }
-        let bar = ProgressBar::new(seconds);
-        let style = "{msg} {bar:30} {pos}/{len} simulated s, {elapsed}";
-        if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self::Bar(bar)
+        Self::Bar(Spinner::counting(seconds, "simulated s", ""))
     }
 
     fn phase(&self, what: &'static str) {
         match self {
-            Self::Bar(bar) => bar.set_message(what),
-            // If standard error is closed, nothing is lost.
-            Self::Lines => drop(io::Write::write_fmt(
-                &mut io::stderr(),
-                format_args!("{what}\n"),
-            )),
+            Self::Bar(bar) => bar.set(what),
+            Self::Lines => say(what),
             Self::Silent => {}
         }
     }
 
     fn reached(&self, time: Duration) {
         if let Self::Bar(bar) = self {
-            bar.set_position(time.as_secs());
+            bar.reach(time.as_secs());
         }
     }
 
     fn finish(&self) {
         if let Self::Bar(bar) = self {
-            bar.finish_and_clear();
+            bar.erase();
         }
     }
 }

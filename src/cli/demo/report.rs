@@ -137,7 +137,7 @@ impl DemoReport {
             return self.printer.value(&object(timeline));
         }
         self.printer.line("")?;
-        let heading = ["relay", "role", "from", "to", "could reveal"];
+        let heading = ["RELAY", "ROLE", "FROM", "TO", "COULD REVEAL"];
         let observations = timeline.observations.relays().iter().enumerate();
         let rows: Vec<[String; 5]> = observations
             .map(|(number, observation)| {

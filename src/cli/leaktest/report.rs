@@ -94,7 +94,7 @@ impl LeakReport {
             })
             .collect();
         printer.line("")?;
-        let heading = ["LEAK", "TO", "PROGRAM/THREAD", "AFTER", "TIMES", ""];
+        let heading = ["LEAK", "TO", "PROGRAM/THREAD", "AFTER", "TIMES", "RESULT"];
         printer.table(heading, &rows, "")?;
         printer.line("")?;
         self.conclude(printer)
