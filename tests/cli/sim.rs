@@ -85,7 +85,7 @@ fn sim_at_unavailable_level_is_policy_error() {
     let data = scratch();
     for level in ["hush", "dark", "bulletin"] {
         let said = fails(&run(&data.path, &["sim", "--level", level]), 5);
-        assert!(said.contains("not there yet"), "{said}");
+        assert!(said.contains("not implemented"), "{said}");
     }
     let said = fails(&run(&data.path, &["sim", "--nodes", "1"]), 2);
     assert!(said.contains('1'), "{said}");
