@@ -23,6 +23,7 @@ pub mod identity_set;
 pub mod listen;
 pub mod mail;
 pub mod password;
+mod private_dir;
 pub mod rpc;
 pub mod runtime;
 pub mod signal;

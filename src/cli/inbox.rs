@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(body_lines(text, None), ["    one two\tthree", "    four"]);
         assert_eq!(
             body_lines(text, Some(12)),
-            ["    one two", "    three", "    four"]
+            ["    one two", "      three", "    four"]
         );
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{fails, run, scratch, stdout, succeeds, whisht};
+use crate::{fails, program, stdout, succeeds};
 
 /// The commands that the page shows.
 fn documented() -> Vec<Vec<String>> {
@@ -20,12 +20,11 @@ fn documented() -> Vec<Vec<String>> {
 
 #[test]
 fn documented_sim_commands_print_their_figures() {
-    let data = scratch();
     let commands = documented();
     assert!(commands.len() >= 4, "{commands:?}");
     for command in commands {
         let args: Vec<&str> = command.iter().map(String::as_str).collect();
-        let said = succeeds(&run(&data.path, &args));
+        let said = succeeds(&program().args(&args).output().unwrap());
         if args.contains(&"--json") {
             let report: Value = serde_json::from_str(&said).unwrap();
             assert_eq!(report["nodes"], 20, "{report}");
@@ -48,7 +47,6 @@ fn documented_sim_commands_print_their_figures() {
 
 #[test]
 fn sim_delivers_messages_and_repeats_with_equal_seed() {
-    let data = scratch();
     let args = [
         "sim",
         "--nodes",
@@ -61,7 +59,7 @@ fn sim_delivers_messages_and_repeats_with_equal_seed() {
         "--json",
     ];
     let report = || -> Value {
-        let said = succeeds(&run(&data.path, &args));
+        let said = succeeds(&program().args(&args).output().unwrap());
         let mut report: Value = serde_json::from_str(&said).unwrap();
         let fields = report.as_object_mut().unwrap();
         for own in ["wall_seconds", "speed", "peak_memory_bytes"] {
@@ -82,19 +80,23 @@ fn sim_delivers_messages_and_repeats_with_equal_seed() {
 
 #[test]
 fn sim_at_unavailable_level_is_policy_error() {
-    let data = scratch();
     for level in ["hush", "dark", "bulletin"] {
-        let said = fails(&run(&data.path, &["sim", "--level", level]), 5);
+        let said = fails(
+            &program().args(["sim", "--level", level]).output().unwrap(),
+            5,
+        );
         assert!(said.contains("not implemented"), "{said}");
     }
-    let said = fails(&run(&data.path, &["sim", "--nodes", "1"]), 2);
+    let said = fails(
+        &program().args(["sim", "--nodes", "1"]).output().unwrap(),
+        2,
+    );
     assert!(said.contains('1'), "{said}");
 }
 
 #[test]
 fn interrupted_sim_prints_what_was_measured() {
-    let data = scratch();
-    let child = whisht(&data.path)
+    let child = program()
         .args(["sim", "--nodes", "20", "--seconds", "1000000", "--fast"])
         .stdout(Stdio::piped())
         .spawn()

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::screen::{Screen, Shown, at_width};
-use crate::{Running, scratch, succeeds, whisht};
+use crate::{Running, program, scratch, succeeds, whisht};
 
 /// Checks that every line fits. A word that no line can hold, such as a public key, may stand alone on
 /// a line: it could not be copied if it were broken.
@@ -137,8 +137,13 @@ fn output_of_every_command_fits_terminals_of_80_and_40_columns() {
 #[test]
 fn output_of_commands_without_a_node_fits_terminals_of_80_and_40_columns() {
     let data = scratch();
+    let without_node = |args: &[&str], columns| {
+        let shown = at_width(columns, program().args(args));
+        assert_fits(args, columns, &shown.screen);
+        shown
+    };
     for columns in [80, 40] {
-        let demo = shown(&data.path, &["demo", "--relays", "12"], columns);
+        let demo = without_node(&["demo", "--relays", "12"], columns);
         assert_eq!(demo.status.code(), Some(0), "{}", demo.screen.words());
         let words = demo.screen.words();
         assert!(
@@ -155,7 +160,7 @@ fn output_of_commands_without_a_node_fits_terminals_of_80_and_40_columns() {
             "2",
             "--fast",
         ];
-        let sim = shown(&data.path, &sim, columns);
+        let sim = without_node(&sim, columns);
         assert_eq!(sim.status.code(), Some(0));
         let words = sim.screen.words();
         assert!(words.contains("bytes per node"), "{words}");

@@ -93,9 +93,9 @@ impl DemoReport {
                 lifted,
             } => {
                 let lengths: Vec<String> = lanes.iter().map(ToString::to_string).collect();
-                let lifted = lifted
-                    .as_ref()
-                    .map_or_else(String::new, |rule| format!(" ({rule})"));
+                let lifted = lifted.as_ref().map_or_else(String::new, |rule| {
+                    format!(" (rule relaxed in a local network: {rule})")
+                });
                 self.say(&format!(
                     "disperse: {n} shards of which {k} suffice, on lanes (parallel onion paths) of {} \
                      relays{lifted}",
