@@ -287,7 +287,7 @@ fn id_new_and_list_work_without_node() {
 
     let listed = succeeds(&run(dir, &["id", "list"]));
     assert!(
-        listed.contains(key) && listed.contains("us    shared key    0x01020304"),
+        listed.contains(key) && listed.contains("us    shared key         0x01020304"),
         "{listed}"
     );
 }
@@ -343,11 +343,17 @@ fn send_at_unavailable_level_is_refused_before_sending() {
     let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
     succeeds(&node.run(&["id", "new", "me", "--no-password"]));
     for level in ["hush", "dark"] {
-        let said = fails(&node.run(&["send", "--to", "me", "--level", level]), 5);
+        let said = fails(
+            &node.run(&["send", "--allow-empty", "--to", "me", "--level", level]),
+            5,
+        );
         assert!(said.contains("not implemented"), "{said}");
     }
     // A node without relays does not lower the level by itself.
-    let said = fails(&node.run(&["send", "--to", "me", "--level", "normal"]), 5);
+    let said = fails(
+        &node.run(&["send", "--allow-empty", "--to", "me", "--level", "normal"]),
+        5,
+    );
     assert!(said.contains("level `normal` needs"), "{said}");
     assert!(succeeds(&node.run(&["outbox"])).contains("nothing"));
 }
@@ -358,7 +364,14 @@ fn invalid_messages_are_usage_errors() {
     let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
     for (args, part) in [
         (
-            &["send", "--to", "unknown", "--level", "open"][..],
+            &[
+                "send",
+                "--allow-empty",
+                "--to",
+                "unknown",
+                "--level",
+                "open",
+            ][..],
             "unknown",
         ),
         (

@@ -55,12 +55,14 @@ pub(super) fn start(json: bool) -> Result<(), Failure> {
 /// Reads a filter strictly: what tracing would take for the name of a module is an error here if it was
 /// probably meant to be a level or one of our modules.
 fn filter(text: &str) -> Result<EnvFilter, Failure> {
-    for directive in text.split(',').map(str::trim) {
+    let directives: Vec<&str> = text.split(',').map(str::trim).collect();
+    for directive in &directives {
         check(directive).map_err(|rule| {
             Failure::usage(format_args!("{VARIABLE}={text}: {directive:?} {rule}"))
         })?;
     }
-    EnvFilter::try_new(text)
+    // tracing accepts no spaces.
+    EnvFilter::try_new(directives.join(","))
         .map_err(|error| Failure::usage(format_args!("{VARIABLE}={text}: {error}; {FORM}")))
 }
 

@@ -210,26 +210,26 @@ fn tor(status: &StatusView) -> String {
 /// Peers and relays.
 fn network(status: &StatusView) -> Vec<String> {
     let mut lines = vec![format!(
-        "peers     {}, of which {} speak onion/1",
+        "peers     {}; with onion/1: {}",
         count(status.peers),
         count(status.dark_peers)
     )];
     let unreached = status.unreached_peers.len();
     if unreached > 0 {
         lines.push(format!(
-            "          {} named peers are not connected: see `whisht peers`",
+            "          named peers that are not connected: {}; see `whisht peers`",
             count(unreached)
         ));
     }
     if status.unserved_peers > 0 {
         lines.push(format!(
-            "          {} accept no hidden messages: see POW RULE and MIN POW in `whisht peers`",
+            "          peers that accept no hidden messages: {}; see POW RULE and MIN POW in `whisht peers`",
             count(status.unserved_peers)
         ));
     }
     if status.refused > 0 {
         lines.push(format!(
-            "          {} keys and addresses are banned for a time",
+            "          keys and addresses banned for a time: {}",
             count(status.refused)
         ));
     }

@@ -195,7 +195,7 @@ fn node_start_prompts_again_after_wrong_password() {
     let mut terminal = Terminal::open(&data.path, node);
     terminal.until("password for desk (Enter to start locked): ");
     terminal.types("hedge at ten");
-    terminal.until("A password cannot be reset");
+    terminal.until("A password cannot be");
     terminal.until("password for desk (Enter to start locked): ");
     terminal.types("hedge at nine");
     terminal.until("identities    1");

@@ -261,7 +261,7 @@ fn ended(end: ExitCause) -> String {
     match end {
         ExitCause::Exited(code) => format!("with exit code {code}"),
         ExitCause::Killed(signal) => format!("by signal {signal}"),
-        ExitCause::Stopped => "by the watcher's hand, which could not refuse a call".to_owned(),
+        ExitCause::Stopped => "by the watcher, which could not refuse a call".to_owned(),
     }
 }
 

@@ -13,7 +13,7 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-env-changed=WHISHT_COMMIT");
-    println!("cargo::rerun-if-changed=src/cli/build.rs");
+    println!("cargo::rerun-if-changed=.ci/build.rs");
     let variable = |name| std::env::var(name).unwrap_or_default();
     println!("cargo::rustc-env=WHISHT_TARGET={}", variable("TARGET"));
     let version = variable("CARGO_PKG_VERSION");
