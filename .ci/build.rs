@@ -1,6 +1,6 @@
 //! The build script: tells the program its commit and its target.
 //!
-//! The commit comes from the variable `WHISHT_COMMIT` of the build, which makers of packages set, or in a
+//! The commit comes from the variable `BUILD_COMMIT` of the build, which makers of packages set, or in a
 //! release build from git. A build without git or outside of a repository has no commit, and does not
 //! fail. Other builds do not ask git, because every commit would then compile the program again.
 
@@ -12,12 +12,12 @@
 use std::process::Command;
 
 fn main() {
-    println!("cargo::rerun-if-env-changed=WHISHT_COMMIT");
+    println!("cargo::rerun-if-env-changed=BUILD_COMMIT");
     println!("cargo::rerun-if-changed=.ci/build.rs");
     let variable = |name| std::env::var(name).unwrap_or_default();
-    println!("cargo::rustc-env=WHISHT_TARGET={}", variable("TARGET"));
+    println!("cargo::rustc-env=BUILT_TARGET={}", variable("TARGET"));
     let version = variable("CARGO_PKG_VERSION");
-    let named = variable("WHISHT_COMMIT");
+    let named = variable("BUILD_COMMIT");
     let commit = match named.as_str() {
         "" if variable("PROFILE") == "release" => commit(),
         "" => None,
@@ -25,10 +25,10 @@ fn main() {
     };
     match commit.filter(|commit| is_plain(commit)) {
         Some(commit) => {
-            println!("cargo::rustc-env=WHISHT_BUILT_FROM={commit}");
-            println!("cargo::rustc-env=WHISHT_VERSION={version} ({commit})");
+            println!("cargo::rustc-env=BUILT_COMMIT={commit}");
+            println!("cargo::rustc-env=BUILT_VERSION={version} ({commit})");
         }
-        None => println!("cargo::rustc-env=WHISHT_VERSION={version}"),
+        None => println!("cargo::rustc-env=BUILT_VERSION={version}"),
     }
 }
 

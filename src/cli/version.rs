@@ -9,7 +9,7 @@ use super::{Exit, Failure};
 #[derive(Debug, Serialize)]
 struct BuildInfo {
     version: &'static str,
-    /// The commit, if the build knew it: from `WHISHT_COMMIT`, or from git in a release build.
+    /// The commit, if the build knew it: from `BUILD_COMMIT`, or from git in a release build.
     commit: Option<&'static str>,
     target: &'static str,
     /// Optional parts that are compiled in.
@@ -45,7 +45,7 @@ pub(super) fn run(json: bool) -> Result<Exit, Failure> {
 }
 
 /// The text of `--version`: the version, and the commit if it is known.
-pub(super) const SHORT: &str = env!("WHISHT_VERSION");
+pub(super) const SHORT: &str = env!("BUILT_VERSION");
 
 impl BuildInfo {
     fn this() -> Self {
@@ -56,8 +56,8 @@ impl BuildInfo {
         let features = optional.into_iter().filter(|(_, enabled)| *enabled);
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            commit: option_env!("WHISHT_BUILT_FROM"),
-            target: env!("WHISHT_TARGET"),
+            commit: option_env!("BUILT_COMMIT"),
+            target: env!("BUILT_TARGET"),
             features: features.map(|(name, _)| name).collect(),
         }
     }

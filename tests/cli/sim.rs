@@ -50,7 +50,6 @@ fn documented_sim_commands_print_their_figures() {
 
 #[test]
 fn documented_anonymity_commands_print_their_figures() {
-    let data = scratch();
     let commands = documented().into_iter();
     let commands: Vec<_> = commands
         .filter(|command| command[1] == "anonymity")
@@ -62,7 +61,8 @@ fn documented_anonymity_commands_print_their_figures() {
         let args: Vec<&str> = args
             .chain(["--worlds=2", "--targets=50", "--json"])
             .collect();
-        let report: Value = serde_json::from_str(&succeeds(&run(&data.path, &args))).unwrap();
+        let report: Value =
+            serde_json::from_str(&succeeds(&program().args(args).output().unwrap())).unwrap();
         let best = report["best_guess"]["mean"].as_f64().unwrap();
         let blind = report["blind_guess"].as_f64().unwrap();
         assert!(blind <= best && best <= 1.0, "{args:?}: {report}");
@@ -72,9 +72,8 @@ fn documented_anonymity_commands_print_their_figures() {
 
 #[test]
 fn anonymity_of_a_network_without_paths_is_refused() {
-    let data = scratch();
     let args = ["sim", "anonymity", "--relays", "3"];
-    let said = fails(&run(&data.path, &args), 2);
+    let said = fails(&program().args(args).output().unwrap(), 2);
     assert!(said.contains("as many relays as a path has"), "{said}");
 }
 
