@@ -62,7 +62,7 @@ fn documented_anonymity_commands_print_their_figures() {
             .chain(["--worlds=2", "--targets=50", "--json"])
             .collect();
         let report: Value =
-            serde_json::from_str(&succeeds(&program().args(args).output().unwrap())).unwrap();
+            serde_json::from_str(&succeeds(&program().args(&args).output().unwrap())).unwrap();
         let best = report["best_guess"]["mean"].as_f64().unwrap();
         let blind = report["blind_guess"].as_f64().unwrap();
         assert!(blind <= best && best <= 1.0, "{args:?}: {report}");
@@ -73,7 +73,7 @@ fn documented_anonymity_commands_print_their_figures() {
 #[test]
 fn anonymity_of_a_network_without_paths_is_refused() {
     let args = ["sim", "anonymity", "--relays", "3"];
-    let said = fails(&program().args(args).output().unwrap(), 2);
+    let said = fails(&program().args(&args).output().unwrap(), 2);
     assert!(said.contains("as many relays as a path has"), "{said}");
 }
 
