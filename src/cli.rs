@@ -21,6 +21,7 @@ mod inbox;
 ))]
 mod leaktest;
 mod levels;
+mod log;
 mod mail;
 #[cfg(not(all(
     target_os = "linux",
@@ -40,12 +41,14 @@ mod send;
 mod sim;
 mod status;
 mod unlock;
+mod version;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser, Subcommand};
 
 #[cfg(not(all(
     target_os = "linux",
@@ -53,17 +56,13 @@ use clap::{Parser, Subcommand};
     any(target_arch = "aarch64", target_arch = "x86_64")
 )))]
 use self::no_leaktest as leaktest;
+use self::output::Printer;
+use crate::suggest::closest;
 pub use exit::{Exit, Failure};
 
 /// The command line.
 #[derive(Debug, Parser)]
-#[command(
-    name = "whisht",
-    version,
-    about,
-    max_term_width = 100,
-    disable_help_subcommand = true
-)]
+#[command(name = "whisht", version = version::SHORT, about, term_width = 0)]
 pub struct Cli {
     #[command(flatten)]
     common: GlobalArgs,
@@ -122,6 +121,8 @@ enum CliCommand {
     Sim(sim::Args),
     /// Run a node as it is configured, and report what leaves this machine past Tor
     Leaktest(Box<leaktest::Args>),
+    /// Show version, commit, target and features
+    Version,
     /// Run a helper of `leaktest`
     #[command(hide = true)]
     LeaktestPart(leaktest::helper::Args),
@@ -132,11 +133,7 @@ enum CliCommand {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // A request for help is not an error.
-        Err(error) if error.use_stderr() && wants_json(std::env::args_os()) => {
-            return Failure::from(error).report(true);
-        }
-        Err(error) => error.exit(),
+        Err(error) => return not_parsed(error),
     };
     let json = cli.common.json;
     // `whisht run` reports a failure; the other commands hold keys for a moment.
@@ -147,10 +144,77 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Whether an invalid command line contains `--json`.
-fn wants_json(args: impl Iterator<Item = OsString>) -> bool {
-    args.take_while(|arg| arg != "--")
-        .any(|arg| arg == "--json")
+/// Answers a command line that asks for help or for the version, or that is not valid.
+fn not_parsed(error: clap::Error) -> ExitCode {
+    let is_error = error.use_stderr();
+    // A request for help is not an error.
+    if let Some(hint) = single_hyphen(&error) {
+        return Failure::usage(hint).report(is_given("--json"));
+    }
+    if is_error && is_given("--json") {
+        return Failure::from(error).report(true);
+    }
+    let code = if is_error { Exit::Usage } else { Exit::Done };
+    let text = error.render();
+    if is_error {
+        output::say(output::styled(&text, &std::io::stderr()).trim_end());
+    } else {
+        let printer = Printer {
+            json: false,
+            local: false,
+        };
+        let text = output::styled(&text, &std::io::stdout());
+        if let Err(error) = printer.line(text.trim_end()) {
+            return Failure::from(error).report(false);
+        }
+    }
+    code.into()
+}
+
+/// The remedy for a long option with one hyphen, as other programs write them: `-datadir`.
+fn single_hyphen(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(refused)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let words = std::env::args_os().skip(1).take_while(|arg| arg != "--");
+    let words = words.map(|arg| arg.to_string_lossy().into_owned());
+    let is_long = |word: &String| {
+        let name = word.strip_prefix('-').unwrap_or_default();
+        let is_refused = refused.len() == 2 && word.starts_with(refused.as_str());
+        is_refused && name.len() > 2 && name.starts_with(|c: char| c.is_ascii_lowercase())
+    };
+    let word = words.into_iter().find(is_long)?;
+    let name = word.trim_start_matches('-').split('=').next()?;
+    let command = Cli::command();
+    let commands = std::iter::once(&command).chain(command.get_subcommands());
+    let flags = commands.flat_map(clap::Command::get_arguments);
+    let flags: Vec<&str> = flags.filter_map(clap::Arg::get_long).collect();
+    let hint = match closest(name, flags) {
+        Some(near) => format!("did you mean --{near}?"),
+        None => "see `whisht help`".to_owned(),
+    };
+    Some(format!(
+        "{word}: a long option begins with two hyphens; {hint}"
+    ))
+}
+
+/// Refuses a data directory for a command that keeps everything in memory.
+fn no_data_dir(command: &str) -> Result<(), Failure> {
+    if is_given("--data-dir") {
+        return Err(Failure::usage(format_args!(
+            "`whisht {command}` keeps nothing and uses no data directory; leave out --data-dir"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether a flag is on the command line, with or without a value.
+fn is_given(flag: &str) -> bool {
+    let named = |arg: OsString| {
+        let arg = arg.to_string_lossy();
+        arg.split_once('=').map_or(&*arg, |(name, _)| name) == flag
+    };
+    std::env::args_os().take_while(|arg| arg != "--").any(named)
 }
 
 impl Cli {
@@ -183,9 +247,16 @@ impl Cli {
             CliCommand::Levels => remote_node::with(&common, levels::run),
             CliCommand::Mail(args) => mail::run(common, args),
             CliCommand::Rpc(args) => rpc::run(&common, args),
-            CliCommand::Demo(args) => demo::run(common.json, &args),
+            CliCommand::Demo(args) => {
+                no_data_dir("demo")?;
+                demo::run(common.json, &args)
+            }
             #[cfg(feature = "sim")]
-            CliCommand::Sim(args) => sim::run(common.json, &args),
+            CliCommand::Sim(args) => {
+                no_data_dir("sim")?;
+                sim::run(common.json, &args)
+            }
+            CliCommand::Version => version::run(common.json),
             CliCommand::Leaktest(args) => leaktest::run(common, *args),
             CliCommand::LeaktestPart(args) => leaktest::helper::run(args),
         }

@@ -20,7 +20,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use circuits::ids::Profile;
-use circuits::level::Level;
 
 use crate::endpoint::Endpoint;
 use crate::node::{MailService, NodeConfig};
@@ -34,7 +33,7 @@ pub(crate) use settings::tables;
 use endpoints::{advertised, bootnodes, endpoint_to_directory, listen, reachable, to_directory};
 use mail::MailConfig;
 use rpc::RpcConfig;
-use tor::{TorConfig, TorConfigError};
+use tor::{TorBackend, TorConfig, TorConfigError};
 use value::NetworkName;
 
 /// Complete and consistent settings.
@@ -66,8 +65,8 @@ impl Config {
         let profile = settings.profile();
         let network = network(profile, settings.network.clone())?;
         let level = settings.level();
-        if !matches!(level, Level::Open | Level::Swift | Level::Normal) {
-            return Err(ConfigError::LevelNotThere(level));
+        if !level.is_implemented() {
+            return Err(ConfigError::LevelNotImplemented(level));
         }
         let tor = TorConfig::build(settings.tor.clone(), profile)?;
         let listen = listen(profile, &tor, settings.listen.clone())?;
@@ -110,6 +109,7 @@ impl Config {
             mail: mail.as_ref().map(|mail| MailService {
                 allow: mail.allow.clone(),
             }),
+            via_tor: tor.backend != TorBackend::Off,
             danger_reveal_paths: false,
         };
         Ok(Self {

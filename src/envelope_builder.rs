@@ -284,6 +284,19 @@ pub fn dummy(
     Ok(EnvelopeDraft::new(times, size, topic, data, pow_minimum))
 }
 
+/// The longest payload that any envelope holds, in bytes; most shapes hold less.
+#[must_use]
+pub fn longest_payload() -> usize {
+    let kinds = [EncryptionKind::Asymmetric, EncryptionKind::Symmetric];
+    let shapes = kinds
+        .into_iter()
+        .flat_map(|kind| TtlClass::ALL.map(|life| (kind, life)));
+    shapes
+        .map(|(kind, life)| payload_capacity(kind, SizeClass::LARGEST, life, false))
+        .max()
+        .unwrap_or(0)
+}
+
 /// The longest payload that an envelope of this shape holds beside the message's tag, in bytes.
 #[must_use]
 fn payload_capacity(kind: EncryptionKind, size: SizeClass, life: TtlClass, signed: bool) -> usize {

@@ -26,6 +26,7 @@ mod log_throttle;
 pub mod mail;
 mod panic_alarm;
 pub mod password;
+mod private_dir;
 pub mod process;
 pub mod rpc;
 pub mod runtime;

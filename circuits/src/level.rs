@@ -49,6 +49,15 @@ impl Level {
         Self::Bulletin,
     ];
 
+    /// The levels that this version implements. The others need cover traffic that it does not send.
+    pub const IMPLEMENTED: [Self; 3] = [Self::Open, Self::Swift, Self::Normal];
+
+    /// Whether this version implements the level.
+    #[must_use]
+    pub const fn is_implemented(self) -> bool {
+        matches!(self, Self::Open | Self::Swift | Self::Normal)
+    }
+
     /// The name of the level in configuration, commands and output.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -99,7 +108,7 @@ pub struct UnknownLevel;
 
 impl fmt::Display for UnknownLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("unknown level; expected open, swift, normal, hush, dark or bulletin")
+        f.write_str("unknown level; expected open, swift or normal")
     }
 }
 
@@ -326,6 +335,20 @@ mod tests {
         }
         assert_eq!("Dark".parse::<Level>(), Err(UnknownLevel));
         assert_eq!("".parse::<Level>(), Err(UnknownLevel));
+    }
+
+    #[test]
+    fn implemented_levels_are_those_without_cover_traffic() {
+        for level in Level::ALL {
+            let listed = Level::IMPLEMENTED.contains(&level);
+            let streams = matches!(level.rules().emission, EmissionSchedule::Stream { .. });
+            assert_eq!((level.is_implemented(), listed), (!streams, !streams));
+        }
+        let error = UnknownLevel.to_string();
+        assert!(
+            !error.contains("hush") && !error.contains("bulletin"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod timeline;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use circuits::level::Level;
+use circuits::level::{Insertion, Level};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -21,7 +21,7 @@ use self::report::DemoReport;
 use self::timeline::{Timeline, TimelineEvent};
 use super::remote_node::busy_runtime;
 use super::{Exit, Failure};
-use crate::config::value;
+use crate::config::{ConfigError, value};
 
 /// Options of `whisht demo`.
 #[derive(Debug, clap::Args)]
@@ -46,8 +46,34 @@ pub(super) struct Args {
 ///
 /// [`Failure`] if the network does not start, the level is refused, or the message is lost.
 pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
+    check(args)?;
     let body = body(args.file.as_deref())?;
     busy_runtime()?.block_on(play(&DemoReport::new(json, Instant::now()), args, body))
+}
+
+/// Refuses before any node starts what the network could not do.
+fn check(args: &Args) -> Result<(), Failure> {
+    if !args.level.is_implemented() {
+        return Err(ConfigError::LevelNotImplemented(args.level).into());
+    }
+    let rules = args.level.rules();
+    let needed = match rules.insertion {
+        Insertion::Gossip => 1,
+        Insertion::Stem => STEM_SUCCESSORS,
+        // The relays of a lane, and the rendezvous.
+        Insertion::HeldStem => u16::from(rules.relays) + 1,
+    };
+    if args.relays < needed {
+        return Err(Failure::new(
+            Exit::Refused,
+            format_args!(
+                "level `{}` needs at least {needed} relays, and --relays is {}; use --relays {needed} \
+                 or more, or another level with --level",
+                args.level, args.relays
+            ),
+        ));
+    }
+    Ok(())
 }
 
 async fn play(report: &DemoReport, args: &Args, body: Zeroizing<Vec<u8>>) -> Result<Exit, Failure> {
@@ -128,8 +154,11 @@ const TEXT: &str = "Whisht: it should be hard to learn that it was me.";
 /// Maximum size of a file in bytes: 48 KB.
 const MAX_BYTES: usize = 49_152;
 
-/// Maximum time between two events while the relays learn each other's descriptors.
-const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum time between two events while the relays learn each other's descriptors, on a slow machine.
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Number of peers between which a stem chooses.
+const STEM_SUCCESSORS: u16 = 2;
 
 /// Time limit of the message.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(50);

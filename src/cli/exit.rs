@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use super::output::say;
 use crate::config::ConfigError;
 use crate::config::file::FileError;
 use crate::node::{Refusal, RefusalKind};
@@ -91,15 +92,13 @@ impl Failure {
     #[must_use]
     pub fn report(self, as_json: bool) -> ExitCode {
         let Self { exit, message } = self;
-        let mut stderr = io::stderr().lock();
-        // If standard error is closed, the exit code is all that the caller gets.
-        let _ = if as_json {
-            writeln!(stderr, "{}", json!({"error": message, "exit": exit.code()}))
-        } else if message.is_empty() {
-            Ok(())
-        } else {
-            writeln!(stderr, "whisht: {message}")
-        };
+        if as_json {
+            // If standard error is closed, the exit code is all that the caller gets.
+            let error = json!({"error": message, "exit": exit.code()});
+            let _ = writeln!(io::stderr(), "{error}");
+        } else if !message.is_empty() {
+            say(format_args!("whisht: {message}"));
+        }
         exit.into()
     }
 }

@@ -174,7 +174,7 @@ fn list(printer: Printer, views: &[IdentityView]) -> Result<Exit, Failure> {
             address(view),
         ]
     };
-    let heading = ["NAME", "KIND", "", "PUBLIC KEY OR TOPIC"];
+    let heading = ["NAME", "KIND", "STATE", "KEY OR TOPIC"];
     let rows: Vec<_> = views.iter().map(row).collect();
     let empty = "no identities; make one with `whisht id new NAME`";
     printer.table(heading, &rows, empty)?;

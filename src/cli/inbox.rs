@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::date::UtcTime;
-use super::output::{Printer, one_line, safe};
+use super::output::{Printer, count, one_line, safe, width, wrap};
 use super::remote_node::RemoteNode;
 use super::send::time;
 use super::{Exit, Failure};
@@ -172,14 +172,18 @@ fn show(printer: Printer, message: &MessageView) -> Result<(), Failure> {
         UtcTime(message.made),
         one_line(&message.to)
     ))?;
-    match String::from_utf8(payload(message)?) {
-        Ok(text) => safe(&text).lines().try_for_each(|line| {
+    let payload = payload(message)?;
+    match core::str::from_utf8(&payload) {
+        Ok(text) if is_readable(text) => {
+            let mut stdout = io::stdout().lock();
             // The body is not a figure of this program, and bears no mark of a local network.
-            writeln!(io::stdout().lock(), "    {line}")
-        })?,
-        Err(error) => printer.line(format_args!(
+            for line in body_lines(text, width(&io::stdout())) {
+                writeln!(stdout, "{line}")?;
+            }
+        }
+        _ => printer.line(format_args!(
             "    {} bytes that are not text; `whisht inbox --body {id}` writes them",
-            error.as_bytes().len(),
+            count(payload.len()),
         ))?,
     }
     Ok(())
@@ -188,6 +192,30 @@ fn show(printer: Printer, message: &MessageView) -> Result<(), Failure> {
 /// The first digits of a message's id: enough to name it.
 fn short_id(message: &MessageView) -> String {
     one_line(&message.id).chars().take(SHORT_ID).collect()
+}
+
+/// Whether a text is shown: it has no NUL, and few control characters, which are shown as `?`.
+fn is_readable(text: &str) -> bool {
+    let controls = text
+        .chars()
+        .filter(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+    let controls = controls.count();
+    !text.contains('\0') && controls.saturating_mul(MIN_TEXT_PER_CONTROL) <= text.chars().count()
+}
+
+/// The lines of a body, indented, for a terminal of `width` columns.
+fn body_lines(text: &str, width: Option<usize>) -> Vec<String> {
+    let text = safe(text);
+    let lines = text.lines();
+    match width {
+        None => lines.map(|line| format!("    {line}")).collect(),
+        Some(width) => lines
+            .flat_map(|line| {
+                let line = line.replace('\t', "    ");
+                wrap(&format!("    {line}"), width)
+            })
+            .collect(),
+    }
 }
 
 async fn body(node: &mut RemoteNode, id: &MessageIdPrefix) -> Result<Exit, Failure> {
@@ -223,6 +251,9 @@ fn payload(message: &MessageView) -> Result<Vec<u8>, Failure> {
 /// 2^-29.
 const SHORT_ID: usize = 12;
 
+/// Number of characters of a readable text for each control character.
+const MIN_TEXT_PER_CONTROL: usize = 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,5 +278,24 @@ mod tests {
             let error = text.parse::<InboxStart>().unwrap_err();
             assert!(error.contains("8 hexadecimal digits"), "{error}");
         }
+    }
+
+    #[test]
+    fn body_of_nul_bytes_or_mostly_control_characters_is_not_text() {
+        assert!(is_readable("") && is_readable("a line\r\n\tand one more"));
+        assert!(is_readable("one \u{1b}[31m escape in a sentence of words"));
+        assert!(!is_readable(&"\0".repeat(64_000)));
+        assert!(!is_readable("a sentence with one \0 in it"));
+        assert!(!is_readable(&"\u{1}a".repeat(100)));
+    }
+
+    #[test]
+    fn body_line_keeps_to_the_width_of_the_terminal() {
+        let text = "one two\tthree\nfour";
+        assert_eq!(body_lines(text, None), ["    one two\tthree", "    four"]);
+        assert_eq!(
+            body_lines(text, Some(12)),
+            ["    one two", "      three", "    four"]
+        );
     }
 }

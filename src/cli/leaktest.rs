@@ -21,7 +21,6 @@ mod workload;
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::Write;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -31,7 +30,7 @@ use self::report::{Finish, LeakReport, proven};
 use self::self_test::run as self_test;
 use self::traced_node::{StartingNode, TracedNode, loopback_enodes};
 use self::workload::Steps;
-use super::output::Printer;
+use super::output::{Printer, say};
 use super::remote_node::busy_runtime;
 use super::run::banner::Banner;
 use super::{Exit, Failure, GlobalArgs, run};
@@ -232,8 +231,7 @@ fn this_program() -> Result<OsString, Failure> {
 
 /// Prints progress on standard error.
 fn note(text: impl Display) {
-    // Progress is lost if standard error is closed.
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    say(text);
 }
 
 fn failed(error: impl Display) -> Failure {

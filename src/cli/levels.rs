@@ -1,4 +1,4 @@
-//! `whisht levels`: the cost of each privacy level in the network as it is now.
+//! `whisht levels`: what each privacy level costs and hides in the network as it is now.
 
 use std::io;
 
@@ -6,35 +6,44 @@ use circuits::level::Level;
 use serde::Serialize;
 use serde_json::json;
 
-use super::output::{Printer, duration, grouped, one_line, rounded};
+use super::output::{Printer, count, duration, grouped, one_line, rounded};
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
-use crate::node::{EstimateView, StatusView};
+use crate::node::{DirectoryAge, EstimateView, LevelView, StatusView};
 use crate::shell::rpc::RpcClientError;
 
-/// Shows for every level the cost of a short message, or what is missing.
+/// Shows for every level the cost of a short message and what the level hides, or what is missing.
 ///
 /// # Errors
 ///
 /// [`Failure`] if the node does not answer.
 pub(super) async fn run(node: &mut RemoteNode) -> Result<Exit, Failure> {
-    let mut costs = Vec::new();
+    let mut levels = Vec::new();
     // `bulletin` is for cards only; users cannot choose it for a message.
     for level in Level::ALL
         .into_iter()
         .filter(|level| *level != Level::Bulletin)
     {
-        costs.push(cost(node, level).await?);
+        levels.push(report(node, level).await?);
     }
     if node.printer.json {
-        node.printer.value(&costs)?;
+        node.printer.value(&levels)?;
         return Ok(Exit::Done);
     }
-    let rows: Vec<_> = costs.iter().map(LevelCost::row).collect();
-    node.printer.table(HEADING, &rows, "")?;
+    let rows: Vec<_> = levels.iter().filter_map(LevelReport::row).collect();
+    node.printer
+        .table(HEADING, &rows, "no level is available")?;
     node.printer.line(format_args!(
         "for a message of {SAMPLE} bytes with a lifetime of an hour"
     ))?;
+    node.printer.line("")?;
+    let views = levels.iter().map(LevelReport::view);
+    for line in protection_lines(&views.collect::<Vec<_>>()) {
+        node.printer.line(line)?;
+    }
+    for line in directory_line(&node.status).into_iter().chain(SENDERS_NOTE) {
+        node.printer.line(line)?;
+    }
     Ok(Exit::Done)
 }
 
@@ -47,38 +56,135 @@ pub(super) fn estimate(printer: Printer, estimate: &EstimateView) -> io::Result<
     if printer.json {
         return printer.value(estimate);
     }
-    printer.table(HEADING, &[row(estimate, None)], "")
+    let [level, _, costs @ ..] = HEADING;
+    let [median, p95, bytes, cells, network, work] = costs;
+    let heading = [level, median, p95, bytes, cells, network, work];
+    printer.table(heading, &[row(estimate)], "")
 }
 
-/// The cost of a level.
+/// A line for each level: what it hides and how many nodes can be the sender, or what is missing. The
+/// levels that are not implemented share a line.
+pub(super) fn protection_lines(levels: &[LevelView]) -> Vec<String> {
+    let width = levels.iter().map(|view| view.level.word().len()).max();
+    let width = width.unwrap_or(0);
+    let implemented = levels.iter().filter(|view| view.implemented);
+    let mut lines: Vec<String> = implemented
+        .map(|view| {
+            let text = match &view.missing {
+                Some(missing) => format!("not available: {}", one_line(missing)),
+                None => protection(view),
+            };
+            format!("{:width$}  {text}", view.level.word())
+        })
+        .collect();
+    let others = levels.iter().filter(|view| !view.implemented);
+    let others: Vec<&str> = others.map(|view| view.level.word()).collect();
+    if !others.is_empty() {
+        lines.push(format!("{}: not implemented", others.join(", ")));
+    }
+    lines
+}
+
+/// What a level that is available hides now.
+fn protection(view: &LevelView) -> String {
+    let hides = hides(view.level);
+    let senders = match view.senders {
+        None | Some(0 | 1) => String::new(),
+        Some(senders) => format!("one of {} known nodes can be the sender; ", count(senders)),
+    };
+    let relaxed = view.relaxed.as_deref().map_or_else(String::new, |rule| {
+        format!("; rule relaxed in a local network: {}", one_line(rule))
+    });
+    format!("{senders}{hides}{relaxed}")
+}
+
+/// What a level hides, in one sentence (docs/threat-model.md).
+const fn hides(level: Level) -> &'static str {
+    match level {
+        Level::Open => {
+            "hides the recipient only: every connected peer can see that this node is the sender"
+        }
+        Level::Swift => {
+            "hides the sender from most peers, not from an observer of this node's connection"
+        }
+        Level::Normal => {
+            "hides the sender from single peers and relays, not from an observer of all connections"
+        }
+        Level::Hush | Level::Dark | Level::Bulletin => "not implemented",
+    }
+}
+
+/// What the age of the directory means for the protection, if it matters.
+pub(super) fn directory_line(status: &StatusView) -> Option<&'static str> {
+    match status.directory {
+        DirectoryAge::Settled => None,
+        DirectoryAge::Young => Some(
+            "directory young: this node has not known any relay for a day, and trusts the reports of \
+             three peers; `normal` protects less until then",
+        ),
+    }
+}
+
+/// A level: its cost, and its protection or what it lacks.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum LevelCost {
+enum LevelReport {
     /// The cost is known; something may be missing all the same.
     Known {
         #[serde(flatten)]
         estimate: EstimateView,
-        missing: Option<String>,
+        #[serde(flatten)]
+        protection: Protection,
     },
-    /// The level cannot be used, for this reason.
+    /// The level cannot be used.
     Unavailable {
         #[serde(serialize_with = "level_word")]
         level: Level,
-        missing: String,
+        #[serde(flatten)]
+        protection: Protection,
     },
 }
 
-impl LevelCost {
-    fn row(&self) -> [String; 8] {
-        match self {
-            Self::Known { estimate, missing } => row(estimate, missing.as_deref()),
-            Self::Unavailable { level, missing } => {
-                let mut row = [const { String::new() }; 8];
-                let [name, .., reason] = &mut row;
-                *name = level.to_string();
-                *reason = one_line(missing);
-                row
-            }
+/// What a level hides, or what it lacks.
+#[derive(Clone, Debug, Serialize)]
+struct Protection {
+    implemented: bool,
+    missing: Option<String>,
+    senders: Option<usize>,
+    relaxed: Option<String>,
+    hides: &'static str,
+}
+
+impl LevelReport {
+    /// The row of the table; `None` without a cost.
+    fn row(&self) -> Option<[String; 8]> {
+        let Self::Known {
+            estimate,
+            protection,
+        } = self
+        else {
+            return None;
+        };
+        let senders = protection.senders.map_or_else(|| "-".to_owned(), count);
+        let [level, costs @ ..] = row(estimate);
+        let [median, p95, bytes, cells, network, work] = costs;
+        Some([level, senders, median, p95, bytes, cells, network, work])
+    }
+
+    fn view(&self) -> LevelView {
+        let (level, protection) = match self {
+            Self::Known {
+                estimate,
+                protection,
+            } => (estimate.level, protection),
+            Self::Unavailable { level, protection } => (*level, protection),
+        };
+        LevelView {
+            level,
+            implemented: protection.implemented,
+            missing: protection.missing.clone(),
+            senders: protection.senders,
+            relaxed: protection.relaxed.clone(),
         }
     }
 }
@@ -91,33 +197,38 @@ fn level_word<S: serde::Serializer>(level: &Level, serializer: S) -> Result<S::O
     serializer.serialize_str(level.word())
 }
 
-async fn cost(node: &mut RemoteNode, level: Level) -> Result<LevelCost, Failure> {
+async fn report(node: &mut RemoteNode, level: Level) -> Result<LevelReport, Failure> {
     let params = json!([{
         "to": SAMPLE_RECIPIENT,
         "payload": "00".repeat(SAMPLE),
         "level": level.word(),
     }]);
+    let view = node.status.levels.iter().find(|view| view.level == level);
+    let protection = Protection {
+        implemented: level.is_implemented(),
+        missing: view.and_then(|view| view.missing.clone()),
+        senders: view.and_then(|view| view.senders),
+        relaxed: view.and_then(|view| view.relaxed.clone()),
+        hides: hides(level),
+    };
     match node.client.view("whisht_estimate", params).await {
-        Ok(estimate) => Ok(LevelCost::Known {
+        Ok(estimate) => Ok(LevelReport::Known {
             estimate,
-            missing: missing(&node.status, level),
+            protection,
         }),
-        Err(RpcClientError::Refused(error)) => Ok(LevelCost::Unavailable {
+        Err(RpcClientError::Refused(error)) => Ok(LevelReport::Unavailable {
             level,
-            missing: error.to_string(),
+            protection: Protection {
+                missing: Some(error.to_string()),
+                senders: None,
+                ..protection
+            },
         }),
         Err(error) => Err(error.into()),
     }
 }
 
-/// What the level lacks, according to the node.
-fn missing(status: &StatusView, level: Level) -> Option<String> {
-    let view = status.levels.iter().find(|view| view.level == level)?;
-    view.missing.clone()
-}
-
-fn row(estimate: &EstimateView, missing: Option<&str>) -> [String; 8] {
-    let count = |count: usize| grouped(u64::try_from(count).unwrap_or(u64::MAX));
+fn row(estimate: &EstimateView) -> [String; 7] {
     [
         estimate.level.to_string(),
         duration(estimate.median_ms),
@@ -126,7 +237,6 @@ fn row(estimate: &EstimateView, missing: Option<&str>) -> [String; 8] {
         count(estimate.cells),
         grouped(estimate.network_bytes),
         work(estimate),
-        one_line(missing.unwrap_or_default()),
     ]
 }
 
@@ -140,14 +250,21 @@ fn work(estimate: &EstimateView) -> String {
 
 const HEADING: [&str; 8] = [
     "LEVEL",
+    "SENDERS",
     "MEDIAN",
     "P95",
     "BYTES",
     "CELLS",
     "NETWORK BYTES",
     "PROOF OF WORK",
-    "MISSING",
 ];
+
+/// What the sender set counts.
+const SENDERS_NOTE: [&str; 1] = [
+    "SENDERS: nodes that can have sent it, as far as this node knows: relays, onion/1 peers, itself. See \
+     docs/threat-model.md",
+];
+
 /// Length of the sample message in bytes.
 const SAMPLE: usize = 300;
 /// The generator of secp256k1, whose private key is 1. Nothing is sent to it.
@@ -160,7 +277,7 @@ mod tests {
 
     use super::*;
 
-    fn view() -> EstimateView {
+    fn estimate() -> EstimateView {
         EstimateView {
             level: Level::Swift,
             envelope_bytes: 2_408,
@@ -174,44 +291,101 @@ mod tests {
         }
     }
 
+    fn level(level: Level, senders: Option<usize>, missing: Option<&str>) -> LevelView {
+        LevelView {
+            level,
+            implemented: level.is_implemented(),
+            missing: missing.map(str::to_owned),
+            senders,
+            relaxed: None,
+        }
+    }
+
+    fn known(view: &LevelView) -> LevelReport {
+        LevelReport::Known {
+            estimate: estimate(),
+            protection: Protection {
+                implemented: view.implemented,
+                missing: view.missing.clone(),
+                senders: view.senders,
+                relaxed: view.relaxed.clone(),
+                hides: hides(view.level),
+            },
+        }
+    }
+
     #[test]
-    fn known_cost_is_the_estimate_followed_by_what_is_missing() {
-        let known = LevelCost::Known {
-            estimate: view(),
-            missing: None,
-        };
-        let estimate = serde_json::to_string(&view()).unwrap();
-        let fields = estimate.strip_suffix('}').unwrap();
+    fn known_cost_is_the_estimate_followed_by_the_protection() {
+        let known = known(&level(Level::Swift, Some(13), None));
+        let fields = serde_json::to_string(&estimate()).unwrap();
+        let fields = fields.strip_suffix('}').unwrap();
         let written = serde_json::to_string(&known).unwrap();
-        assert_eq!(written, format!("{fields},\"missing\":null}}"));
+        let hides = hides(Level::Swift);
         assert_eq!(
-            known.row(),
+            written,
+            format!(
+                "{fields},\"implemented\":true,\"missing\":null,\"senders\":13,\"relaxed\":null,\
+                 \"hides\":\"{hides}\"}}"
+            )
+        );
+        let row = known.row().unwrap();
+        assert_eq!(
+            row,
             [
                 "swift",
+                "13",
                 "3.2 s",
                 "2 min",
                 "2,408",
                 "0",
                 "0",
-                "262,144 hashes",
-                ""
+                "262,144 hashes"
             ]
         );
     }
 
     #[test]
-    fn unavailable_level_shows_its_reason_only() {
-        let dark = LevelCost::Unavailable {
-            level: Level::Dark,
-            missing: "not there yet".to_owned(),
+    fn level_shows_sender_set_and_what_it_hides_or_what_is_missing() {
+        let relaxed = LevelView {
+            relaxed: Some("lanes share middle relays".to_owned()),
+            ..level(Level::Normal, Some(1_300), None)
         };
-        assert_eq!(
-            serde_json::to_string(&dark).unwrap(),
-            r#"{"level":"dark","missing":"not there yet"}"#
-        );
-        assert_eq!(
-            dark.row(),
-            ["dark", "", "", "", "", "", "", "not there yet"]
-        );
+        let lines = protection_lines(&[
+            level(Level::Open, Some(1), None),
+            level(Level::Swift, None, Some("needs two peers\u{1b}")),
+            relaxed,
+        ]);
+        assert!(lines[0].starts_with("open    hides the recipient only"));
+        assert!(!lines[0].contains("one of"), "{lines:?}");
+        assert_eq!(lines[1], "swift   not available: needs two peers?");
+        assert!(lines[2].starts_with("normal  one of 1,300 known nodes can be the sender; hides"));
+        assert!(lines[2].ends_with("relaxed in a local network: lanes share middle relays"));
+    }
+
+    #[test]
+    fn levels_that_are_not_implemented_share_one_line() {
+        let missing = Some("not implemented: it needs cover traffic that never stops");
+        let views = [
+            level(Level::Open, Some(1), None),
+            level(Level::Hush, None, missing),
+            level(Level::Dark, None, missing),
+        ];
+        let lines = protection_lines(&views);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[1], "hush, dark: not implemented");
+        let dark = LevelReport::Unavailable {
+            level: Level::Dark,
+            protection: Protection {
+                implemented: false,
+                missing: missing.map(str::to_owned),
+                senders: None,
+                relaxed: None,
+                hides: hides(Level::Dark),
+            },
+        };
+        assert!(dark.row().is_none());
+        let json = serde_json::to_value(&dark).unwrap();
+        assert_eq!(json["level"], "dark");
+        assert_eq!(json["implemented"], false);
     }
 }

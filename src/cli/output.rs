@@ -1,14 +1,23 @@
-//! Output: lines, tables and JSON on standard output.
+//! Output: lines, tables and JSON on standard output, and texts on standard error.
 //!
 //! Texts from the network are shown without control characters, so that a message cannot move the
-//! cursor, change colours or reverse the direction of the text that follows. Every line with a number
-//! from a local network is marked (spec M17).
+//! cursor, change colours or reverse the direction of the text that follows. Every line of a local
+//! network is marked, because its figures do not hold for the real network (spec M17). On a terminal no
+//! line is longer than the terminal is wide; in a file or pipe every line is whole.
+
+mod spinner;
+mod table;
+mod width;
+mod wrap;
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
+pub(super) use self::spinner::Spinner;
+pub(super) use self::width::width;
+pub(super) use self::wrap::wrap;
 pub(super) use crate::printable::{one_line, safe};
 
 /// Prints the results of a command.
@@ -21,15 +30,14 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// One line.
+    /// One line of text, in as many lines of the terminal as it needs.
     pub(super) fn line(self, text: impl Display) -> io::Result<()> {
         let text = text.to_string();
-        let mark = self.local && has_figure(&text);
-        writeln!(
-            io::stdout().lock(),
-            "{}{text}",
-            if mark { LOCAL } else { "" }
-        )
+        let lines = match self.width() {
+            Some(width) => wrap(&text, width),
+            None => vec![text],
+        };
+        self.lines(&lines)
     }
 
     /// One line of JSON.
@@ -50,28 +58,58 @@ impl Printer {
         if rows.is_empty() {
             return self.line(empty);
         }
-        let heading = heading.map(str::to_owned);
-        let mut widths = [0; N];
-        for row in std::iter::once(&heading).chain(rows) {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = cell.chars().count().max(*width);
-            }
-        }
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.to_vec()).collect();
+        self.lines(&table::render(&heading, &rows, self.width()))
+    }
+
+    /// Columns for the text of a line, without the mark; `None` for no limit.
+    fn width(self) -> Option<usize> {
+        let width = width(&io::stdout())?;
+        Some(width.saturating_sub(self.mark().len()))
+    }
+
+    const fn mark(self) -> &'static str {
+        if self.local { LOCAL } else { "" }
+    }
+
+    fn lines(self, lines: &[String]) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
-        for row in std::iter::once(&heading).chain(rows) {
-            let cells = row
-                .iter()
-                .zip(widths)
-                .map(|(cell, width)| format!("{cell:width$}"));
-            let line = cells.collect::<Vec<_>>().join("  ");
-            let mark = match (self.local, has_figure(&line)) {
-                (false, _) => "",
-                (true, false) => NO_MARK,
-                (true, true) => LOCAL,
-            };
-            writeln!(stdout, "{mark}{}", line.trim_end())?;
+        for line in lines {
+            let mark = if line.is_empty() { "" } else { self.mark() };
+            writeln!(stdout, "{mark}{line}")?;
         }
         Ok(())
+    }
+}
+
+/// The text of clap with its colours, if the stream is a terminal and the user wants colours.
+pub(super) fn styled(text: &clap::builder::StyledStr, stream: &impl IsTerminal) -> String {
+    if stream.is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        text.ansi().to_string()
+    } else {
+        text.to_string()
+    }
+}
+
+/// Prints a value on standard error, as one line of JSON.
+pub(super) fn say_value(value: &impl Serialize) {
+    // The value is lost if standard error is closed.
+    if let Ok(json) = serde_json::to_string(value) {
+        let _ = writeln!(io::stderr().lock(), "{json}");
+    }
+}
+
+/// Prints a text on standard error, in lines that fit the terminal.
+pub(super) fn say(text: impl Display) {
+    let text = text.to_string();
+    let lines = match width(&io::stderr()) {
+        Some(width) => wrap(&text, width),
+        None => vec![text],
+    };
+    let mut stderr = io::stderr().lock();
+    for line in lines {
+        // The text is lost if standard error is closed.
+        let _ = writeln!(stderr, "{line}");
     }
 }
 
@@ -93,6 +131,11 @@ pub(super) fn grouped(number: u64) -> String {
     grouped
 }
 
+/// As [`grouped`], for the length of a collection.
+pub(super) fn count(count: usize) -> String {
+    grouped(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
 /// A time in milliseconds, in a readable unit: `250 ms`, `3.2 s`, `2 min`, `5 h`.
 pub(super) fn duration(millis: u64) -> String {
     match millis {
@@ -103,14 +146,8 @@ pub(super) fn duration(millis: u64) -> String {
     }
 }
 
-fn has_figure(line: &str) -> bool {
-    line.contains(|c: char| c.is_ascii_digit())
-}
-
 /// The mark of a local network's figures.
 const LOCAL: &str = "LOCAL ";
-/// As wide as the mark.
-const NO_MARK: &str = "      ";
 
 #[cfg(test)]
 mod tests {

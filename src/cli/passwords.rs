@@ -3,11 +3,12 @@
 //! A prompt needs a terminal in whose foreground the program runs: the system stops a background
 //! process that reads from its terminal. An empty password requires `--no-password`.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::output::say;
 use super::{Exit, Failure};
 use crate::keystore::{Cost, Password};
 use crate::shell::password;
@@ -48,7 +49,11 @@ impl PasswordArgs {
     pub(super) fn given(&self) -> Result<Option<Password>, Failure> {
         match (self.no_password, &self.password_file) {
             (true, _) => Ok(Some(Password::none())),
-            (false, Some(path)) => from_file(path).map(Some),
+            (false, Some(path)) => {
+                let password = from_file(path)?;
+                warn_of_weakness(&password);
+                Ok(Some(password))
+            }
             (false, None) => Ok(None),
         }
     }
@@ -105,14 +110,23 @@ pub(super) fn ask_new(what: &str) -> Result<Password, Failure> {
             "the two passwords differ; nothing was encrypted, try again",
         ));
     }
+    warn_of_weakness(&first);
     Ok(first)
 }
 
-/// Prints a text between two prompts.
-pub(super) fn say(text: impl std::fmt::Display) {
-    // The text is lost if standard error is closed.
-    let _ = writeln!(io::stderr(), "{text}");
+/// Warns of a new password that a thief of the key file would guess soon. The user decides: the file
+/// may be protected in other ways.
+fn warn_of_weakness(password: &Password) {
+    if password.expose().chars().count() < MIN_SOUND_CHARS {
+        say(format_args!(
+            "this password has fewer than {MIN_SOUND_CHARS} characters, and a thief of the key file \
+             guesses it soon; `whisht id passwd` changes it"
+        ));
+    }
 }
+
+/// Number of characters below which a password is called weak.
+const MIN_SOUND_CHARS: usize = 8;
 
 /// Whether a prompt is possible.
 pub(super) fn can_ask() -> bool {

@@ -3,18 +3,18 @@
 pub(super) mod banner;
 mod identities;
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use circuits::ids::Profile;
-use tracing_subscriber::EnvFilter;
 
 use self::banner::{Banner, Details};
+use super::log;
 use super::options::Options;
-use super::output::Printer;
+use super::output::{Printer, say, say_value};
 use super::passwords::KdfArgs;
 use super::remote_node::busy_runtime;
-use super::{Exit, Failure, GlobalArgs};
+use super::{Exit, Failure, GlobalArgs, is_given};
 use crate::config::{Config, Settings, file};
 use crate::node::{Command, OutgoingView, Reply, Stage};
 use crate::shell::archive::PostgresUrl;
@@ -71,6 +71,11 @@ pub(super) fn plan(common: &GlobalArgs, args: Args) -> Result<(DataLocation, Con
 }
 
 fn location(common: &GlobalArgs, args: &Args) -> Result<DataLocation, Failure> {
+    if args.ephemeral && is_given("--data-dir") {
+        return Err(Failure::usage(
+            "--ephemeral keeps nothing, so --data-dir has no effect; leave one of them out",
+        ));
+    }
     Ok(if args.ephemeral {
         DataLocation::Ephemeral
     } else {
@@ -83,7 +88,7 @@ fn run_with(
     args: Args,
     change: impl FnOnce(&mut Settings),
 ) -> Result<Exit, Failure> {
-    log();
+    log::start(common.json)?;
     if let Err(error) = protect_memory() {
         tracing::warn!(%error, "a core dump or another program of this user may reveal keys");
     }
@@ -115,12 +120,18 @@ fn run_with(
             () = interrupts.next() => return Ok(Exit::Failed),
         };
         banner.show(printer, &host, details)?;
-        serve(host, &mut interrupts).await
+        serve(host, &mut interrupts, common.json).await
     })
 }
 
 /// Warns of settings that weaken the protection of the user.
 fn warn_of_exposure(location: &DataLocation, config: &Config) {
+    if rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "the node runs as root and needs no right of root; run it as a user of its own, which \
+             limits what a fault in it can do"
+        );
+    }
     if matches!(location, DataLocation::Ephemeral) && config.node.guard.is_none() {
         tracing::warn!(
             "an ephemeral node without --guard picks a new guard in every run; with every run it \
@@ -138,8 +149,12 @@ fn warn_of_exposure(location: &DataLocation, config: &Config) {
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM, and closes the node.
-async fn serve(host: RunningNode, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
+/// Waits for a signal that ends the process, and closes the node.
+async fn serve(
+    host: RunningNode,
+    interrupts: &mut Interrupts,
+    json: bool,
+) -> Result<Exit, Failure> {
     tokio::select! {
         () = interrupts.next() => {}
         () = host.handle().finished() => {
@@ -149,7 +164,7 @@ async fn serve(host: RunningNode, interrupts: &mut Interrupts) -> Result<Exit, F
             ));
         }
     }
-    farewell(&host).await;
+    farewell(&host, json).await;
     tokio::select! {
         () = host.shutdown() => Ok(Exit::Done),
         // A second signal: the user does not want to wait.
@@ -200,22 +215,23 @@ fn no_password_in_arguments() -> Result<(), Failure> {
 }
 
 /// Reports how many messages are still on their way.
-async fn farewell(host: &RunningNode) {
+async fn farewell(host: &RunningNode, json: bool) {
     let outbox = host.handle().command(Command::Outbox).await;
     let left = match outbox {
         Ok(Ok(Reply::Outbox(messages))) => messages.iter().filter(|own| is_under_way(own)).count(),
         _ => 0,
     };
-    let mut stderr = io::stderr().lock();
-    // The report is lost if standard error is closed.
-    let _ = match left {
-        0 => writeln!(stderr, "closing; a second Ctrl-C ends at once"),
-        _ => writeln!(
-            stderr,
+    if json {
+        say_value(&serde_json::json!({"closing": true, "unconfirmed": left}));
+        return;
+    }
+    match left {
+        0 => say("closing; a second Ctrl-C ends at once"),
+        _ => say(format_args!(
             "closing; {left} of your messages have not come back yet: shards that have left travel \
              on by themselves, but the node does not retry. A second Ctrl-C ends at once"
-        ),
-    };
+        )),
+    }
 }
 
 /// Whether a message has reached no final stage.
@@ -224,59 +240,4 @@ const fn is_under_way(message: &OutgoingView) -> bool {
         message.stage,
         Stage::HandedOver { .. } | Stage::Delivered | Stage::Failed { .. }
     )
-}
-
-/// Logs to standard error, without the time, which the system's log adds. A line that cannot be
-/// written is lost, and stops nothing: the writer reports no error, because the logger would answer
-/// one by printing to the same standard error, which panics.
-fn log() {
-    let filter = EnvFilter::builder()
-        .with_env_var("WHISHT_LOG")
-        .try_from_env()
-        .unwrap_or_else(|_| EnvFilter::new("error,whisht=info"));
-    // Fails only if a logger was set before, which then stays in use.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| LossyWriter(io::stderr()))
-        .log_internal_errors(false)
-        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .without_time()
-        .with_target(false)
-        .try_init();
-}
-
-/// A writer that loses what cannot be written.
-struct LossyWriter<W>(W);
-
-impl<W: Write> Write for LossyWriter<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // The line is lost if the disk is full or the reader is gone.
-        let _ = self.0.write_all(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let _ = self.0.flush();
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn log_line_that_cannot_be_written_is_lost_without_an_error() {
-        let full = || {
-            std::fs::File::options()
-                .write(true)
-                .open("/dev/full")
-                .unwrap()
-        };
-        let failed = full().write(b"line").unwrap_err();
-        assert_eq!(failed.kind(), ErrorKind::StorageFull);
-        let mut log = LossyWriter(full());
-        assert_eq!(log.write(b"line").unwrap(), 4);
-        log.flush().unwrap();
-    }
 }

@@ -19,10 +19,12 @@ use zeroize::Zeroizing;
 
 use self::progress::SendProgress;
 use super::levels;
+use super::output::{count, say};
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 use crate::config::value;
 use crate::envelope::Topic;
+use crate::envelope_builder::longest_payload;
 use crate::identity::parse_topic;
 use crate::node::{EstimateView, Event, IdentityView, MessageId, OutgoingView, Stage};
 use crate::rpc::EventNotice;
@@ -39,6 +41,9 @@ pub(super) struct Args {
     /// File with the body; `-` reads standard input
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     file: PathBuf,
+    /// Send the message even if its body is empty
+    #[arg(long)]
+    allow_empty: bool,
     /// Privacy level: open, swift or normal [default: the node's level]
     #[arg(long, value_parser = value::level)]
     level: Option<Level>,
@@ -67,6 +72,12 @@ pub(super) struct Args {
 /// [`Failure`] if the message is refused, or the node does not answer.
 pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
     let body = body(&args.file)?;
+    if body.is_empty() && !args.allow_empty {
+        return Err(Failure::usage(
+            "the message is empty, as if the command before a pipe had failed; give text on standard \
+             input or a file with -f, or use --allow-empty",
+        ));
+    }
     let to = recipient(node, &args.to).await?;
     let params = json!([{
         "to": to,
@@ -234,35 +245,29 @@ pub(super) fn body(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
             path.display()
         ))
     };
+    let max = longest_payload();
+    // One byte more, so that a longer body is noticed; the node checks the limit of this envelope.
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
     let mut body = Zeroizing::new(Vec::new());
     if path.as_os_str() == "-" {
         if std::io::stdin().is_terminal() {
-            eprint_hint();
+            say("type the message, then end it with Ctrl-D");
         }
         std::io::stdin()
-            .take(READ_LIMIT)
+            .take(limit)
             .read_to_end(&mut body)
             .map_err(fail)?;
     } else {
         let file = std::fs::File::open(path).map_err(fail)?;
-        file.take(READ_LIMIT).read_to_end(&mut body).map_err(fail)?;
+        file.take(limit).read_to_end(&mut body).map_err(fail)?;
     }
-    if u64::try_from(body.len()).is_ok_and(|len| len >= READ_LIMIT) {
+    if body.len() > max {
         return Err(Failure::usage(format_args!(
-            "the message is longer than {} KB, and an envelope holds less; send it in parts",
-            READ_LIMIT / 1024
+            "the message is longer than {} bytes, the most that an envelope holds; send it in parts",
+            count(max)
         )));
     }
     Ok(body)
-}
-
-fn eprint_hint() {
-    use std::io::Write;
-    // The hint is lost if standard error is closed.
-    let _ = writeln!(
-        std::io::stderr(),
-        "type the message, then end it with Ctrl-D"
-    );
 }
 
 /// Reads a time: a number and `s`, `m`, `h` or `d`.
@@ -281,8 +286,6 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time up to 30 days, such as 90s, 30m, 24h or 3d".to_owned())
 }
 
-/// More than any envelope holds, in bytes; the node checks the exact limit.
-const READ_LIMIT: u64 = 64 * 1024;
 /// The longest time that an option accepts, in seconds: 30 days.
 const MAX_LIFE_SECS: u64 = 30 * 86_400;
 

@@ -66,8 +66,8 @@ pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
     if let Some(Kind::Anonymity(args)) = &args.kind {
         return anonymity::run(json, args);
     }
-    if !matches!(args.level, Level::Open | Level::Swift | Level::Normal) {
-        return Err(ConfigError::LevelNotThere(args.level).into());
+    if !args.level.is_implemented() {
+        return Err(ConfigError::LevelNotImplemented(args.level).into());
     }
     let stop = Interruption::watch()?;
     let progress = Progress::new(json, u64::from(args.seconds), "simulated s");

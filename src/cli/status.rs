@@ -4,7 +4,8 @@ use std::io;
 
 use serde_json::json;
 
-use super::output::{Printer, duration, grouped, one_line};
+use super::levels;
+use super::output::{Printer, count, duration, grouped, one_line};
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 use crate::endpoint::PeerAddr;
@@ -44,7 +45,8 @@ pub(super) async fn peers(node: &mut RemoteNode, args: PeersArgs) -> Result<Exit
         return Ok(Exit::Done);
     }
     let heading = [
-        "KEY", "", "CLIENT", "SPEAKS", "MIN POW", "POW RULE", "", "RATING", "RECEIVED", "SENT",
+        "KEY", "LINK", "CLIENT", "SPEAKS", "MIN POW", "POW RULE", "NOTES", "RATING", "RECEIVED",
+        "SENT",
     ];
     let rows: Vec<_> = peers.iter().map(peer_row).collect();
     let unreached = &node.status.unreached_peers;
@@ -131,7 +133,7 @@ pub(super) async fn relays(node: &mut RemoteNode) -> Result<Exit, Failure> {
         node.printer.value(&relays)?;
         return Ok(Exit::Done);
     }
-    let heading = ["RELAY", "SUBNET", "PATHS", "", "TICKET BITS"];
+    let heading = ["RELAY", "SUBNET", "PATHS", "GUARD", "TICKET BITS"];
     let rows: Vec<_> = relays.iter().map(relay_row).collect();
     let empty = "no relays are known yet; peers that speak onion/1 send descriptors";
     node.printer.table(heading, &rows, empty)?;
@@ -188,39 +190,46 @@ fn identity(status: &StatusView) -> Vec<String> {
     }
     let onion = status.onion.iter();
     lines.extend(onion.map(|onion| format!("onion     {}", one_line(onion))));
-    if let Some(reason) = &status.shut {
-        let reason = one_line(reason);
-        lines.push(format!("offline   {reason}; messages are queued"));
-    }
-    if let Some(reason) = &status.unverified {
-        lines.push(format!("unknown   {}", one_line(reason)));
-    }
+    lines.push(format!("tor       {}", tor(status)));
     lines
+}
+
+/// The state of Tor: always shown, because a user who believes to be behind Tor must see if not.
+fn tor(status: &StatusView) -> String {
+    match (status.tor, &status.shut, &status.unverified) {
+        (true, Some(reason), _) => format!("not ready: {}; messages are queued", one_line(reason)),
+        (true, None, Some(reason)) => format!("unknown: {}", one_line(reason)),
+        (true, None, None) => "ready".to_owned(),
+        (false, Some(reason), _) => {
+            format!("off; offline: {}; messages are queued", one_line(reason))
+        }
+        (false, None, _) => "off: links show the address of this machine to peers".to_owned(),
+    }
 }
 
 /// Peers and relays.
 fn network(status: &StatusView) -> Vec<String> {
     let mut lines = vec![format!(
-        "peers     {}, of which {} speak onion/1",
+        "peers     {}; with onion/1: {}",
         count(status.peers),
         count(status.dark_peers)
     )];
     let unreached = status.unreached_peers.len();
     if unreached > 0 {
         lines.push(format!(
-            "          {} named peers are not connected: see `whisht peers`",
+            "          named peers that are not connected: {}; see `whisht peers`",
             count(unreached)
         ));
     }
     if status.unserved_peers > 0 {
         lines.push(format!(
-            "          {} accept no hidden messages: see POW RULE and MIN POW in `whisht peers`",
+            "          peers that accept no hidden messages: {}; see POW RULE and MIN POW in `whisht peers`",
             count(status.unserved_peers)
         ));
     }
     if status.refused > 0 {
         lines.push(format!(
-            "          {} keys and addresses are banned for a time",
+            "          keys and addresses banned for a time: {}",
             count(status.refused)
         ));
     }
@@ -319,13 +328,12 @@ fn traffic(status: &StatusView) -> Vec<String> {
             grouped(status.packets_dropped)
         ),
         format!("outgoing  {} messages on their way", count(status.outgoing)),
-        format!("level     {}", status.level),
+        format!("level     {} for messages without --level", status.level),
     ]);
-    let missing = |level: &crate::node::LevelView| {
-        let missing = one_line(level.missing.as_deref()?);
-        Some(format!("          {} not now: {missing}", level.level))
-    };
-    lines.extend(status.levels.iter().filter_map(missing));
+    let levels = levels::protection_lines(&status.levels);
+    lines.extend(levels.iter().map(|line| format!("          {line}")));
+    let age = levels::directory_line(status);
+    lines.extend(age.map(|line| format!("          {line}")));
     lines
 }
 
@@ -347,10 +355,6 @@ fn untried(status: &StatusView) -> Vec<String> {
         ));
     }
     lines
-}
-
-fn count(count: usize) -> String {
-    grouped(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 /// The first 16 digits of a key: enough to tell peers apart on one screen.

@@ -37,10 +37,10 @@ pub enum ConfigError {
     DiscoveryNeedsListener,
     /// A level that this version does not implement.
     #[error(
-        "the level `{0}` is not there yet: it needs cover traffic that this version does not send; \
+        "the level `{0}` is not implemented: it needs cover traffic that this version does not send; \
          choose open, swift or normal"
     )]
-    LevelNotThere(Level),
+    LevelNotImplemented(Level),
     /// An address outside of this machine, in a local network.
     #[error(
         "`{setting}` is {address}, but the local profile never leaves this machine; use an address of \
@@ -116,7 +116,7 @@ impl ConfigError {
             Self::AdvertisesBesideTor(_)
                 | Self::DiscoveryBesideTor
                 | Self::DiscoveryNeedsListener
-                | Self::LevelNotThere(_)
+                | Self::LevelNotImplemented(_)
                 | Self::ListensBesideTor(_)
                 | Self::LocalLeavesMachine { .. }
                 | Self::OnionWithoutTor { .. }

@@ -5,6 +5,8 @@ use std::path::Path;
 use super::file::parse;
 use super::mail::MailStore;
 use super::rpc::Module;
+use circuits::level::Level;
+
 use super::*;
 
 const KEY: &str = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
@@ -183,7 +185,7 @@ fn level_that_is_not_implemented_is_refused_and_not_lowered() {
     for level in ["hush", "dark", "bulletin"] {
         let error = Config::build(read(&format!("level = '{level}'")).unwrap()).unwrap_err();
         assert!(
-            error.is_policy() && error.to_string().contains("not there yet"),
+            error.is_policy() && error.to_string().contains("not implemented"),
             "{error}"
         );
     }

@@ -352,6 +352,7 @@ impl Node {
             discovery: self.peers.discovery_nodes(),
             found_peers: self.peers.connected_discovered(),
             mail: self.mail.server_view(),
+            tor: self.config.via_tor,
             shut: match self.send.connectivity() {
                 Connectivity::Down(reason) => Some(reason.clone()),
                 Connectivity::Up | Connectivity::Unverified(_) => None,

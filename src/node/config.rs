@@ -54,6 +54,8 @@ pub struct NodeConfig {
     pub guard: Option<RelayId>,
     /// The mail server, if this node is one.
     pub mail: Option<MailService>,
+    /// Whether Tor carries the links. Only the status depends on it.
+    pub via_tor: bool,
     /// Whether trace events reveal paths and what relays observe. For demonstrations only.
     pub danger_reveal_paths: bool,
 }

@@ -12,6 +12,7 @@ mod lanes;
 mod publisher;
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use circuits::directory::{
@@ -273,6 +274,17 @@ impl RelayDirectory {
     }
 
     // -- views
+
+    /// Our own id as a relay.
+    pub(super) const fn own(&self) -> RelayId {
+        self.own
+    }
+
+    /// The ids of the relays in the directory.
+    pub(super) fn relay_ids(&self) -> BTreeSet<RelayId> {
+        let known = self.directory.iter();
+        known.map(|descriptor| descriptor.key().id()).collect()
+    }
 
     /// Number of relays in the directory.
     pub(super) fn len(&self) -> usize {

@@ -206,6 +206,7 @@ pub(super) fn config() -> NodeConfig {
         pool_bytes: 1 << 20,
         guard: None,
         mail: None,
+        via_tor: false,
         danger_reveal_paths: false,
     }
 }

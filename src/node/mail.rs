@@ -126,9 +126,7 @@ impl Mail {
         context: MailContext<'_>,
     ) -> Vec<Envelope> {
         match &mut self.fetch {
-            Some(fetch) => {
-                fetch.on_envelopes(now, from, envelopes, context, &mut self.fetched)
-            }
+            Some(fetch) => fetch.on_envelopes(now, from, envelopes, context, &mut self.fetched),
             None => envelopes,
         }
     }

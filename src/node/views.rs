@@ -263,10 +263,12 @@ pub struct StatusView {
     /// The mail server, if the node is one.
     #[serde(deserialize_with = "Option::deserialize")]
     pub mail: Option<MailView>,
-    /// Why this machine is offline; `None` if it is online.
+    /// Whether Tor carries the links.
+    pub tor: bool,
+    /// Why no link can be opened now, such as the state of Tor; `None` if links can be opened.
     #[serde(deserialize_with = "Option::deserialize")]
     pub shut: Option<String>,
-    /// Why it is unknown whether links can be had; `None` if it is known, or was shown by a link.
+    /// Why it is unknown whether links can be opened; `None` if it is known, or was shown by a link.
     #[serde(deserialize_with = "Option::deserialize")]
     pub unverified: Option<String>,
     /// The onion services of this relay.
@@ -337,9 +339,19 @@ pub struct LevelView {
     /// The level.
     #[serde(with = "level_word")]
     pub level: Level,
+    /// Whether this version implements the level.
+    pub implemented: bool,
     /// The missing condition, if it is not available.
     #[serde(deserialize_with = "Option::deserialize")]
     pub missing: Option<String>,
+    /// Size of the sender set: the nodes, this one included, that can have sent a message of this level
+    /// as far as this node knows. 1 means that the sender is not hidden. `None` if the level is not
+    /// available.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub senders: Option<usize>,
+    /// The rules of path choice that the profile `local` relaxes now, if any.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub relaxed: Option<String>,
 }
 
 /// The estimated cost of a message.

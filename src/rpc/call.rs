@@ -272,23 +272,23 @@ fn recipient(
     topic: Option<Topic>,
     rng: &mut impl CryptoRng,
 ) -> Result<Recipient, RpcError> {
-    let digits = to.strip_prefix("0x").unwrap_or(to);
-    if digits.len() < SHORTEST_KEY {
+    let prefixed = to.strip_prefix("0x");
+    // No name of an identity begins with a digit.
+    let is_key = to.len() >= SHORTEST_KEY || to.starts_with(|c: char| c.is_ascii_digit());
+    let digits = prefixed.or_else(|| is_key.then_some(to));
+    let Some(digits) = digits else {
         return match topic {
             None => Ok(Recipient::Shared(to.to_owned())),
             Some(_) => Err(bad("topic", "a shared key has its own", "leave it out")),
         };
-    }
-    let key = hex::decode(digits)
-        .ok()
-        .and_then(|bytes| ClientPublic::from_bytes(&bytes).ok())
-        .ok_or_else(|| {
-            bad(
-                "to",
-                "it is not a public key",
-                "give 65 bytes in hex that begin with 04",
-            )
-        })?;
+    };
+    let key = public_key(digits).map_err(|cause| {
+        bad(
+            "to",
+            cause,
+            "copy the whole key that `whisht id list` shows to the recipient",
+        )
+    })?;
     let random = || {
         let mut topic = Topic::default();
         rng.fill_bytes(&mut topic.0);
@@ -296,6 +296,43 @@ fn recipient(
     };
     Ok(Recipient::Public(key, topic.unwrap_or_else(random)))
 }
+
+/// Reads a public key.
+///
+/// # Errors
+///
+/// What is wrong with the digits.
+fn public_key(digits: &str) -> Result<ClientPublic, String> {
+    if let Some(wrong) = digits.chars().find(|c| !c.is_ascii_hexdigit()) {
+        return Err(format!(
+            "a public key has hexadecimal digits only; this has {wrong:?}"
+        ));
+    }
+    let bytes = hex::decode(digits).map_err(|_| {
+        format!(
+            "a public key has 130 hexadecimal digits; this has {}",
+            digits.len()
+        )
+    })?;
+    match (bytes.len(), bytes.first()) {
+        (ADDRESS_BYTES, _) => Err(
+            "this is an Ethereum address, which does not contain the public key that a message is \
+             encrypted to"
+                .to_owned(),
+        ),
+        (KEY_BYTES, Some(4)) => ClientPublic::from_bytes(&bytes)
+            .map_err(|_| "this is not a public key of secp256k1: a digit is wrong".to_owned()),
+        (KEY_BYTES, _) => Err("a public key begins with 04; this does not".to_owned()),
+        (len, _) => Err(format!(
+            "a public key has {KEY_BYTES} bytes that begin with 04; this has {len}"
+        )),
+    }
+}
+
+/// Length of a public key that is not compressed.
+const KEY_BYTES: usize = 65;
+/// Length of an Ethereum address, which is a part of the hash of a public key.
+const ADDRESS_BYTES: usize = 20;
 
 /// The only parameter, by position or by this name.
 fn only(params: Value, name: &str) -> Result<Value, RpcError> {

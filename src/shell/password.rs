@@ -72,7 +72,7 @@ fn forbidden(path: &Path) -> u32 {
 pub enum PasswordFileError {
     /// The first line is empty.
     #[error(
-        "the first line of {} is empty; write the password there, or say --no-password if there \
+        "the first line of {} is empty; write the password there, or use --no-password if there \
          is to be none",
         path.display()
     )]

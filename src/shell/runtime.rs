@@ -4,9 +4,7 @@
 //! before the node announces it, and the node knows its identities before the first peer can
 //! connect.
 
-use std::fs::{self, DirBuilder};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,13 +13,14 @@ use circuits::secret::Secret;
 use tokio::net::{TcpListener, UdpSocket};
 use zeroize::Zeroizing;
 
-use super::data_dir::{ARTI, DataDir, DirError, IPC, at};
+use super::data_dir::{ARTI, DataDir, DirError, IPC};
 use super::driver::StartError;
 use super::identity_files::IdentityError;
 use super::identity_service::IdentityService;
 use super::identity_set::IdentitySet;
 use super::listen::{self, ListenError};
 use super::mail::{self, MailError};
+use super::private_dir::PrivateDir;
 use super::rpc::{BoundListeners, IpcBindError, RpcBindError, RpcServer, Service, TokenFile};
 use super::store::{self, Storage};
 use super::udp::{self, UdpError};
@@ -259,8 +258,8 @@ fn runtime_dir(storage: &Storage) -> Result<(PathBuf, Option<PrivateDir>), Runti
     match storage {
         Storage::Disk(dir) => Ok((dir.path().to_owned(), None)),
         Storage::Memory => {
-            let dir = PrivateDir::make()?;
-            Ok((dir.0.clone(), Some(dir)))
+            let dir = PrivateDir::make(random()?)?;
+            Ok((dir.path().to_owned(), Some(dir)))
         }
     }
 }
@@ -280,37 +279,11 @@ fn tor_state(
     match (storage, &tor.backend) {
         (Storage::Disk(dir), _) => Ok((None, dir.path().join(ARTI))),
         (Storage::Memory, TorBackend::Arti(_)) => {
-            let dir = PrivateDir::make()?;
-            let path = dir.0.clone();
+            let dir = PrivateDir::make(random()?)?;
+            let path = dir.path().to_owned();
             Ok((Some(dir), path))
         }
         (Storage::Memory, _) => Ok((None, PathBuf::new())),
-    }
-}
-
-/// A temporary directory, removed on drop with its contents.
-#[derive(Debug)]
-struct PrivateDir(PathBuf);
-
-impl PrivateDir {
-    fn make() -> Result<Self, RuntimeError> {
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let parent = runtime
-            .filter(|path| path.is_dir())
-            .unwrap_or_else(std::env::temp_dir);
-        let path = parent.join(format!("whisht-{}", hex::encode(random::<8>()?)));
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(|error| at(&path, error))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for PrivateDir {
-    fn drop(&mut self) {
-        // A leftover in a temporary directory does no harm, and no caller can act on the error.
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -4,11 +4,11 @@ use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::{Running, fails, run, scratch, stdout, succeeds, whisht};
+use crate::{Running, fails, program, run, scratch, stdout, succeeds, whisht};
 
 /// The error of a failed command with `--json`.
 fn told(output: &Output, code: i32) -> String {
@@ -100,13 +100,178 @@ fn send_of_cancelled_message_exits_with_4() {
 }
 
 #[test]
-fn demo_with_too_few_relays_names_its_own_option() {
+fn demo_refuses_before_it_starts_relays() {
+    for (args, part) in [
+        (["demo", "--relays", "1"], "--relays 4 or more"),
+        (["demo", "--relays", "3"], "--relays 4 or more"),
+        (["demo", "--level", "hush"], "not implemented"),
+    ] {
+        let output = program().args(args).output().unwrap();
+        let said = fails(&output, 5);
+        assert!(said.contains(part) && !said.contains("--peer"), "{said}");
+        assert_eq!(stdout(&output), "", "nothing was started");
+    }
+}
+
+#[test]
+fn data_directory_of_a_command_without_one_is_refused() {
     let data = scratch();
-    let said = fails(&run(&data.path, &["demo", "--relays", "1"]), 5);
+    for args in [
+        &["demo"][..],
+        &["sim"],
+        &["run", "--ephemeral", "--no-listen"],
+    ] {
+        let said = fails(&run(&data.path, args), 2);
+        assert!(said.contains("--data-dir"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn long_option_with_one_hyphen_names_the_option() {
+    for (args, part) in [
+        (["status", "-datadir=x"], "did you mean --data-dir?"),
+        (["run", "-listen"], "did you mean --listen?"),
+        (["run", "-zzzzzzzz"], "see `whisht help`"),
+    ] {
+        let said = fails(&program().args(args).output().unwrap(), 2);
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn help_and_version_are_commands() {
+    let run = |args: &[&str]| succeeds(&program().args(args).output().unwrap());
+    assert!(run(&["help"]).contains("leaktest"));
+    assert!(run(&["help", "send"]).contains("--allow-empty"));
+    assert!(run(&["help", "id", "new"]).contains("--no-password"));
+    let shown = run(&["version"]);
+    for part in [env!("CARGO_PKG_VERSION"), "commit", "target", "features"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    let build: Value = serde_json::from_str(&run(&["version", "--json"])).unwrap();
+    assert_eq!(build["version"], env!("CARGO_PKG_VERSION"));
     assert!(
-        said.contains("--relays") && !said.contains("--peer"),
+        build["target"]
+            .as_str()
+            .unwrap()
+            .contains(std::env::consts::ARCH)
+    );
+    assert!(run(&["--version"]).contains(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn empty_message_is_refused_unless_allowed() {
+    let data = scratch();
+    let node = Running::start(&data.path, &["--no-listen", "--level", "open"]);
+    succeeds(&node.run(&["id", "new", "me", "--no-password"]));
+    let said = fails(&node.run(&["send", "--to", "me"]), 2);
+    assert!(
+        said.contains("empty") && said.contains("--allow-empty"),
         "{said}"
     );
+    assert!(succeeds(&node.run(&["outbox"])).contains("nothing"));
+    let allowed = ["send", "--to", "me", "--allow-empty", "--no-wait"];
+    assert!(succeeds(&node.run(&allowed)).contains("accepted"));
+}
+
+#[test]
+fn mistyped_recipient_names_cause_and_remedy() {
+    let data = scratch();
+    let node = Running::start(&data.path, &["--no-listen", "--level", "open"]);
+    let long = format!("0x05{}", "11".repeat(64));
+    for (to, part) in [
+        ("0x04abcd", "65 bytes that begin with 04; this has 3"),
+        ("04abcd", "65 bytes that begin with 04; this has 3"),
+        ("0x04zz", "hexadecimal digits only; this has 'z'"),
+        ("0x04abc", "130 hexadecimal digits; this has 5"),
+        (
+            "0x00112233445566778899aabbccddeeff00112233",
+            "Ethereum address",
+        ),
+        (&long, "begins with 04"),
+        ("dekc", "neither a public key"),
+    ] {
+        let said = fails(&node.run(&["send", "--to", to, "-f", "/etc/hostname"]), 2);
+        assert!(
+            said.contains(part) && said.contains("whisht id list"),
+            "{to}: {said}"
+        );
+    }
+}
+
+#[test]
+fn misspelt_log_filter_is_a_usage_error() {
+    let data = scratch();
+    let mut command = whisht(&data.path);
+    command
+        .args(["run", "--no-listen"])
+        .env("WHISHT_LOG", "loud");
+    let said = fails(&command.output().unwrap(), 2);
+    assert!(said.contains("WHISHT_LOG=loud"), "{said}");
+    assert!(!data.path.exists());
+}
+
+#[test]
+fn run_with_json_prints_only_lines_of_json_with_time() {
+    let data = scratch();
+    let args = [
+        "run",
+        "--json",
+        "--profile",
+        "local",
+        "--network",
+        "cli-test",
+    ];
+    let child = whisht(&data.path)
+        .args(args)
+        .args(["--no-listen", "--threads", "1"])
+        .env("WHISHT_LOG", "debug")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let socket = data.path.join("whisht.ipc");
+    for _ in 0..600 {
+        if run(&data.path, &["status"]).status.success() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(socket.exists());
+    signal(child.id(), "-TERM");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let errors = String::from_utf8(output.stderr.clone()).unwrap();
+    for line in stdout(&output).lines().chain(errors.lines()) {
+        let value: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        if value["level"].is_string() && value["message"].is_string() {
+            let time = value["time"].as_str().unwrap();
+            assert!(time.ends_with('Z') && !time.contains('.'), "{line}");
+        }
+    }
+    assert!(errors.contains("\"closing\":true"), "{errors}");
+}
+
+/// Sends a signal to a process.
+fn signal(process: u32, signal: &str) {
+    let sent = Command::new("kill")
+        .args([signal, &process.to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+#[test]
+fn hangup_does_not_end_a_node_without_a_terminal() {
+    let data = scratch();
+    // Without a controlling terminal, as under a service manager; the test itself may have one.
+    let mut node = Running::start_in_session(&data.path);
+    let id = node.child.id();
+    signal(id, "-HUP");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(node.child.try_wait().unwrap().is_none());
+    succeeds(&node.run(&["status"]));
+    signal(id, "-TERM");
+    assert_eq!(node.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -74,7 +74,10 @@ fn locked_node_runs_and_refuses_identity_commands() {
     assert_eq!(identities(dir), [("desk".to_owned(), true)]);
     succeeds(&node.run(&["status"]));
 
-    for args in [&["inbox"][..], &["send", "--to", "desk", "--sign", "desk"]] {
+    for args in [
+        &["inbox"][..],
+        &["send", "--allow-empty", "--to", "desk", "--sign", "desk"],
+    ] {
         let said = fails(&node.run(args), 6);
         assert!(
             said.contains("locked") && said.contains("whisht unlock"),

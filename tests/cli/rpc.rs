@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use crate::{Running, fails, run, scratch, whisht};
+use crate::{Running, fails, run, scratch, succeeds, whisht};
 
 #[test]
 fn json_rpc_on_public_address_is_policy_error() {
@@ -53,4 +53,41 @@ fn banner_names_rpc_addresses_and_token() {
     assert!(!said("token"), "{banner:?}");
     let log = fs::read_to_string(log).unwrap();
     assert!(log.contains("every program on this machine"), "{log}");
+}
+
+#[test]
+fn bytes_in_json_have_no_prefix() {
+    let data = scratch();
+    let node = Running::start(&data.path, &["--listen", "127.0.0.1:0", "--level", "open"]);
+    let peer = scratch();
+    let peer = Running::start(&peer.path, &["--no-listen", "--peer", node.enode()]);
+    let made = succeeds(&node.run(&["id", "new", "desk", "--no-password", "--json"]));
+    succeeds(&node.run(&["send", "--to", "desk", "--allow-empty", "--no-wait"]));
+    let shared = [
+        "id",
+        "new",
+        "us",
+        "--no-password",
+        "--shared",
+        "--topic",
+        "0x01020304",
+    ];
+    succeeds(&node.run(&shared));
+    for _ in 0..600 {
+        if succeeds(&node.run(&["inbox", "--json"])).contains("envelope") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let mut shown = made;
+    for command in ["status", "levels", "peers", "relays", "outbox", "inbox"] {
+        shown += &succeeds(&node.run(&[command, "--json"]));
+    }
+    shown += &succeeds(&node.run(&["id", "list", "--json"]));
+    assert!(
+        shown.contains("public_key") && shown.contains("payload"),
+        "{shown}"
+    );
+    assert!(!shown.contains("\"0x"), "{shown}");
+    drop(peer);
 }

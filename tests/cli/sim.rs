@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{fails, run, scratch, stdout, succeeds, whisht};
+use crate::{fails, program, stdout, succeeds};
 
 /// The commands that the page shows.
 fn documented() -> Vec<Vec<String>> {
@@ -20,7 +20,6 @@ fn documented() -> Vec<Vec<String>> {
 
 #[test]
 fn documented_sim_commands_print_their_figures() {
-    let data = scratch();
     let commands = documented();
     assert!(commands.len() >= 4, "{commands:?}");
     for command in commands
@@ -28,7 +27,7 @@ fn documented_sim_commands_print_their_figures() {
         .filter(|command| command[1] != "anonymity")
     {
         let args: Vec<&str> = command.iter().map(String::as_str).collect();
-        let said = succeeds(&run(&data.path, &args));
+        let said = succeeds(&program().args(&args).output().unwrap());
         if args.contains(&"--json") {
             let report: Value = serde_json::from_str(&said).unwrap();
             assert_eq!(report["nodes"], 20, "{report}");
@@ -51,7 +50,6 @@ fn documented_sim_commands_print_their_figures() {
 
 #[test]
 fn documented_anonymity_commands_print_their_figures() {
-    let data = scratch();
     let commands = documented().into_iter();
     let commands: Vec<_> = commands
         .filter(|command| command[1] == "anonymity")
@@ -63,7 +61,8 @@ fn documented_anonymity_commands_print_their_figures() {
         let args: Vec<&str> = args
             .chain(["--worlds=2", "--targets=50", "--json"])
             .collect();
-        let report: Value = serde_json::from_str(&succeeds(&run(&data.path, &args))).unwrap();
+        let report: Value =
+            serde_json::from_str(&succeeds(&program().args(&args).output().unwrap())).unwrap();
         let best = report["best_guess"]["mean"].as_f64().unwrap();
         let blind = report["blind_guess"].as_f64().unwrap();
         assert!(blind <= best && best <= 1.0, "{args:?}: {report}");
@@ -73,15 +72,13 @@ fn documented_anonymity_commands_print_their_figures() {
 
 #[test]
 fn anonymity_of_a_network_without_paths_is_refused() {
-    let data = scratch();
     let args = ["sim", "anonymity", "--relays", "3"];
-    let said = fails(&run(&data.path, &args), 2);
+    let said = fails(&program().args(&args).output().unwrap(), 2);
     assert!(said.contains("as many relays as a path has"), "{said}");
 }
 
 #[test]
 fn sim_delivers_messages_and_repeats_with_equal_seed() {
-    let data = scratch();
     let args = [
         "sim",
         "--nodes",
@@ -94,7 +91,7 @@ fn sim_delivers_messages_and_repeats_with_equal_seed() {
         "--json",
     ];
     let report = || -> Value {
-        let said = succeeds(&run(&data.path, &args));
+        let said = succeeds(&program().args(&args).output().unwrap());
         let mut report: Value = serde_json::from_str(&said).unwrap();
         let fields = report.as_object_mut().unwrap();
         for own in ["wall_seconds", "speed", "peak_memory_bytes"] {
@@ -115,19 +112,23 @@ fn sim_delivers_messages_and_repeats_with_equal_seed() {
 
 #[test]
 fn sim_at_unavailable_level_is_policy_error() {
-    let data = scratch();
     for level in ["hush", "dark", "bulletin"] {
-        let said = fails(&run(&data.path, &["sim", "--level", level]), 5);
-        assert!(said.contains("not there yet"), "{said}");
+        let said = fails(
+            &program().args(["sim", "--level", level]).output().unwrap(),
+            5,
+        );
+        assert!(said.contains("not implemented"), "{said}");
     }
-    let said = fails(&run(&data.path, &["sim", "--nodes", "1"]), 2);
+    let said = fails(
+        &program().args(["sim", "--nodes", "1"]).output().unwrap(),
+        2,
+    );
     assert!(said.contains('1'), "{said}");
 }
 
 #[test]
 fn interrupted_sim_prints_what_was_measured() {
-    let data = scratch();
-    let child = whisht(&data.path)
+    let child = program()
         .args(["sim", "--nodes", "20", "--seconds", "1000000", "--fast"])
         .stdout(Stdio::piped())
         .spawn()

@@ -195,7 +195,7 @@ fn node_start_prompts_again_after_wrong_password() {
     let mut terminal = Terminal::open(&data.path, node);
     terminal.until("password for desk (Enter to start locked): ");
     terminal.types("hedge at ten");
-    terminal.until("A password cannot be reset");
+    terminal.until("A password cannot be");
     terminal.until("password for desk (Enter to start locked): ");
     terminal.types("hedge at nine");
     terminal.until("identities    1");
@@ -215,4 +215,44 @@ fn node_start_prompts_again_after_wrong_password() {
     unlocking.types("hedge at nine");
     unlocking.until("unlocked desk");
     assert_eq!(unlocking.end().0, Some(0));
+}
+
+#[test]
+fn closed_terminal_shuts_the_node_down_in_order() {
+    let data = scratch();
+    let node = "run --profile local --network cli-test --no-listen --threads 1";
+    let mut terminal = Terminal::open(&data.path, node);
+    terminal.until("identities");
+    let socket = data.path.join("whisht.ipc");
+    assert!(socket.exists());
+    // The terminal ends with the process that provides it, and the system sends SIGHUP.
+    terminal.child.kill().unwrap();
+    let start = Instant::now();
+    while socket.exists() {
+        assert!(
+            start.elapsed() < PROMPT_TIMEOUT,
+            "the socket is left behind"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn weak_password_is_accepted_with_a_warning() {
+    let data = scratch();
+    for (name, password, is_weak) in [("one", "x", true), ("two", "hedge at nine", false)] {
+        let file = secret_file(&data.parent, name, &format!("{password}\n"));
+        let args = [
+            "id",
+            "new",
+            name,
+            "--danger-light-kdf",
+            "--password-file",
+            &file,
+        ];
+        let output = run(&data.path, &args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert_eq!(said.contains("fewer than 8 characters"), is_weak, "{said}");
+    }
 }

@@ -102,7 +102,7 @@ impl ProcessNetwork {
             .run(&["send", "--to", to, "-f", &file, "--level", "hush"]);
         let said = String::from_utf8_lossy(&refused.stderr);
         assert_eq!(refused.status.code(), Some(5), "{said}");
-        assert!(said.contains("`hush` is not there yet"), "{said}");
+        assert!(said.contains("`hush` is not implemented"), "{said}");
         assert_eq!(self.source.ask(&["outbox"]), json!([]));
     }
 

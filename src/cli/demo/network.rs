@@ -211,6 +211,7 @@ impl PlannedNode {
             pool_bytes: POOL_BYTES,
             guard: None,
             mail: None,
+            via_tor: false,
             danger_reveal_paths: true,
         };
         let guard_seed = Secret::take(&mut random().map_err(failed)?);

@@ -93,9 +93,9 @@ impl DemoReport {
                 lifted,
             } => {
                 let lengths: Vec<String> = lanes.iter().map(ToString::to_string).collect();
-                let lifted = lifted
-                    .as_ref()
-                    .map_or_else(String::new, |rule| format!(" ({rule})"));
+                let lifted = lifted.as_ref().map_or_else(String::new, |rule| {
+                    format!(" (rule relaxed in a local network: {rule})")
+                });
                 self.say(&format!(
                     "disperse: {n} shards of which {k} suffice, on lanes (parallel onion paths) of {} \
                      relays{lifted}",
@@ -137,7 +137,7 @@ impl DemoReport {
             return self.printer.value(&object(timeline));
         }
         self.printer.line("")?;
-        let heading = ["relay", "role", "from", "to", "could reveal"];
+        let heading = ["RELAY", "ROLE", "FROM", "TO", "COULD REVEAL"];
         let observations = timeline.observations.relays().iter().enumerate();
         let rows: Vec<[String; 5]> = observations
             .map(|(number, observation)| {

@@ -1,12 +1,11 @@
 //! The store of identities: the running node, or the data directory if no node runs.
 
 use circuits::erasing_rng::ErasingRng;
-use std::io::{self, Write};
-
 use serde::de::IgnoredAny;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use crate::cli::output::say;
 use crate::cli::{Exit, Failure, GlobalArgs};
 use crate::envelope::Topic;
 use crate::identity::{IdentityName, NewIdentity};
@@ -56,10 +55,10 @@ impl IdentityStore {
                     identities,
                     skipped,
                 } = identity_files::list(dir)?;
-                let mut stderr = io::stderr().lock();
                 for skipped in skipped {
-                    // The warning is lost if standard error is closed.
-                    let _ = writeln!(stderr, "skipped a file that is not an identity: {skipped}");
+                    say(format_args!(
+                        "skipped a file that is not an identity: {skipped}"
+                    ));
                 }
                 let view = |(name, kept): &(IdentityName, StoredIdentity)| {
                     Some(view(name, kept.public_identity()?, kept.is_protected()))

@@ -94,7 +94,7 @@ impl LeakReport {
             })
             .collect();
         printer.line("")?;
-        let heading = ["LEAK", "TO", "PROGRAM/THREAD", "AFTER", "TIMES", ""];
+        let heading = ["LEAK", "TO", "PROGRAM/THREAD", "AFTER", "TIMES", "RESULT"];
         printer.table(heading, &rows, "")?;
         printer.line("")?;
         self.conclude(printer)
@@ -261,7 +261,7 @@ fn ended(end: ExitCause) -> String {
     match end {
         ExitCause::Exited(code) => format!("with exit code {code}"),
         ExitCause::Killed(signal) => format!("by signal {signal}"),
-        ExitCause::Stopped => "by the watcher's hand, which could not refuse a call".to_owned(),
+        ExitCause::Stopped => "by the watcher, which could not refuse a call".to_owned(),
     }
 }
 

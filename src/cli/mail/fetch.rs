@@ -4,15 +4,14 @@
 //! Ends with 0 if the server sent everything, with 3 if it does not answer or more is left, and with 5
 //! if it refuses.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::output::{Printer, grouped, one_line};
+use crate::cli::output::{Printer, Spinner, grouped, one_line, say, say_value};
 use crate::cli::remote_node::RemoteNode;
 use crate::cli::send::time;
 use crate::cli::{Exit, Failure};
@@ -72,7 +71,7 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
         "password": password.as_ref().map(|password| password.as_str()),
     }]);
     if args.narrow {
-        warn("the server will know that you read exactly these topics, and which node asks");
+        say("the server will know that you read exactly these topics, and which node asks");
     }
     // Before the exchange begins, so that no stage is missed.
     node.client.subscribe().await?;
@@ -216,7 +215,7 @@ fn failure(end: FetchEnd, reason: &str) -> Option<String> {
 
 /// Shows progress on standard error.
 enum FetchProgress {
-    Spinner(ProgressBar),
+    Spinner(Spinner),
     Lines,
     Json,
 }
@@ -225,7 +224,7 @@ impl FetchProgress {
     /// Shows what the server is asked for.
     fn start(printer: Printer, begun: &FetchView) -> Self {
         if printer.json {
-            warn_json(begun);
+            say_value(begun);
             return Self::Json;
         }
         let asked = if begun.share >= 1.0 {
@@ -236,12 +235,10 @@ impl FetchProgress {
         let hours = begun.until.saturating_sub(begun.since) / 3_600;
         let asked = format!("{asked} of {hours} h");
         if !stderr().is_terminal() {
-            warn(&asked);
+            say(&asked);
             return Self::Lines;
         }
-        let spinner = ProgressBar::new_spinner().with_message(asked);
-        spinner.enable_steady_tick(Duration::from_millis(100));
-        Self::Spinner(spinner)
+        Self::Spinner(Spinner::start(asked))
     }
 
     fn show(&mut self, stage: &FetchStage) {
@@ -258,26 +255,17 @@ impl FetchProgress {
             ),
         };
         match self {
-            Self::Json => warn_json(stage),
-            Self::Lines => warn(&text),
-            Self::Spinner(spinner) => spinner.set_message(text),
+            Self::Json => say_value(stage),
+            Self::Lines => say(&text),
+            Self::Spinner(spinner) => spinner.set(text),
         }
     }
 
     fn end(&self) {
         if let Self::Spinner(spinner) = self {
-            spinner.finish_and_clear();
+            spinner.erase();
         }
     }
-}
-
-fn warn(text: &str) {
-    // Progress is lost if standard error is closed.
-    let _ = writeln!(stderr(), "{text}");
-}
-
-fn warn_json(value: &impl Serialize) {
-    warn(&json!(value).to_string());
 }
 
 #[cfg(test)]

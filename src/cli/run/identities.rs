@@ -4,6 +4,7 @@
 //! without a terminal starts locked: it relays, and decrypts nothing until `whisht unlock`.
 
 use crate::cli::Failure;
+use crate::cli::output::say;
 use crate::cli::passwords;
 use crate::config::Config;
 use crate::keystore::{Cost, Password};
@@ -66,7 +67,7 @@ fn ask(identities: &mut IdentitySet, dir: &DataDir, cost: Cost) -> Result<(), Fa
         }
         match identities.unlock(&password) {
             Ok(()) => worked = Some(password),
-            Err(error) if error.is_locked() => passwords::say(error),
+            Err(error) if error.is_locked() => say(error),
             Err(error) => return Err(error.into()),
         }
     }
@@ -76,9 +77,7 @@ fn ask(identities: &mut IdentitySet, dir: &DataDir, cost: Cost) -> Result<(), Fa
     let password = match worked {
         Some(password) => password,
         None => {
-            passwords::say(
-                "identities of an earlier version are not encrypted; they are encrypted now",
-            );
+            say("identities of an earlier version are not encrypted; they are encrypted now");
             passwords::ask_new("your identities")?
         }
     };

@@ -1,20 +1,18 @@
 //! Shows stages as they come, on standard error: a spinner on a terminal, plain lines elsewhere,
 //! objects under `--json`.
 
-use std::io::{IsTerminal, Write, stderr};
-use std::time::Duration;
+use std::io::{IsTerminal, stderr};
 
-use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::stage::describe;
-use crate::cli::output::{Printer, rounded};
+use crate::cli::output::{Printer, Spinner, rounded, say, say_value};
 use crate::node::{MessageId, Stage};
 
 /// The form in which stages are shown.
 pub(super) enum SendProgress {
     /// One line that changes.
-    Spinner(ProgressBar),
+    Spinner(Spinner),
     /// A line for each stage, and one for each quarter of the expected hashes; this many quarters were
     /// shown.
     Lines(u64),
@@ -31,45 +29,34 @@ impl SendProgress {
             return Self::Lines(0);
         }
         let accepted = format!("message {} accepted", id.0);
-        let spinner = ProgressBar::new_spinner().with_message(accepted);
-        spinner.enable_steady_tick(Duration::from_millis(100));
-        Self::Spinner(spinner)
+        Self::Spinner(Spinner::start(accepted))
     }
 
     /// Shows that the message reached a stage.
     pub(super) fn show(&mut self, stage: &Stage) {
-        // Progress is lost if standard error is closed.
-        let _ = match self {
-            Self::Json(id) => writeln!(stderr(), "{}", json!({"id": id, "reached": stage})),
+        match self {
+            Self::Json(id) => say_value(&json!({"id": id, "reached": stage})),
             // A count replaces the line before it; only its end stays.
             Self::Spinner(spinner) if is_count(stage) && !is_quarter(stage) => {
-                spinner.set_message(describe(stage));
-                Ok(())
+                spinner.set(describe(stage));
             }
-            Self::Spinner(spinner) => {
-                spinner.println(format!("  {}", spinner.message()));
-                spinner.set_message(describe(stage));
-                Ok(())
-            }
+            Self::Spinner(spinner) => spinner.next(describe(stage)),
             Self::Lines(shown) => match quarters_of_search(stage) {
-                Some(quarters) if quarters <= *shown => Ok(()),
+                Some(quarters) if quarters <= *shown => {}
                 Some(quarters) => {
                     *shown = quarters;
-                    writeln!(stderr(), "{}", describe(stage))
+                    say(describe(stage));
                 }
-                None if is_count(stage) && !is_quarter(stage) => Ok(()),
-                None => writeln!(stderr(), "{}", describe(stage)),
+                None if is_count(stage) && !is_quarter(stage) => {}
+                None => say(describe(stage)),
             },
-        };
+        }
     }
 
     /// Leaves the last stage on the screen.
     pub(super) fn end(&mut self) {
         if let Self::Spinner(spinner) = self {
-            let last = spinner.message();
-            spinner.finish_and_clear();
-            // As above.
-            let _ = writeln!(stderr(), "  {last}");
+            spinner.leave();
         }
     }
 }

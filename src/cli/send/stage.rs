@@ -80,7 +80,10 @@ fn planned(lanes: &[usize], k: u8, n: u8, lifted: Option<&str>) -> String {
     );
     match lifted {
         None => plan,
-        Some(lifted) => format!("{plan} (lifted: {})", one_line(lifted)),
+        Some(lifted) => format!(
+            "{plan} (rule relaxed in a local network: {})",
+            one_line(lifted)
+        ),
     }
 }
 
@@ -131,7 +134,7 @@ mod tests {
         assert_eq!(describe(&planned(None)), plain);
         assert_eq!(
             describe(&planned(Some("subnets"))),
-            format!("{plain} (lifted: subnets)")
+            format!("{plain} (rule relaxed in a local network: subnets)")
         );
         assert_eq!(
             describe(&Stage::Dispatched { cells: 1, of: 3 }),

@@ -3,10 +3,8 @@
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
+use crate::cli::output::{Spinner, say};
 use crate::cli::remote_node::runtime;
 use crate::cli::{Exit, Failure};
 use crate::shell::signal::Interrupts;
@@ -39,16 +37,16 @@ impl Interruption {
     }
 }
 
-/// Progress on standard error: a bar on a terminal, one line for each phase elsewhere, nothing
+/// Progress on standard error: a line that changes on a terminal, one line for each phase elsewhere, nothing
 /// under `--json`.
 pub(super) enum Progress {
-    Bar(ProgressBar),
+    Bar(Spinner),
     Lines,
     Silent,
 }
 
 impl Progress {
-    /// Progress up to `total` units, which the bar calls `unit`.
+    /// Progress up to `total` units, which are called `unit`.
     pub(super) fn new(json: bool, total: u64, unit: &str) -> Self {
         if json {
             return Self::Silent;
@@ -56,36 +54,26 @@ impl Progress {
         if !io::stderr().is_terminal() {
             return Self::Lines;
         }
-        let bar = ProgressBar::new(total);
-        let style = format!("{{msg}} {{bar:30}} {{pos}}/{{len}} {unit}, {{elapsed}}");
-        if let Ok(style) = ProgressStyle::with_template(&style) {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self::Bar(bar)
+        Self::Bar(Spinner::counting(total, unit, ""))
     }
 
     pub(super) fn phase(&self, what: &'static str) {
         match self {
-            Self::Bar(bar) => bar.set_message(what),
-            // If standard error is closed, nothing is lost.
-            Self::Lines => drop(io::Write::write_fmt(
-                &mut io::stderr(),
-                format_args!("{what}\n"),
-            )),
+            Self::Bar(bar) => bar.set(what),
+            Self::Lines => say(what),
             Self::Silent => {}
         }
     }
 
     pub(super) fn reached(&self, units: u64) {
         if let Self::Bar(bar) = self {
-            bar.set_position(units);
+            bar.reach(units);
         }
     }
 
     pub(super) fn finish(&self) {
         if let Self::Bar(bar) = self {
-            bar.finish_and_clear();
+            bar.erase();
         }
     }
 }

@@ -286,6 +286,14 @@ impl Peers {
             .count()
     }
 
+    /// The ids of the peers that speak `onion/1`.
+    pub(in crate::node) fn onion_ids(&self) -> impl Iterator<Item = RelayId> {
+        let links = self.table.iter();
+        links
+            .filter(|(_, link)| link.speaks(Capability::ONION_1))
+            .filter_map(|(_, link)| Some(link.key()?.id()))
+    }
+
     /// The peer on a link, once its handshake is complete.
     pub(in crate::node) fn remote(&self, id: LinkId) -> Option<&RemotePeer> {
         self.table.get(id)?.remote()

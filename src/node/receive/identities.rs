@@ -84,8 +84,11 @@ impl Identities {
         match self.unlocked(name)? {
             Some(IdentityKey::Shared(key, topic)) => Ok((Arc::clone(key), *topic)),
             _ => Err(Refusal::usage(
-                format!("no shared key is called `{name}`"),
-                "`whisht id list` shows the identities; `whisht id new NAME --shared` makes one",
+                format!(
+                    "`{name}` is neither a public key (0x04 and 128 more digits) nor the name of an \
+                     identity of this node"
+                ),
+                "give the recipient's public key; `whisht id list` shows the identities",
             )),
         }
     }

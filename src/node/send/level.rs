@@ -1,9 +1,11 @@
 //! Availability of levels: whether a message can be sent at a level now.
 
-use circuits::level::{EmissionSchedule, Insertion, Level};
+use circuits::level::{Insertion, Level};
+use circuits::path::RelaxedRules;
 use circuits::time::Now;
 
 use super::confirm::MIN_WITNESSES;
+use super::message::relaxed_words;
 use crate::node::command::Refusal;
 use crate::node::directory::RelayDirectory;
 use crate::node::gossip::EnvelopeGossip;
@@ -34,18 +36,22 @@ impl SendContext<'_> {
     ///
     /// [`Refusal`] with the rule that is not satisfied.
     pub(in crate::node) fn check_level(self, now: Now, level: Level) -> Result<(), Refusal> {
-        let rules = level.rules();
-        if let EmissionSchedule::Stream { .. } = rules.emission {
+        self.relaxed_rules(now, level).map(drop)
+    }
+
+    /// The rules of path choice that have to be relaxed for a message at a level now.
+    fn relaxed_rules(self, now: Now, level: Level) -> Result<RelaxedRules, Refusal> {
+        if !level.is_implemented() {
             return Err(Refusal::policy(
                 format!(
-                    "level `{level}` is not there yet: it needs cover traffic that never stops"
+                    "level `{level}` is not implemented: it needs cover traffic that never stops"
                 ),
                 "use `normal`, and read docs/threat-model.md for what it does not protect from",
             ));
         }
-        match rules.insertion {
-            Insertion::Gossip => Ok(()),
-            Insertion::Stem if self.stem.can_stem() => Ok(()),
+        match level.rules().insertion {
+            Insertion::Gossip => Ok(RelaxedRules::default()),
+            Insertion::Stem if self.stem.can_stem() => Ok(RelaxedRules::default()),
             Insertion::Stem => Err(Refusal::policy(
                 format!("level `{level}` needs two peers that speak onion/1 and that you named"),
                 "add whisht nodes with --peer or in the configuration file",
@@ -76,18 +82,24 @@ impl SendContext<'_> {
         ))
     }
 
-    fn check_lanes(self, now: Now, level: Level) -> Result<(), Refusal> {
+    fn check_lanes(self, now: Now, level: Level) -> Result<RelaxedRules, Refusal> {
         let peers = self.peers.shh6_peers();
         if peers < MIN_WITNESSES {
             return Err(Refusal::policy(
                 format!(
-                    "level `{level}` needs {MIN_WITNESSES} gossip peers to see the echo, not {peers}"
+                    "level `{level}` needs {MIN_WITNESSES} connected peers that confirm delivery, and \
+                     {peers} {}",
+                    if peers == 1 {
+                        "is connected"
+                    } else {
+                        "are connected"
+                    }
                 ),
                 "add peers with --peer or in the configuration file",
             ));
         }
         let lanes = self.directory.preview_lanes(now, level.rules(), self.peers);
-        lanes.map(drop).map_err(|error| {
+        lanes.map(|plan| plan.relaxed).map_err(|error| {
             Refusal::policy(
                 format!("level `{level}`: {error}"),
                 "wait until more relays are known (`whisht relays`), or choose a lower level yourself",
@@ -104,17 +116,50 @@ impl SendContext<'_> {
             Level::Hush,
             Level::Dark,
         ];
-        let view = |level| LevelView {
+        let senders = self.known_senders();
+        levels
+            .into_iter()
+            .map(|level| self.level_view(now, level, senders))
+            .collect()
+    }
+
+    fn level_view(self, now: Now, level: Level, senders: usize) -> LevelView {
+        let relaxed = self.relaxed_rules(now, level);
+        let checked = relaxed.and_then(|relaxed| match level {
+            Level::Open => self.check_gossip_peer(level).map(|()| relaxed),
+            _ => Ok(relaxed),
+        });
+        let view = LevelView {
             level,
-            missing: self
-                .check_level(now, level)
-                .and_then(|()| match level {
-                    Level::Open => self.check_gossip_peer(level),
-                    _ => Ok(()),
-                })
-                .err()
-                .map(|refusal| refusal.cause),
+            implemented: level.is_implemented(),
+            missing: None,
+            senders: None,
+            relaxed: None,
         };
-        levels.into_iter().map(view).collect()
+        match checked {
+            Ok(relaxed) => LevelView {
+                senders: Some(match level {
+                    // The first peer that gets the envelope sees that it comes from here.
+                    Level::Open => 1,
+                    _ => senders,
+                }),
+                relaxed: relaxed_words(relaxed),
+                ..view
+            },
+            Err(refusal) => LevelView {
+                missing: Some(refusal.cause),
+                ..view
+            },
+        }
+    }
+
+    /// Number of nodes, this one included, that can send with a stem or through relays as far as this
+    /// node knows: the relays of its directory, and its peers that speak `onion/1`. Nodes that neither
+    /// relay nor are connected to this one are not counted, because their number is unknown.
+    fn known_senders(self) -> usize {
+        let mut known = self.directory.relay_ids();
+        known.extend(self.peers.onion_ids());
+        known.insert(self.directory.own());
+        known.len()
     }
 }

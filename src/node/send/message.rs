@@ -201,7 +201,7 @@ impl PlanOutline {
             lanes: self.lanes.clone(),
             k: self.k,
             n: self.n,
-            lifted: lifted(self.relaxed),
+            lifted: relaxed_words(self.relaxed),
         }
     }
 }
@@ -429,7 +429,7 @@ fn sealed(hash: EnvelopeHash, bytes: usize) -> Stage {
 }
 
 /// The rule that the profile `local` relaxed for a set of lanes, in the user's words.
-fn lifted(relaxed: RelaxedRules) -> Option<String> {
+pub(super) fn relaxed_words(relaxed: RelaxedRules) -> Option<String> {
     let mut rules = Vec::new();
     if relaxed.disjointness {
         rules.push("lanes share middle relays");

@@ -159,6 +159,7 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         discovery: Some(9),
         found_peers: 2,
         mail: Some(mail()),
+        tor: true,
         shut: Some("Tor is not ready".into()),
         unverified: None,
         onion: vec!["enode://x@y.onion:1".into()],
@@ -191,7 +192,10 @@ fn inbound() -> InboundView {
 fn level_view(level: Level) -> LevelView {
     LevelView {
         level,
-        missing: (level == Level::Dark).then(|| "not there yet".into()),
+        implemented: level.is_implemented(),
+        missing: (level == Level::Dark).then(|| "not implemented".into()),
+        senders: Some(20),
+        relaxed: None,
     }
 }
 

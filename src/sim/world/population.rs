@@ -58,6 +58,7 @@ impl World {
             pool_bytes: 1 << 24,
             guard: None,
             mail: None,
+            via_tor: false,
             danger_reveal_paths: true,
         };
         change(&mut config);
