@@ -9,6 +9,7 @@ mod demo;
 #[cfg(test)]
 mod documents;
 mod drain;
+mod durations;
 mod environment;
 mod exit;
 mod id;

@@ -44,6 +44,7 @@ use self::validation::AdmissionPolicy;
 
 mod announce;
 mod bulk;
+mod envelope_times;
 mod fault;
 mod fetcher;
 mod have_set;
@@ -59,6 +60,7 @@ mod send_queue;
 mod validation;
 
 pub use crate::envelope_validation::EnvelopeRejected;
+pub use envelope_times::EnvelopeTimes;
 pub use fault::{GossipFault, ProtocolViolation};
 pub use peer::PeerInfo;
 pub use pow_rule::PowRule;
@@ -231,6 +233,11 @@ impl Gossip {
         if let Some(peer) = self.peers.get_mut(&link) {
             peer.trusted = false;
         }
+    }
+
+    /// The times of the envelopes that this peer has brought since the last call.
+    pub fn take_envelope_times(&mut self, link: LinkId) -> Option<EnvelopeTimes> {
+        self.peers.get_mut(&link)?.envelope_times.take()
     }
 
     /// The score of the peer on this link, from -100 to 100.

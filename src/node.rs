@@ -15,11 +15,13 @@
 //! * `receive`: trial decryption, identities, inbox
 //! * `shh_api`: keys, filters and posts of API clients
 //! * `mail`: mail server and client
+//! * `clock_skew`: whether this machine's clock agrees with those of its peers
 //!
 //! `routing` connects them: inputs, timers and `action`s go to the component that they concern.
 //! `commands` answers users. [`Node`] itself decides nothing.
 
 mod action;
+mod clock_skew;
 mod command;
 mod commands;
 mod config;
@@ -62,6 +64,7 @@ use rand_core::{Rng, SeedableRng};
 
 #[cfg(feature = "sim")]
 use self::action::Action;
+use self::clock_skew::ClockSkew;
 use self::directory::{RelayDirectory, RelayState};
 use self::effects::Effects;
 use self::gossip::EnvelopeGossip;
@@ -89,8 +92,8 @@ pub use local_peer::CLIENT_ID;
 pub use output::{Output, Record};
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use views::{
-    DirectoryAge, EstimateView, FetchView, IdentityView, LevelView, MailView, MessageView,
-    NodeView, OutgoingView, PeerView, RelayView, StatusView, UnreachedPeerView,
+    ClockView, DirectoryAge, EstimateView, FetchView, IdentityView, LevelView, MailView,
+    MessageView, NodeView, OutgoingView, PeerView, RelayView, StatusView, UnreachedPeerView,
 };
 
 /// A Whisper relay node.
@@ -108,6 +111,7 @@ pub struct Node {
     receive: Receiver,
     shh_api: ShhApi,
     mail: Mail,
+    clock: ClockSkew,
 }
 
 impl Node {
@@ -143,6 +147,7 @@ impl Node {
             receive: Receiver::default(),
             shh_api: ShhApi::default(),
             mail,
+            clock: ClockSkew::new(config.profile),
             fx: Effects::new(rng, now.mono, config.danger_reveal_paths),
             config,
             local,
@@ -161,6 +166,7 @@ impl Node {
     ///
     /// Outputs that are not taken before the result is dropped come first next time.
     pub fn handle(&mut self, now: Now, input: Input<'_>) -> Drain<'_> {
+        self.clock.on_input(now);
         self.route(now, input);
         self.run_actions(now);
         self.run_timers(now);
@@ -190,6 +196,7 @@ impl Node {
                 self.gossip.expire(now);
                 let (send, fx, context) = self.sending();
                 send.confirm_gossiped(fx, context);
+                self.clock.review(&mut self.fx, now);
             }
             TimerId::Redial => {
                 self.peers.redial(fx, now);
@@ -235,6 +242,7 @@ impl Node {
             can_stem: self.stem.can_stem(),
             load: self.relay.load(),
             ticket_bits: self.relay.ticket_bits(),
+            clock_is_wrong: self.clock.is_wrong(now),
         };
         let fx = &mut self.fx;
         self.directory
@@ -265,6 +273,7 @@ impl Node {
             stem: &self.stem,
             directory: &self.directory,
             receive: &self.receive,
+            clock: &self.clock,
         };
         (&mut self.send, &mut self.fx, context)
     }
@@ -276,6 +285,7 @@ impl Node {
             stem: &self.stem,
             directory: &self.directory,
             receive: &self.receive,
+            clock: &self.clock,
         }
     }
 

@@ -19,6 +19,8 @@ use whisht::node::{
     Command, Event, Identity, Recipient, RelayLabel, Reply, SendRequest, Stage, Trace,
 };
 
+#[path = "network/clock.rs"]
+mod clock;
 #[path = "support/sim.rs"]
 mod sim;
 
@@ -26,6 +28,17 @@ use sim::World;
 
 /// Relays in a ring with chords, then a source and a reader.
 fn network(relays: usize) -> (World, usize, usize) {
+    let world = network_with_clocks(relays, &[]);
+    (world, relays, relays + 1)
+}
+
+/// The same, where the clocks of some machines are so many seconds ahead from the start.
+fn network_with_clocks(relays: usize, ahead: &[(usize, i64)]) -> World {
+    let set_clock = |world: &mut World, machine| {
+        for (_, secs) in ahead.iter().filter(|(skewed, _)| *skewed == machine) {
+            world.set_clock_ahead(machine, *secs);
+        }
+    };
     let mut world = World::new(Duration::from_millis(5));
     for relay in 0..relays {
         let peers: Vec<usize> = [1, 2, 5]
@@ -33,6 +46,7 @@ fn network(relays: usize) -> (World, usize, usize) {
             .filter_map(|back| relay.checked_sub(*back))
             .collect();
         world.add(true, &peers);
+        set_clock(&mut world, relay);
     }
     // The first relays had no peers to dial when they started.
     for relay in 0..5 {
@@ -41,10 +55,12 @@ fn network(relays: usize) -> (World, usize, usize) {
             world.command(relay, Command::AddPeer(peer)).unwrap();
         }
     }
-    let source = world.add(false, &[0, 3, 6]);
-    let reader = world.add(false, &[1, 4, 7]);
+    for peers in [[0, 3, 6], [1, 4, 7]] {
+        let client = world.add(false, &peers);
+        set_clock(&mut world, client);
+    }
     world.run(Duration::from_secs(20));
-    (world, source, reader)
+    world
 }
 
 fn request(to: Recipient, payload: Vec<u8>, level: Level) -> Command {
@@ -71,6 +87,18 @@ fn add_recipient(world: &mut World, reader: usize) -> Recipient {
 /// Sends at a level and waits until the reader has the message.
 fn deliver(world: &mut World, source: usize, reader: usize, payload: &[u8], level: Level) -> bool {
     let to = add_recipient(world, reader);
+    deliver_to(world, source, reader, to, payload, level)
+}
+
+/// The same to a recipient whose key the reader has already.
+fn deliver_to(
+    world: &mut World,
+    source: usize,
+    reader: usize,
+    to: Recipient,
+    payload: &[u8],
+    level: Level,
+) -> bool {
     let reply = world
         .command(source, request(to, payload.to_vec(), level))
         .unwrap();

@@ -18,6 +18,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use self::progress::SendProgress;
+use super::durations::{lifetime, time};
 use super::levels;
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
@@ -42,8 +43,8 @@ pub(super) struct Args {
     /// Privacy level: open, swift or normal [default: the node's level]
     #[arg(long, value_parser = value::level)]
     level: Option<Level>,
-    /// Lifetime of the envelope in the network, such as 30m, 1h or 3d
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "1h")]
+    /// Lifetime of the envelope in the network, such as 30m, 1h30m or 2d
+    #[arg(long, value_name = "TIME", value_parser = lifetime, default_value = "1h")]
     ttl: Duration,
     /// Sign the message with this identity [default: unsigned]
     #[arg(long, value_name = "NAME")]
@@ -263,47 +264,5 @@ fn eprint_hint() {
     );
 }
 
-/// Reads a time: a number and `s`, `m`, `h` or `d`.
-pub(super) fn time(text: &str) -> Result<Duration, String> {
-    let unit = |suffix, secs: u64| {
-        let count = text.strip_suffix(suffix)?.parse::<u64>().ok()?;
-        count
-            .checked_mul(secs)
-            .filter(|secs| (1..=MAX_LIFE_SECS).contains(secs))
-    };
-    unit('s', 1)
-        .or_else(|| unit('m', 60))
-        .or_else(|| unit('h', 3_600))
-        .or_else(|| unit('d', 86_400))
-        .map(Duration::from_secs)
-        .ok_or_else(|| "expected a time up to 30 days, such as 90s, 30m, 24h or 3d".to_owned())
-}
-
 /// More than any envelope holds, in bytes; the node checks the exact limit.
 const READ_LIMIT: u64 = 64 * 1024;
-/// The longest time that an option accepts, in seconds: 30 days.
-const MAX_LIFE_SECS: u64 = 30 * 86_400;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_without_unit_or_out_of_bounds_is_refused() {
-        let shown = ["90s", "30m", "24h", "3d"].map(|text| time(text).unwrap().as_secs());
-        assert_eq!(shown, [90, 1800, 86_400, 259_200]);
-        for bad in [
-            "",
-            "5",
-            "h",
-            "0s",
-            "-1h",
-            "1.5h",
-            "31d",
-            "1w",
-            "99999999999999999999d",
-        ] {
-            assert!(time(bad).is_err(), "{bad}");
-        }
-    }
-}

@@ -11,6 +11,7 @@ use crate::envelope_pool::PooledEnvelope;
 use crate::pow::{Generation, Generations, PowChecked};
 
 use super::announce::{AnnounceQueue, DeliveryMode};
+use super::envelope_times::EnvelopeTimes;
 use super::packet::{MinPow, RateLimits, Status};
 use super::peer_score::PeerScore;
 use super::pow_rule::{PowRule, PowRuleEstimator};
@@ -42,6 +43,8 @@ pub(super) struct GossipPeer {
     /// Number of envelopes received from it; `sent` counts those sent to it.
     pub(super) received: u64,
     pub(super) sent: u64,
+    /// The times of the envelopes that it brought, until the node has taken them.
+    pub(super) envelope_times: Option<EnvelopeTimes>,
 }
 
 /// The content of a peer's status, with later changes applied.
@@ -144,6 +147,7 @@ impl GossipPeer {
             announcements: AnnounceQueue::default(),
             received: 0,
             sent: 0,
+            envelope_times: None,
         }
     }
 

@@ -10,6 +10,7 @@ use circuits::path::GuardSeed;
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now, UnixSecs};
 
+use super::clock_skew::ClockSkew;
 use super::config::{NodeConfig, PowGeneration};
 use super::directory::RelayDirectory;
 use super::effects::Effects;
@@ -42,6 +43,7 @@ pub(super) struct Fixture {
     pub(super) stem: Stem,
     pub(super) directory: RelayDirectory,
     pub(super) receive: Receiver,
+    pub(super) clock: ClockSkew,
 }
 
 impl Fixture {
@@ -58,6 +60,7 @@ impl Fixture {
             stem: Stem::new(fx.rng(), START.mono),
             directory: RelayDirectory::new(&config, &local, seed, START),
             receive: Receiver::default(),
+            clock: ClockSkew::new(config.profile),
             config,
             local,
             fx,
@@ -71,6 +74,7 @@ impl Fixture {
             stem: &self.stem,
             directory: &self.directory,
             receive: &self.receive,
+            clock: &self.clock,
         };
         (&mut self.fx, context)
     }

@@ -283,7 +283,14 @@ impl Node {
 
     fn on_shh(&mut self, now: Now, from: LinkId, code: u16, payload: &[u8]) {
         let Ok(code) = u8::try_from(code) else { return };
-        match self.gossip.receive(&mut self.fx, now, from, code, payload) {
+        let received = self.gossip.receive(&mut self.fx, now, from, code, payload);
+        if let Some(times) = self.gossip.take_envelope_times(from)
+            && let Some(witness) = self.peers.clock_witness(from)
+        {
+            let fx = &mut self.fx;
+            self.clock.on_envelopes(fx, now, witness, times);
+        }
+        match received {
             Ok(outcome) => self.on_shh_outcome(now, from, outcome),
             Err(GossipFault::Peer(fault)) => {
                 self.fx.count(Counter::Malformed);
@@ -342,7 +349,18 @@ impl Node {
             }
         };
         match (state, message) {
-            (OnionHandshake::AwaitingStatus, OnionMessage::Status { network, .. }) => {
+            (
+                OnionHandshake::AwaitingStatus,
+                OnionMessage::Status {
+                    network,
+                    epoch,
+                    time,
+                },
+            ) => {
+                if let Some(witness) = self.peers.clock_witness(link) {
+                    let fx = &mut self.fx;
+                    self.clock.on_status(fx, now, witness, epoch, time);
+                }
                 let outcome = self.peers.on_onion_status(&mut self.fx, now, link, network);
                 self.on_onion_outcome(now, link, outcome);
             }

@@ -4,6 +4,7 @@ use circuits::level::{EmissionSchedule, Insertion, Level};
 use circuits::time::Now;
 
 use super::confirm::MIN_WITNESSES;
+use crate::node::clock_skew::ClockSkew;
 use crate::node::command::Refusal;
 use crate::node::directory::RelayDirectory;
 use crate::node::gossip::EnvelopeGossip;
@@ -25,6 +26,8 @@ pub(in crate::node) struct SendContext<'a> {
     pub(in crate::node) directory: &'a RelayDirectory,
     /// The identities of the user.
     pub(in crate::node) receive: &'a Receiver,
+    /// What peers show of this machine's clock.
+    pub(in crate::node) clock: &'a ClockSkew,
 }
 
 impl SendContext<'_> {
@@ -43,6 +46,7 @@ impl SendContext<'_> {
                 "use `normal`, and read docs/threat-model.md for what it does not protect from",
             ));
         }
+        self.clock.check(now)?;
         match rules.insertion {
             Insertion::Gossip => Ok(()),
             Insertion::Stem if self.stem.can_stem() => Ok(()),

@@ -139,6 +139,7 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         relay: true,
         listed: "yes".into(),
         drained_in_secs: Some(0),
+        clock: Some(clock()),
         pool_envelopes: 7,
         pool_bytes: 9_000,
         cells_forwarded: 1,
@@ -152,6 +153,30 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         unverified: None,
         onion: vec!["enode://x@y.onion:1".into()],
         levels: Level::ALL.map(level_view).to_vec(),
+    }
+}
+
+fn clock() -> ClockView {
+    ClockView {
+        behind_secs: -600,
+        witnesses: 3,
+        refuses: true,
+    }
+}
+
+#[test]
+fn clock_is_described_with_direction_and_witnesses() {
+    for (behind_secs, witnesses, text) in [
+        (-600, 3, "10 min ahead of that of 3 named peers"),
+        (7_200, 1, "2 h behind that of 1 named peer"),
+        (0, 2, "equal to that of 2 named peers"),
+    ] {
+        let view = ClockView {
+            behind_secs,
+            witnesses,
+            refuses: false,
+        };
+        assert_eq!(view.to_string(), text);
     }
 }
 
@@ -318,6 +343,7 @@ fn event_read_from_its_json_writes_the_same_json() {
         Event::Message(message()),
         Event::Peers(3),
         Event::Relays(12),
+        Event::Clock(clock()),
     ];
     let traces = traces().into_iter().map(Event::Trace);
     let all = outgoing.chain(fetches).chain(others).chain(traces);
