@@ -119,7 +119,7 @@ fn bad(what: &str) -> Vec<u8> {
 
 /// Reads a packet like gossip, and validates each envelope. Invalid envelopes are dropped.
 fn reject(packet: &[u8]) -> impl FnMut() {
-    let gossip = Gossip::new(GossipConfig::default(), [6; 32]);
+    let gossip = Gossip::new(GossipConfig::default(), &[6; 32]);
     move || {
         let Ok(ShhPacket::Messages(envelopes)) =
             ShhPacket::decode(code::MESSAGES, black_box(packet))

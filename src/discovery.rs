@@ -26,10 +26,10 @@ use std::sync::Arc;
 
 use circuits::backoff::Backoff;
 use circuits::distributions;
+use circuits::erasing_rng::ErasingRng;
 use circuits::ids::RelayKey;
 use circuits::time::{Instant, Now, UnixSecs};
-use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng, SeedableRng};
+use rand_core::Rng;
 
 use self::contact::MIN_PORT;
 use self::endpoint_proof::{EndpointProofs, OWN_PROOF_LIFETIME, PROOF_LIFETIME};
@@ -48,7 +48,7 @@ pub struct Discovery {
     config: DiscoveryConfig,
     key: Arc<LinkKey>,
     own: RelayKey,
-    rng: ChaCha20Rng,
+    rng: ErasingRng,
     table: RoutingTable,
     proofs: EndpointProofs,
     limiter: PacketLimiter,
@@ -88,13 +88,13 @@ struct PendingQuery {
 impl Discovery {
     /// A state machine that knows only its bootnodes.
     #[must_use]
-    pub fn new(config: DiscoveryConfig, key: Arc<LinkKey>, seed: [u8; 32], now: Instant) -> Self {
+    pub fn new(config: DiscoveryConfig, key: Arc<LinkKey>, seed: &[u8; 32], now: Instant) -> Self {
         let own = key.public();
         Self {
             config,
             own,
             key,
-            rng: ChaCha20Rng::from_seed(seed),
+            rng: ErasingRng::from_seed(seed),
             table: RoutingTable::new(NodeId::of(&own)),
             proofs: EndpointProofs::new(),
             limiter: PacketLimiter::new(now),
@@ -110,6 +110,11 @@ impl Discovery {
             next_lookup: now,
             next_check: now.after(REVALIDATION_INTERVAL),
         }
+    }
+
+    /// Mixes entropy into the generator of lookups and their order.
+    pub fn reseed(&mut self, entropy: &[u8; 32]) {
+        self.rng.reseed(entropy);
     }
 
     /// Number of nodes with a proven endpoint.

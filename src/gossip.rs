@@ -25,10 +25,9 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use circuits::due_index::DueIndex;
+use circuits::erasing_rng::ErasingRng;
 use circuits::ids::LinkId;
 use circuits::time::Now;
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
 
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired, ProtocolVersion};
 use crate::envelope_pool::Pool;
@@ -101,7 +100,7 @@ pub struct Gossip {
     /// Whether our status says that this is a light node.
     light: bool,
     mean_delay: Duration,
-    rng: ChaCha20Rng,
+    rng: ErasingRng,
     peers: BTreeMap<LinkId, GossipPeer>,
     /// When each peer is to be sent something.
     due: DueIndex<LinkId>,
@@ -150,12 +149,12 @@ pub struct PacketOutcome {
 impl Gossip {
     /// A gossip without peers. Delays are drawn from `seed`.
     #[must_use]
-    pub fn new(config: GossipConfig, seed: [u8; 32]) -> Self {
+    pub fn new(config: GossipConfig, seed: &[u8; 32]) -> Self {
         Self {
             policy: AdmissionPolicy::new(config.min_pow, config.max_size),
             light: false,
             mean_delay: config.mean_delay,
-            rng: ChaCha20Rng::from_seed(seed),
+            rng: ErasingRng::from_seed(seed),
             peers: BTreeMap::new(),
             due: DueIndex::default(),
             bulk: BulkBudget::default(),
@@ -164,6 +163,11 @@ impl Gossip {
             eager_push_peers: config.eager_push_peers,
             max_remembered: SLACK,
         }
+    }
+
+    /// Mixes entropy into the generator of delays.
+    pub fn reseed(&mut self, entropy: &[u8; 32]) {
+        self.rng.reseed(entropy);
     }
 
     /// Adds a connected `shh/6` peer with this client name. Returns our status, to send at once.

@@ -31,6 +31,7 @@ pub mod message;
 pub mod node;
 pub mod onion_wire;
 pub mod pow;
+mod printable;
 mod rlp;
 pub mod rpc;
 #[cfg(feature = "shell")]

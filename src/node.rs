@@ -31,6 +31,7 @@ mod effects;
 mod event;
 #[cfg(test)]
 mod fixture;
+mod generators;
 mod gossip;
 mod input;
 mod jobs;
@@ -59,14 +60,13 @@ use circuits::ids::ShortId;
 use circuits::ids::{LinkId, Profile};
 use circuits::path::GuardSeed;
 use circuits::time::{Instant, Now};
-use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng, SeedableRng};
 
 #[cfg(feature = "sim")]
 use self::action::Action;
 use self::clock_skew::ClockSkew;
 use self::directory::{RelayDirectory, RelayState};
 use self::effects::Effects;
+use self::generators::Generators;
 use self::gossip::EnvelopeGossip;
 use self::local_peer::LocalPeer;
 use self::mail::{Mail, MailContext};
@@ -117,7 +117,8 @@ pub struct Node {
 impl Node {
     /// A node that has done nothing yet; [`Input::Timeout`] starts it.
     ///
-    /// `seed` is the only source of randomness of the node.
+    /// The node draws everything from `seed` and from the entropy of [`Input::Entropy`]. The caller
+    /// wipes the seed.
     ///
     /// # Errors
     ///
@@ -126,16 +127,16 @@ impl Node {
         config: NodeConfig,
         keys: NodeKeys,
         restored: Restored,
-        seed: [u8; 32],
+        seed: &[u8; 32],
         now: Now,
     ) -> Result<Self, BadSigningKey> {
-        let mut rng = ChaCha20Rng::from_seed(seed);
+        let mut generators = Generators::new(seed);
         let local = Arc::new(LocalPeer::new(&config, keys.link)?);
         let mail = Mail::new(&config, &local, keys.mail_password, &keys.guard_seed)?;
         let guard_seed = GuardSeed(keys.guard_seed);
-        let gossip = EnvelopeGossip::new(&config, &mut rng, now.mono);
-        let discovery = discovery(&config, &local, &mut rng, now.mono);
-        let stem = Stem::new(&mut rng, now.mono);
+        let gossip = EnvelopeGossip::new(&config, &generators.seed(), now.mono);
+        let discovery = discovery(&config, &local, &generators.seed(), now.mono);
+        let stem = Stem::new(generators.paths(), now.mono);
         let mut node = Self {
             started: now.mono,
             peers: Peers::new(&config, Arc::clone(&local), discovery, now.mono),
@@ -148,7 +149,7 @@ impl Node {
             shh_api: ShhApi::default(),
             mail,
             clock: ClockSkew::new(config.profile),
-            fx: Effects::new(rng, now.mono, config.danger_reveal_paths),
+            fx: Effects::new(generators, now.mono, config.danger_reveal_paths),
             config,
             local,
         };
@@ -311,12 +312,10 @@ impl Node {
 fn discovery(
     config: &NodeConfig,
     local: &LocalPeer,
-    rng: &mut ChaCha20Rng,
+    seed: &[u8; 32],
     now: Instant,
 ) -> Option<Discovery> {
     let bootnodes = config.discovery.clone()?;
-    let mut seed = [0; 32];
-    rng.fill_bytes(&mut seed);
     let config = DiscoveryConfig {
         bootnodes,
         own: config.listening.clone(),

@@ -15,6 +15,7 @@ pub mod clock;
 mod connector;
 pub mod data_dir;
 mod driver;
+mod entropy;
 mod handle;
 pub mod identity_files;
 pub mod identity_service;
@@ -36,6 +37,9 @@ pub use handle::{EventItem, Events, Handle, Stopped};
 pub use transport::{LinkTransport, TorEntryAddresses, TransportError};
 pub use workers::Workers;
 
+use circuits::erasing_rng::ErasingRng;
+use zeroize::Zeroizing;
+
 /// Fills an array from the operating system's generator.
 ///
 /// # Errors
@@ -45,6 +49,16 @@ pub fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| NoRandomness)?;
     Ok(bytes)
+}
+
+/// A generator seeded by the operating system, for one operation.
+///
+/// # Errors
+///
+/// [`NoRandomness`], as [`random`].
+pub fn seeded_rng() -> Result<ErasingRng, NoRandomness> {
+    let seed = Zeroizing::new(random()?);
+    Ok(ErasingRng::from_seed(&seed))
 }
 
 /// The operating system's random generator does not answer.

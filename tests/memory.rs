@@ -72,7 +72,7 @@ impl GossipAndPool {
         };
         let mut node = Self {
             pool: Pool::new(1 << 30),
-            gossip: Gossip::new(config, [1; 32]),
+            gossip: Gossip::new(config, &[1; 32]),
             now: Now {
                 mono: Instant::ZERO,
                 unix: START,

@@ -51,7 +51,7 @@ impl NodeWithPeers {
             mono: Instant::ZERO,
             unix: START,
         };
-        let node = Node::new(config(), keys, Restored::default(), [3; 32], now).unwrap();
+        let node = Node::new(config(), keys, Restored::default(), &[3; 32], now).unwrap();
         let mut node = Self {
             node,
             peers: Vec::new(),

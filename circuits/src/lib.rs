@@ -12,7 +12,7 @@
 //! [`level`] defines the requirements of each level of privacy.
 //!
 //! All modules share [`arithmetic`], [`backoff`], [`bounded_map`], [`bytes`], [`distributions`],
-//! [`due_index`], [`fair_queue`], [`geometry`], [`ids`], [`keys`], [`rate_limit`], [`secret`] and [`time`].
+//! [`due_index`], [`erasing_rng`], [`fair_queue`], [`geometry`], [`ids`], [`keys`], [`rate_limit`], [`secret`] and [`time`].
 //!
 //! The crate knows nothing of Whisper, sockets, files, clocks or global randomness: time is an
 //! argument, randomness is a generator that the caller seeds, and an envelope is a byte string.
@@ -31,6 +31,7 @@ pub mod directory;
 pub mod dispersal;
 pub mod distributions;
 pub mod due_index;
+pub mod erasing_rng;
 pub mod fair_queue;
 pub mod geometry;
 pub mod ids;

@@ -43,7 +43,7 @@ fn receive(key: Arc<LinkKey>, data: &[u8]) {
         own: vec![([12, 1, 1, 1], 30303).into()],
         loopback_only: false,
     };
-    let mut machine = Discovery::new(config, key, [2; 32], now.mono);
+    let mut machine = Discovery::new(config, key, &[2; 32], now.mono);
     machine.receive(now, from, data);
     let sent: Vec<_> = std::iter::from_fn(|| machine.poll_transmit()).collect();
     assert!(sent.len() <= 2 && sent.iter().all(|(to, _)| *to == from));

@@ -82,7 +82,7 @@ impl Node {
             ..GossipConfig::default()
         };
         let mut node = Self {
-            gossip: Gossip::new(config, [7; 32]),
+            gossip: Gossip::new(config, &[7; 32]),
             pool: Pool::new(1 << 20),
             now: Now {
                 mono: Instant::ZERO,

@@ -9,6 +9,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+pub(super) use crate::printable::{one_line, safe};
+
 /// Prints the results of a command.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Printer {
@@ -71,23 +73,6 @@ impl Printer {
         }
         Ok(())
     }
-}
-
-/// A text from the network, fit for a terminal: line ends and tabs stay, other control characters
-/// and marks of direction become `?`.
-pub(super) fn safe(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' | '\t' => c,
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '?',
-        c if c.is_control() => '?',
-        c => c,
-    };
-    text.chars().map(shown).collect()
-}
-
-/// As [`safe`], for a cell of a table: line ends and tabs become `?` too.
-pub(super) fn one_line(text: &str) -> String {
-    safe(text).replace(['\n', '\t'], "?")
 }
 
 /// A number without its fraction, rounded; 0 for a negative number.

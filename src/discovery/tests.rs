@@ -40,7 +40,7 @@ fn node(number: u8, bootnodes: &[u8], now: Instant) -> Discovery {
         own: vec![socket(number)],
         loopback_only: false,
     };
-    Discovery::new(config, key(number), [number; 32], now)
+    Discovery::new(config, key(number), &[number; 32], now)
 }
 
 impl Net {
@@ -449,7 +449,7 @@ fn loopback_only_node_communicates_with_this_machine_only() {
         loopback_only: true,
     };
     let net = Net::new();
-    let mut node = Discovery::new(config, key(1), [1; 32], net.now.mono);
+    let mut node = Discovery::new(config, key(1), &[1; 32], net.now.mono);
     node.handle_timeout(net.now);
     assert!(node.poll_transmit().is_none());
     let (bytes, _) = encode_packet(&ping(), net.now.unix.after(20), &key(2));
@@ -469,7 +469,7 @@ fn private_own_address_is_not_sent_to_public_nodes() {
         own: vec![private],
         loopback_only: false,
     };
-    let node = Discovery::new(config, key(1), [1; 32], net.now.mono);
+    let node = Discovery::new(config, key(1), &[1; 32], net.now.mono);
     let told = |to: [u8; 4]| node.config.own_address(to.into());
     assert_eq!(told([192, 168, 1, 9]), private);
     assert_eq!(told([11, 9, 1, 1]), ([0, 0, 0, 0], 30303).into());

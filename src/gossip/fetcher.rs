@@ -16,7 +16,7 @@ use circuits::bounded_map::BoundedMap;
 use circuits::distributions;
 use circuits::ids::LinkId;
 use circuits::time::Instant;
-use rand_chacha::ChaCha20Rng;
+use rand_core::CryptoRng;
 
 use crate::envelope::EnvelopeHash;
 use crate::onion_wire::MAX_HASHES;
@@ -80,7 +80,7 @@ impl EnvelopeFetcher {
     /// Records that a peer announced an envelope that the pool lacks.
     pub(super) fn on_announced(
         &mut self,
-        rng: &mut ChaCha20Rng,
+        rng: &mut impl CryptoRng,
         now: Instant,
         link: LinkId,
         envelope: EnvelopeHash,
@@ -184,7 +184,7 @@ impl EnvelopeFetcher {
     }
 
     /// Chooses a peer for each due envelope, and gives up on peers that did not deliver.
-    pub(super) fn run(&mut self, rng: &mut ChaCha20Rng, now: Instant) -> FetchRound {
+    pub(super) fn run(&mut self, rng: &mut impl CryptoRng, now: Instant) -> FetchRound {
         let mut round = FetchRound::default();
         while let Some(&(due, envelope)) = self.schedule.first() {
             if due > now {
@@ -198,7 +198,7 @@ impl EnvelopeFetcher {
 
     fn step(
         &mut self,
-        rng: &mut ChaCha20Rng,
+        rng: &mut impl CryptoRng,
         now: Instant,
         envelope: EnvelopeHash,
         round: &mut FetchRound,

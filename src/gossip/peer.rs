@@ -9,6 +9,7 @@ use crate::bloom::Bloom;
 use crate::envelope::{Envelope, ProtocolVersion};
 use crate::envelope_pool::PooledEnvelope;
 use crate::pow::{Generation, Generations, PowChecked};
+use crate::printable;
 
 use super::announce::{AnnounceQueue, DeliveryMode};
 use super::envelope_times::EnvelopeTimes;
@@ -129,7 +130,7 @@ impl GossipPeer {
     pub(super) fn new(now: Instant, protocol: ProtocolVersion, client: &str) -> Self {
         Self {
             protocol,
-            client: printable(client),
+            client: printable::excerpt(client, MAX_CLIENT_CHARS),
             client_rule: match protocol {
                 ProtocolVersion::V5 => PowRule::Legacy,
                 ProtocolVersion::V6 => PowRule::from_client_name(client),
@@ -395,15 +396,6 @@ fn clock_margin(envelope: &Envelope) -> u32 {
 fn stretch(envelope: &Envelope) -> f64 {
     let life = f64::from(envelope.ttl().0.max(1));
     (life + f64::from(clock_margin(envelope)) + 1.0) / life
-}
-
-/// A client name from the wire, made safe for a terminal.
-fn printable(client: &str) -> String {
-    client
-        .chars()
-        .take(MAX_CLIENT_CHARS)
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
 }
 
 /// Minimum interval between two packets of messages to one peer: three per second, which is below

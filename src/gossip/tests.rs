@@ -21,7 +21,7 @@ fn between(links: [LinkId; 2]) -> Gossip {
         min_pow: MinPow::ZERO,
         ..GossipConfig::default()
     };
-    let mut gossip = Gossip::new(config, [1; 32]);
+    let mut gossip = Gossip::new(config, &[1; 32]);
     let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
     for link in links {
         let _ = gossip.add_peer(NOW, link, "Geth/v1.8.27");

@@ -7,13 +7,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use circuits::erasing_rng::ErasingRng;
 use circuits::time::Instant;
-use rand_chacha::ChaCha20Rng;
+use zeroize::Zeroizing;
 
 use super::action::Action;
 use super::command::{Refusal, Reply};
 use super::durability::{Continuation, DurabilityBarrier};
 use super::event::{Event, Trace};
+use super::generators::Generators;
 use super::input::{CommandId, StoreId};
 use super::jobs::{Job, JobId, JobOwner};
 use super::output::{Output, Record};
@@ -21,7 +23,7 @@ use super::timers::{TimerId, Timers};
 
 /// What the components of one node have asked for, and the resources that they share.
 pub(super) struct Effects {
-    rng: ChaCha20Rng,
+    generators: Generators,
     outputs: VecDeque<Output>,
     /// The last output of a turn; set when everything else of the turn is done.
     deadline: Option<Instant>,
@@ -56,10 +58,10 @@ pub(super) enum Counter {
 struct Counters(BTreeMap<Counter, u64>);
 
 impl Effects {
-    /// Effects that draw all randomness from `rng`; periodic timers are due at `now`.
-    pub(super) fn new(rng: ChaCha20Rng, now: Instant, reveals_paths: bool) -> Self {
+    /// Effects that draw all randomness from `generators`; periodic timers are due at `now`.
+    pub(super) fn new(generators: Generators, now: Instant, reveals_paths: bool) -> Self {
         Self {
-            rng,
+            generators,
             outputs: VecDeque::new(),
             deadline: None,
             actions: VecDeque::new(),
@@ -72,9 +74,31 @@ impl Effects {
         }
     }
 
-    /// The node's only source of randomness.
-    pub(super) const fn rng(&mut self) -> &mut ChaCha20Rng {
-        &mut self.rng
+    // -- randomness
+
+    /// The generator for timers, order and search starts.
+    pub(super) const fn rng(&mut self) -> &mut ErasingRng {
+        self.generators.schedule()
+    }
+
+    /// The generator for keys, and for what is encrypted or padded with them.
+    pub(super) const fn key_rng(&mut self) -> &mut ErasingRng {
+        self.generators.keys()
+    }
+
+    /// The generator for guards, lanes and stems, and for the delays on them.
+    pub(super) const fn path_rng(&mut self) -> &mut ErasingRng {
+        self.generators.paths()
+    }
+
+    /// Mixes entropy of the operating system into all generators.
+    pub(super) fn reseed(&mut self, entropy: &[u8; 32]) {
+        self.generators.reseed(entropy);
+    }
+
+    /// A seed for the generator of a component that keeps its own.
+    pub(super) fn seed(&mut self) -> Zeroizing<[u8; 32]> {
+        self.generators.seed()
     }
 
     // -- outputs for the shell
@@ -227,8 +251,7 @@ impl Effects {
 impl Effects {
     /// Effects for the test of one component.
     pub(super) fn for_test() -> Self {
-        use rand_core::SeedableRng;
-        Self::new(ChaCha20Rng::from_seed([7; 32]), Instant::ZERO, false)
+        Self::new(Generators::new(&[7; 32]), Instant::ZERO, false)
     }
 
     /// All outputs so far.

@@ -56,7 +56,7 @@ impl Fixture {
         let seed = GuardSeed(Secret::init_with(|seed| seed.fill(3)));
         Self {
             peers: Peers::new(&config, Arc::clone(&local), None, START.mono),
-            gossip: EnvelopeGossip::new(&config, fx.rng(), START.mono),
+            gossip: EnvelopeGossip::new(&config, &[6; 32], START.mono),
             stem: Stem::new(fx.rng(), START.mono),
             directory: RelayDirectory::new(&config, &local, seed, START),
             receive: Receiver::default(),

@@ -12,8 +12,6 @@ use std::collections::BTreeSet;
 
 use circuits::ids::LinkId;
 use circuits::time::{Instant, Now};
-use rand_chacha::ChaCha20Rng;
-use rand_core::Rng;
 
 pub use self::local_policy::MAX_ENVELOPE_SIZE;
 
@@ -59,13 +57,11 @@ pub(super) struct NewPeer<'a> {
 
 impl EnvelopeGossip {
     /// An empty mempool without peers. Forwarding delays are drawn from a seed of their own.
-    pub(super) fn new(config: &NodeConfig, rng: &mut ChaCha20Rng, now: Instant) -> Self {
+    pub(super) fn new(config: &NodeConfig, seed: &[u8; 32], now: Instant) -> Self {
         let gossip_config = GossipConfig {
             min_pow: MinPow::new(config.min_pow).unwrap_or(MinPow::DEFAULT),
             ..GossipConfig::default()
         };
-        let mut seed = [0; 32];
-        rng.fill_bytes(&mut seed);
         Self {
             machine: Gossip::new(gossip_config, seed),
             pool: Pool::new(config.pool_bytes),
@@ -73,6 +69,11 @@ impl EnvelopeGossip {
             last_foreign: now,
             traced: BTreeSet::new(),
         }
+    }
+
+    /// Mixes entropy into the generator of delays.
+    pub(super) fn reseed(&mut self, entropy: &[u8; 32]) {
+        self.machine.reseed(entropy);
     }
 
     // -- peers

@@ -39,6 +39,9 @@ pub enum Input<'a> {
     Worked(JobId, Option<JobResult>),
     /// The hash rate of this machine in hashes per second, as measured. Optional.
     HashRate(f64),
+    /// Entropy of the operating system. A shell passes some at the start and then at least every
+    /// minute while the node draws; a simulator passes none.
+    Entropy(&'a [u8; 32]),
     /// The connectivity of this machine has changed.
     Connectivity(Connectivity),
     /// A command of a user.

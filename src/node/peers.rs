@@ -116,7 +116,7 @@ impl Peers {
         };
         let hello = self.local.hello(purpose);
         let key = self.local.link_key();
-        match Link::dial(hello, key, peer.key, fx.rng(), now.mono) {
+        match Link::dial(hello, key, peer.key, fx.key_rng(), now.mono) {
             Ok(link) => {
                 let subnet = peer.endpoint.subnet();
                 let connection = PeerConnection::outbound(link, purpose, peer, subnet, now.mono);
@@ -160,7 +160,7 @@ impl Peers {
     ) -> Option<LinkFault> {
         let connection = self.table.get_mut(id)?;
         self.dirty.insert(id);
-        connection.receive(now.mono, fx.rng(), bytes).err()
+        connection.receive(now.mono, fx.key_rng(), bytes).err()
     }
 
     /// The next event of a link.

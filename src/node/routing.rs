@@ -50,6 +50,7 @@ impl Node {
                 }
             }
             Input::HashRate(rate) => self.gossip.set_hash_rate(rate),
+            Input::Entropy(entropy) => self.reseed(entropy),
             Input::Archived(response) => {
                 self.mail.on_archived(&mut self.fx, response, &self.peers);
             }
@@ -57,6 +58,13 @@ impl Node {
             Input::Connectivity(connectivity) => self.on_connectivity(now, connectivity),
             Input::Command(id, command) => self.on_command(now, id, command),
         }
+    }
+
+    /// Mixes entropy into every generator of the node.
+    fn reseed(&mut self, entropy: &[u8; 32]) {
+        self.fx.reseed(entropy);
+        self.gossip.reseed(&self.fx.seed());
+        self.peers.reseed(&self.fx.seed());
     }
 
     // -- actions

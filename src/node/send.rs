@@ -95,7 +95,7 @@ impl Sender {
         }
         context.check_level(now, level)?;
         self.check_room()?;
-        let (draft, job) = compose(fx.rng(), now, &request, level, context)?;
+        let (draft, job) = compose(fx.key_rng(), now, &request, level, context)?;
         let id = self.add(level, Some(request), 1);
         self.start_mining(fx, id, draft, &job, context);
         Ok(id)
@@ -346,8 +346,8 @@ impl Sender {
         };
         trace_lanes(fx, &plan);
         let mut cookie = Cookie([0; 16]);
-        fx.rng().fill_bytes(&mut cookie.0);
-        let search = TicketSearch::new(fx.rng(), &plan.rendezvous.id, epoch, cookie, bits);
+        fx.key_rng().fill_bytes(&mut cookie.0);
+        let search = TicketSearch::new(fx.key_rng(), &plan.rendezvous.id, epoch, cookie, bits);
         let job = fx.start_job(JobOwner::Message(id), Job::Ticket(Box::new(search)));
         let planned = PlannedEnvelope::new(envelope, epoch, plan, class, cookie);
         self.enter(fx, id, SendState::Ticket(job, Box::new(planned)));

@@ -42,7 +42,7 @@ impl ShhApi {
         command: ShhCommand,
     ) -> Result<Result<ShhReply, ShhError>, Box<ShhCommand>> {
         let keys = &mut self.keys;
-        let rng = fx.rng();
+        let rng = fx.key_rng();
         Ok(match command {
             ShhCommand::NewKeyPair => keys.new_pair(rng).map(ShhReply::Id),
             ShhCommand::AddKeyPair(key) => keys.add_pair(rng, key).map(ShhReply::Id),

@@ -13,9 +13,9 @@
 mod in_transit;
 
 use circuits::dandelion::{Embargo, StemRoute, StemRouter};
+use circuits::erasing_rng::ErasingRng;
 use circuits::ids::LinkId;
 use circuits::time::{Instant, Now};
-use rand_chacha::ChaCha20Rng;
 
 use self::in_transit::{Bringer, InTransit};
 use super::action::{Action, StemSource};
@@ -38,7 +38,7 @@ pub(super) struct Stem {
 
 impl Stem {
     /// A stem without peers.
-    pub(super) fn new(rng: &mut ChaCha20Rng, now: Instant) -> Self {
+    pub(super) fn new(rng: &mut ErasingRng, now: Instant) -> Self {
         Self {
             router: StemRouter::new(rng, now),
             embargo: Embargo::default(),
@@ -58,7 +58,7 @@ impl Stem {
 
     /// Sets the peers that may be successors.
     pub(super) fn set_successor_candidates(&mut self, fx: &mut Effects, links: &[LinkId]) {
-        self.router.set_successor_candidates(fx.rng(), links);
+        self.router.set_successor_candidates(fx.path_rng(), links);
     }
 
     /// A link is closed.
@@ -143,7 +143,7 @@ impl Stem {
             Bringer::Rendezvous | Bringer::Peer(_) if attempts >= MAX_ATTEMPTS => None,
             _ => Some(
                 self.router
-                    .reroute(fx.rng(), now.mono, bringer.origin(), &entry.tried),
+                    .reroute(fx.path_rng(), now.mono, bringer.origin(), &entry.tried),
             ),
         };
         match (untried, bringer) {
@@ -152,7 +152,7 @@ impl Stem {
                 self.forward(fx, now.mono, link, &envelope);
             }
             (Some(_), Bringer::Message(id)) => {
-                self.embargo.watch(fx.rng(), now.mono, hash.0);
+                self.embargo.watch(fx.path_rng(), now.mono, hash.0);
                 fx.request(Action::StemBlocked(id));
             }
             (None, Bringer::Message(id)) => {
@@ -160,7 +160,7 @@ impl Stem {
                 fx.request(Action::StemFailed(id));
             }
             // The rendezvous has lost a successor, and waits for the next one.
-            (Some(_), Bringer::Rendezvous) => self.embargo.watch(fx.rng(), now.mono, hash.0),
+            (Some(_), Bringer::Rendezvous) => self.embargo.watch(fx.path_rng(), now.mono, hash.0),
             (None, Bringer::Rendezvous) | (_, Bringer::Peer(_)) => self.diffuse(fx, hash),
         }
     }
@@ -175,7 +175,7 @@ impl Stem {
         let hash = envelope.hash();
         let mut forgotten = Vec::new();
         if self.in_transit.note(envelope, bringer, &mut forgotten) {
-            match self.router.route(fx.rng(), now.mono, bringer.origin()) {
+            match self.router.route(fx.path_rng(), now.mono, bringer.origin()) {
                 StemRoute::To(link) => self.forward(fx, now.mono, link, envelope),
                 StemRoute::Fluff => self.diffuse(fx, hash),
                 StemRoute::NoSuccessors => {
@@ -201,7 +201,7 @@ impl Stem {
         let message = OnionMessage::Stem(envelope.clone());
         fx.request(Action::SendOnion(to, Priority::Control, message));
         self.in_transit.sent(hash, to);
-        self.embargo.watch(fx.rng(), now, hash.0);
+        self.embargo.watch(fx.path_rng(), now, hash.0);
     }
 
     /// Gives an envelope to gossip, as if a peer had sent it.

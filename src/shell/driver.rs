@@ -14,15 +14,18 @@ use std::time::Duration;
 
 use circuits::directory::BadSigningKey;
 use circuits::ids::{LinkId, Profile};
+use circuits::time::Now;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use self::effects::EffectExecutor;
 use super::archive::{ArchiveHandle, OpenArchive};
 use super::clock::Clock;
 use super::connector::LinkStream;
+use super::entropy::EntropySource;
 use super::handle::{DriverRequest, Handle};
 use super::store::{Storage, Store};
 use super::tcp::NetEvent;
@@ -81,13 +84,8 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
     let addresses = local_addresses(&setup.listeners)?;
     let clock = Clock::start();
     let loopback_only = setup.config.profile == Profile::Local;
-    let node = Node::new(
-        setup.config,
-        setup.keys,
-        setup.restored,
-        random()?,
-        clock.now(),
-    )?;
+    let seed = Zeroizing::new(random()?);
+    let node = Node::new(setup.config, setup.keys, setup.restored, &seed, clock.now())?;
 
     let (to_completions, completions) = mpsc::unbounded_channel();
     let (to_net, net) = mpsc::channel(NET_QUEUE);
@@ -123,6 +121,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
     effects.listen(setup.listeners);
     let (driver, finished) = spawn(Driver {
         node,
+        entropy: EntropySource::default(),
         effects,
         requests,
         completions,
@@ -197,6 +196,7 @@ pub(super) enum Completion {
 
 struct Driver {
     node: Node,
+    entropy: EntropySource,
     effects: EffectExecutor,
     requests: mpsc::Receiver<DriverRequest>,
     completions: mpsc::UnboundedReceiver<Completion>,
@@ -238,9 +238,18 @@ impl Driver {
         self.finish().await;
     }
 
-    /// Feeds the node one input and applies its outputs.
+    /// Feeds the node one input, after entropy if that is due.
     fn feed(&mut self, input: Input<'_>) {
-        for output in self.node.handle(self.effects.clock.now(), input) {
+        let now = self.effects.clock.now();
+        if let Some(entropy) = self.entropy.draw(now.mono) {
+            self.handle(now, Input::Entropy(&entropy));
+        }
+        self.handle(now, input);
+    }
+
+    /// Feeds the node one input and applies its outputs.
+    fn handle(&mut self, now: Now, input: Input<'_>) {
+        for output in self.node.handle(now, input) {
             self.effects.apply(output);
         }
     }

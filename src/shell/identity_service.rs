@@ -4,17 +4,16 @@
 //! to a key that is lost afterwards. Operations run one at a time, on a thread that may block: a
 //! key derivation takes a second and 256 MB, and two of them must not race for a name.
 
+use circuits::erasing_rng::ErasingRng;
 use std::sync::{Arc, Weak};
 
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use super::data_dir::DataDir;
 use super::identity_files::{self, IdentityError, SealParams, StoredIdentity};
 use super::store::Storage;
-use super::{Handle, Stopped, random};
+use super::{Handle, Stopped, seeded_rng};
 use crate::identity::{IdentityName, NewIdentity};
 use crate::keystore::{Cost, Password, SealedIdentity};
 use crate::node::{Command, Identity, Refusal, Reply};
@@ -182,7 +181,7 @@ impl IdentityService {
     /// Runs an operation on the data directory, if there is one, on a blocking thread.
     async fn blocking<T: Send + 'static>(
         &self,
-        task: impl FnOnce(Option<&DataDir>, &mut ChaCha20Rng) -> Result<T, IdentityError>
+        task: impl FnOnce(Option<&DataDir>, &mut ErasingRng) -> Result<T, IdentityError>
         + Send
         + 'static,
     ) -> Result<T, IdentityServiceError> {
@@ -199,8 +198,8 @@ impl IdentityService {
                         .ok_or(IdentityServiceError::Stopped(Stopped))?,
                 ),
             };
-            let seed = random().map_err(IdentityError::NoRandomness)?;
-            Ok(task(dir.as_deref(), &mut ChaCha20Rng::from_seed(seed))?)
+            let mut rng = seeded_rng().map_err(IdentityError::NoRandomness)?;
+            Ok(task(dir.as_deref(), &mut rng)?)
         });
         done.await
             .map_err(|_| IdentityServiceError::Stopped(Stopped))?

@@ -5,13 +5,11 @@
 
 use super::data_dir::DataDir;
 use super::identity_files::{self, IdentityError, SealParams, StoredIdentity};
-use super::random;
+use super::seeded_rng;
 use super::store::Storage;
 use crate::identity::IdentityName;
 use crate::keystore::{Password, SealedIdentity};
 use crate::node::{Command, Identity};
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
 
 /// Identities before the node runs.
 #[derive(Default)]
@@ -108,7 +106,7 @@ impl IdentitySet {
         dir: &DataDir,
         seal_params: SealParams<'_>,
     ) -> Result<(), IdentityError> {
-        let mut rng = ChaCha20Rng::from_seed(random()?);
+        let mut rng = seeded_rng()?;
         while let Some(name) = self.plain.last() {
             if let Some((_, identity)) = self.open.iter().find(|(own, _)| own == name) {
                 identity_files::seal_plain(dir, name, identity, seal_params, &mut rng)?;

@@ -11,7 +11,7 @@ use crate::tree::files;
 
 /// From the lowest to the highest.
 const LAYERS: &[&[&str]] = &[
-    &["ecies", "envelope", "rlp", "suggest"],
+    &["ecies", "envelope", "printable", "rlp", "suggest"],
     &["bloom", "message", "pow"],
     &[
         "envelope_builder",

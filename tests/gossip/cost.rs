@@ -57,7 +57,7 @@ impl Mesh {
             .into_iter()
             .enumerate()
             .map(|(at, peers)| MeshNode {
-                gossip: Gossip::new(config, [u8::try_from(at).unwrap(); 32]),
+                gossip: Gossip::new(config, &[u8::try_from(at).unwrap(); 32]),
                 pool: Pool::new(1 << 24),
                 peers: peers.into_iter().collect(),
             })

@@ -415,7 +415,7 @@ fn stores(case: &Value) -> bool {
         ..GossipConfig::default()
     };
     let mut node = TestNode::new(0.0);
-    node.gossip = Gossip::new(config, [1; 32]);
+    node.gossip = Gossip::new(config, &[1; 32]);
     let bloom = match case["node_bloom"].as_str().unwrap() {
         "none" => Bloom::FULL,
         "matching" => Bloom::merged(topic),

@@ -42,7 +42,7 @@ impl TestNode {
             ..GossipConfig::default()
         };
         Self {
-            gossip: Gossip::new(config, seed),
+            gossip: Gossip::new(config, &seed),
             pool: Pool::new(64 << 20),
             now: Now {
                 mono: Instant::from_micros(5_000_000),

@@ -155,7 +155,7 @@ impl ScriptedPeer {
         };
         let mut peer = Self::new(key, behaviour);
         let key = Arc::clone(&peer.key);
-        peer.discovery = Some(Discovery::new(config, key, [7; 32], Instant::ZERO));
+        peer.discovery = Some(Discovery::new(config, key, &[7; 32], Instant::ZERO));
         peer
     }
 

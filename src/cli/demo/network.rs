@@ -9,8 +9,6 @@ use circuits::directory::RelayEndpoint as Advertised;
 use circuits::ids::{Profile, ShortId};
 use circuits::level::Level;
 use circuits::secret::Secret;
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
@@ -25,7 +23,7 @@ use crate::node::{
     SendRequest,
 };
 use crate::shell::store::Storage;
-use crate::shell::{EventItem, Handle, LinkTransport, Setup, Workers, random, start};
+use crate::shell::{EventItem, Handle, LinkTransport, Setup, Workers, random, seeded_rng, start};
 
 /// All nodes of the demonstration, and their events.
 pub(super) struct Network {
@@ -99,7 +97,7 @@ impl Network {
         let reader = reader.start(spread(1), &common)?;
         let bystander = bystander.start(vec![reader_addr], &common)?;
 
-        let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed(random().map_err(failed)?));
+        let secret = ClientSecret::generate(&mut seeded_rng().map_err(failed)?);
         let reader_key = secret.public();
         let identity = Command::AddIdentity("reader".to_owned(), Identity::KeyPair(secret));
         let listening = reader.command(identity).await.map_err(failed)?;

@@ -1,9 +1,8 @@
 //! The store of identities: the running node, or the data directory if no node runs.
 
+use circuits::erasing_rng::ErasingRng;
 use std::io::{self, Write};
 
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
 use serde::de::IgnoredAny;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -16,8 +15,8 @@ use crate::node::{Identity, IdentityView, PublicIdentity};
 use crate::rpc::ExportView;
 use crate::shell::data_dir::DataDir;
 use crate::shell::identity_files::{self, SealParams, StoredIdentity};
-use crate::shell::random;
 use crate::shell::rpc::{RpcClient, RpcClientError};
+use crate::shell::seeded_rng;
 
 /// A store of identities.
 pub(super) enum IdentityStore {
@@ -179,9 +178,8 @@ impl IdentityStore {
     }
 }
 
-fn generator() -> Result<ChaCha20Rng, Failure> {
-    let seed = random().map_err(|error| Failure::new(Exit::Failed, error))?;
-    Ok(ChaCha20Rng::from_seed(seed))
+fn generator() -> Result<ErasingRng, Failure> {
+    seeded_rng().map_err(|error| Failure::new(Exit::Failed, error))
 }
 
 fn opened(name: &IdentityName, identity: &Identity) -> IdentityView {

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;

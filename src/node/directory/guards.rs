@@ -113,7 +113,7 @@ impl RelayDirectory {
     /// Requests descriptors that were lost in transit from a random peer.
     pub(super) fn request_from_any_peer(&self, fx: &mut Effects, now: Now, peers: &Peers) {
         let ready: Vec<LinkId> = peers.onion_links().collect();
-        if let Some(link) = distributions::pick(fx.rng(), &ready).copied() {
+        if let Some(link) = distributions::pick(fx.path_rng(), &ready).copied() {
             self.request_descriptors(fx, now, link);
         }
     }

@@ -41,7 +41,7 @@ impl RelayDirectory {
         let rules = PathRules::new(rules.relays, rules.lanes)?;
         let snapshot = self.refresh_snapshot(now).clone();
         let guard = self.guards.choose(now.unix, &snapshot)?;
-        let plan = self.pick(fx.rng(), &snapshot, guard, rules, peers)?;
+        let plan = self.pick(fx.path_rng(), &snapshot, guard, rules, peers)?;
         Ok((snapshot.epoch(), plan))
     }
 

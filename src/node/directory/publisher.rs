@@ -153,7 +153,7 @@ impl DescriptorPublisher {
             if self.onion_keys.contains_key(&epoch) || self.lost.contains(&epoch) {
                 continue;
             }
-            let secret = OnionSecret::generate(fx.rng());
+            let secret = OnionSecret::generate(fx.key_rng());
             let copy = Secret::init_with(|copy| copy.copy_from_slice(secret.expose().expose()));
             let (log, header) = ReplayLog::create(epoch, secret.public());
             fx.store(Record::OnionKey(epoch, copy));

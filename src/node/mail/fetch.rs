@@ -197,14 +197,15 @@ impl MailFetch {
         let FetchState::Active(exchange) = &mut self.state else {
             return None;
         };
-        let signer = ClientSecret::generate(fx.rng());
+        let signer = ClientSecret::generate(fx.key_rng());
         let payload = exchange.client.next_request();
-        let plaintext = Plaintext::build(fx.rng(), &payload, Padding::Align, Some(&signer)).ok();
+        let plaintext =
+            Plaintext::build(fx.key_rng(), &payload, Padding::Align, Some(&signer)).ok();
         let data = plaintext.and_then(|plaintext| match &self.password {
-            Some(key) => Some(seal_symmetric(fx.rng(), key, &plaintext)),
+            Some(key) => Some(seal_symmetric(fx.key_rng(), key, &plaintext)),
             None => {
                 let key = client_public(server)?;
-                Some(seal_asymmetric(fx.rng(), &key, &plaintext))
+                Some(seal_asymmetric(fx.key_rng(), &key, &plaintext))
             }
         });
         let Some(data) = data else {

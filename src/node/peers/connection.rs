@@ -5,9 +5,9 @@
 //! meaning of the messages is not known here.
 
 use circuits::directory::Subnet;
+use circuits::erasing_rng::ErasingRng;
 use circuits::ids::{RelayKey, ShortId};
 use circuits::time::Instant;
-use rand_chacha::ChaCha20Rng;
 
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::envelope::ProtocolVersion;
@@ -142,7 +142,7 @@ impl PeerConnection {
     pub(super) fn receive(
         &mut self,
         now: Instant,
-        rng: &mut ChaCha20Rng,
+        rng: &mut ErasingRng,
         bytes: &[u8],
     ) -> Result<(), LinkFault> {
         self.link.receive(now, rng, bytes)

@@ -16,6 +16,13 @@ use crate::node::output::Output;
 use crate::node::timers::TimerId;
 
 impl Peers {
+    /// Mixes entropy into the generator of discovery.
+    pub(in crate::node) fn reseed(&mut self, entropy: &[u8; 32]) {
+        if let Some(discovery) = &mut self.discovery {
+            discovery.reseed(entropy);
+        }
+    }
+
     /// A datagram arrived for discovery. Without discovery it is ignored.
     pub(in crate::node) fn on_datagram(
         &mut self,

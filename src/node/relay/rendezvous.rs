@@ -122,7 +122,7 @@ impl Relay {
             envelope: hex(&envelope.hash().0),
             hold_ms: u64::try_from(hold.as_millis()).unwrap_or(u64::MAX),
         });
-        let due = now.mono.after(blur(fx.rng(), hold));
+        let due = now.mono.after(blur(fx.path_rng(), hold));
         if !self.delayed.push(due, envelope) {
             fx.count(Counter::CellsDropped);
         }

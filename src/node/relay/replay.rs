@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use circuits::cell::HopDelay;
 use circuits::distributions;
+use circuits::erasing_rng::ErasingRng;
 use circuits::ids::{Epoch, LinkId};
 use circuits::keys::OnionSecret;
 use circuits::relay::{PeelResult, Peeled, ReplayLog, ReplaySet, ReplayTag};
 use circuits::time::{Instant, Now};
-use rand_chacha::ChaCha20Rng;
 
 use super::rendezvous::PayloadSource;
 use super::{MixedCell, Relay, RelayContext};
@@ -115,8 +115,8 @@ impl Relay {
                     next: RelayLabel(next),
                 });
                 let mixed = MixedCell { next, cell };
-                let due = at.after(blur(fx.rng(), delay));
-                let evicted = self.mix.push(fx.rng(), due, from, mixed);
+                let due = at.after(blur(fx.path_rng(), delay));
+                let evicted = self.mix.push(fx.path_rng(), due, from, mixed);
                 if evicted.is_some() {
                     fx.count(Counter::CellsDropped);
                 }
@@ -145,7 +145,7 @@ impl Relay {
 /// A delay of a cell, with a random part of one unit. The sender counts delays and holds in units of
 /// 10 ms; without this part an observer could pair the cells that arrive and leave by the residue of
 /// their difference.
-pub(super) fn blur(rng: &mut ChaCha20Rng, delay: Duration) -> Duration {
+pub(super) fn blur(rng: &mut ErasingRng, delay: Duration) -> Duration {
     delay.saturating_add(distributions::jitter(rng, HopDelay::UNIT))
 }
 

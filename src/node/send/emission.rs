@@ -9,10 +9,10 @@ use circuits::cell::HopDelay;
 use circuits::cell_builder::{Hop, LayerSpec, seal_with};
 use circuits::dispersal::{Payload, Shard, Ticket, disperse};
 use circuits::distributions::{self, exponential};
+use circuits::erasing_rng::ErasingRng;
 use circuits::ids::{Epoch, ShortId};
 use circuits::level::{EmissionSchedule, LevelRules};
 use circuits::time::{Instant, Now};
-use rand_chacha::ChaCha20Rng;
 
 use super::Sender;
 use super::message::{Departure, EchoWatch, PlanOutline, PlannedEnvelope, SendState};
@@ -49,7 +49,7 @@ struct LaneQueue {
 impl CellEmission {
     /// Disperses a planned envelope over its lanes; `None` if it does not fit its class.
     fn new(
-        rng: &mut ChaCha20Rng,
+        rng: &mut ErasingRng,
         now: Instant,
         rules: &LevelRules,
         planned: PlannedEnvelope,
@@ -128,11 +128,11 @@ impl CellEmission {
                 let Some(shard) = lane.shards.pop_front() else {
                     break;
                 };
-                lane.next = lane.next.after(exponential(fx.rng(), self.gap));
+                lane.next = lane.next.after(exponential(fx.path_rng(), self.gap));
                 self.sent = self.sent.saturating_add(1);
-                let layers = layers(fx.rng(), &lane.hops, self.delay, self.hold);
-                let delta = Payload::Shard(shard).emit(fx.rng());
-                match seal_with(arithmetic, fx.rng(), self.epoch, &layers, &delta) {
+                let layers = layers(fx.path_rng(), &lane.hops, self.delay, self.hold);
+                let delta = Payload::Shard(shard).emit(fx.key_rng());
+                match seal_with(arithmetic, fx.key_rng(), self.epoch, &layers, &delta) {
                     Ok(cell) => fx.request(Action::SendCell(self.guard, cell)),
                     Err(_) => fx.count(Counter::CellsDropped),
                 }
@@ -142,7 +142,7 @@ impl CellEmission {
 
     /// The time after the last cell in which 999 of 1,000 echoes arrive. A random time is added, so
     /// that a rendezvous that withholds an envelope cannot predict the retry.
-    fn echo_timeout(&self, rng: &mut ChaCha20Rng) -> Duration {
+    fn echo_timeout(&self, rng: &mut ErasingRng) -> Duration {
         let lanes = self.outline.lanes().to_vec();
         let shards = lanes.len();
         let model = PathModel {
@@ -160,7 +160,7 @@ impl CellEmission {
 }
 
 /// The layers of one cell: a random delay at each relay, the common hold at the rendezvous.
-fn layers(rng: &mut ChaCha20Rng, hops: &[Hop], delay: Duration, hold: HopDelay) -> Vec<LayerSpec> {
+fn layers(rng: &mut ErasingRng, hops: &[Hop], delay: Duration, hold: HopDelay) -> Vec<LayerSpec> {
     let last = hops.len().saturating_sub(1);
     let layer = |(at, hop): (usize, &Hop)| LayerSpec {
         hop: *hop,
@@ -191,7 +191,7 @@ impl Sender {
             return;
         };
         let hash = planned.envelope.hash();
-        match CellEmission::new(fx.rng(), now.mono, rules, planned, ticket) {
+        match CellEmission::new(fx.path_rng(), now.mono, rules, planned, ticket) {
             Some(emission) => {
                 let watch = EchoWatch::new(hash, Some(emission.guard), None);
                 self.replace_state(fx, id, SendState::Emitting(emission, watch));
@@ -213,7 +213,7 @@ impl Sender {
         };
         emission.send_due(fx, now.mono, arithmetic);
         if emission.sent == emission.total {
-            let watch = watch.until(now.mono.after(emission.echo_timeout(fx.rng())));
+            let watch = watch.until(now.mono.after(emission.echo_timeout(fx.path_rng())));
             let departure = Departure::Cells(emission.total);
             self.replace_state(fx, id, SendState::Confirming(watch, departure));
         }

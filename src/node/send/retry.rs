@@ -41,7 +41,7 @@ impl Sender {
         let Some(request) = message.request() else {
             return fx.bug("a message was to be composed again that cannot be");
         };
-        match compose(fx.rng(), now, request, message.level(), context) {
+        match compose(fx.key_rng(), now, request, message.level(), context) {
             Ok((draft, job)) => self.start_mining(fx, id, draft, &job, context),
             Err(refusal) => self.fail(fx, id, refusal.to_string()),
         }

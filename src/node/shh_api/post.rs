@@ -222,11 +222,11 @@ fn draft_plain(
         [] => Padding::Align,
         given => Padding::Given(given),
     };
-    let plaintext = Plaintext::build(fx.rng(), &post.payload, padding, keys.signer.as_deref())
+    let plaintext = Plaintext::build(fx.key_rng(), &post.payload, padding, keys.signer.as_deref())
         .map_err(|PayloadTooLong { max }| ShhError::MessageTooLarge { most: max })?;
     let data = match &keys.reader {
-        PostReader::Public(key) => message::seal_asymmetric(fx.rng(), key, &plaintext),
-        PostReader::Shared(key) => message::seal_symmetric(fx.rng(), key, &plaintext),
+        PostReader::Public(key) => message::seal_asymmetric(fx.key_rng(), key, &plaintext),
+        PostReader::Shared(key) => message::seal_symmetric(fx.key_rng(), key, &plaintext),
     };
     let ttl = match post.ttl {
         Ttl(0) => DEFAULT_TTL,
@@ -300,7 +300,7 @@ fn draft_hidden(
         },
         pow_minimum: gossip.configured_min_pow().max(post.pow_target),
     };
-    let draft = envelope_builder::draft(fx.rng(), now.unix, &message)
+    let draft = envelope_builder::draft(fx.key_rng(), now.unix, &message)
         .map_err(|error| ShhError::Refused(Refusal::usage(error.to_string(), error.remedy())))?;
     let goal = if post.pow_target > 0.0 {
         PowGoal::BitsWithin(draft.bits, search_timeout(post))

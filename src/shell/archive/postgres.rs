@@ -6,31 +6,40 @@
 //! survives a crash of the database. A lost connection is made again, at growing intervals;
 //! meanwhile callers get an error and try again.
 //!
-//! Traffic to the database is not encrypted. Its content is public, and the password is not sent in
-//! the clear; a database on another machine still belongs behind a tunnel or in a private network.
+//! The password is used for SCRAM only, and a database on another machine is reached by TLS only:
+//! [`connector`] has the rules. Texts of the server are made fit for a terminal before they are shown.
 
+mod connector;
+mod scram_only;
 mod sql;
+mod tls;
 mod url;
 
+use std::error::Error;
+use std::io;
 use std::time::{Duration, Instant};
 
 use circuits::backoff::Backoff;
 use circuits::time::UnixSecs;
 use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::Client;
 use tokio_postgres::error::DbError;
-use tokio_postgres::{Client, Config, NoTls};
 
+use self::connector::PostgresConnector;
 use super::passfile::PassfileError;
 use super::{ArchiveBackend, ArchiveError, IndexRow, decode, select_rows};
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
 use crate::mail::archive::{Contents, Page, PageQuery};
 use crate::mail::cursor::Position;
+use crate::printable;
 
+pub(super) use scram_only::AuthRefusal;
+pub(super) use tls::TlsError;
 pub use url::{InvalidPostgresUrl, PostgresUrl};
 
 /// A connection, established or pending.
 pub(super) struct Postgres {
-    config: Config,
+    connector: PostgresConnector,
     /// Runs the connection until dropped.
     runtime: Option<Runtime>,
     client: Option<Client>,
@@ -47,13 +56,13 @@ pub(super) struct Postgres {
 impl Postgres {
     /// Connects, and creates the tables if there are none.
     pub(super) fn open(url: PostgresUrl) -> Result<Self, ArchiveError> {
-        let config = url.with_password().map_err(PostgresError::Password)?;
+        let connector = url.connector()?;
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(ArchiveError::Thread)?;
         let mut postgres = Self {
-            config,
+            connector,
             runtime: Some(runtime),
             client: None,
             not_before: Instant::now(),
@@ -71,20 +80,20 @@ impl Postgres {
         }
         self.not_before = Instant::now() + RECONNECT.wait(self.attempts);
         self.attempts = self.attempts.saturating_add(1);
-        let config = &self.config;
-        let client = block_on(self.runtime.as_ref(), async {
-            let (client, connection) = config.connect(NoTls).await?;
-            tokio::spawn(async move {
-                // The user of the client receives the error.
-                let _ = connection.await;
-            });
+        let connector = &self.connector;
+        let connecting = async {
+            let client = connector.connect().await?;
             client.batch_execute(sql::SCHEMA).await?;
             let row = client
                 .query_one("SELECT version FROM whisht_archive", &[])
                 .await?;
             Ok::<_, PostgresError>((client, row.try_get::<_, i32>(0)?))
+        };
+        let connected = block_on(self.runtime.as_ref(), async {
+            tokio::time::timeout(LOGIN_TIMEOUT, connecting).await
         });
-        let (client, version) = client.ok_or(PostgresError::Waiting)??;
+        let connected = connected.ok_or(PostgresError::Waiting)?;
+        let (client, version) = connected.map_err(|_| PostgresError::Slow)??;
         if version != VERSION {
             return Err(ArchiveError::Later);
         }
@@ -295,19 +304,34 @@ fn row(row: &tokio_postgres::Row) -> Result<IndexRow, tokio_postgres::Error> {
 #[non_exhaustive]
 pub enum PostgresError {
     /// The database cannot be reached, or the connection was lost.
-    #[error("{0}; check that it runs, and mail.store")]
-    Connection(tokio_postgres::Error),
+    #[error("{cause}; check that it runs, and mail.store")]
+    Connection {
+        /// The chain of causes.
+        cause: String,
+    },
     /// The database refuses.
     #[error("{cause} ({code}){}", remedy(code))]
     Database {
-        /// Its message.
+        /// Its message, fit for a terminal.
         cause: String,
         /// Its error code.
         code: String,
     },
+    /// The database asks for another login than SCRAM.
+    #[error(transparent)]
+    Login(#[from] AuthRefusal),
+    /// There is no TLS connection.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The password cannot be looked up.
     #[error(transparent)]
     Password(PassfileError),
+    /// A standby, or a database that an administrator has closed.
+    #[error("it accepts no writes; name the primary server in mail.store")]
+    ReadOnly,
+    /// The URL names no host, or a name without an address.
+    #[error("mail.store names no host that has an address; write postgres://USER@HOST/DATABASE")]
+    NoHost,
     /// The database does not answer in time.
     #[error("it does not answer")]
     Slow,
@@ -318,16 +342,39 @@ pub enum PostgresError {
 
 impl From<tokio_postgres::Error> for PostgresError {
     fn from(error: tokio_postgres::Error) -> Self {
+        if let Some(refusal) = login_refusal(&error) {
+            return Self::Login(refusal);
+        }
         match error.as_db_error().map(DbError::message) {
             Some(message) => Self::Database {
-                cause: message.to_owned(),
-                code: error
-                    .code()
-                    .map_or_else(String::new, |code| code.code().to_owned()),
+                cause: printable::excerpt(message, MAX_CAUSE_CHARS),
+                code: error.code().map_or_else(String::new, |code| {
+                    printable::excerpt(code.code(), MAX_CODE_CHARS)
+                }),
             },
-            None => Self::Connection(error),
+            None => Self::Connection {
+                cause: printable::excerpt(&causes(&error), MAX_CAUSE_CHARS),
+            },
         }
     }
+}
+
+/// The refusal of [`scram_only`], which tokio-postgres sees as a broken stream.
+fn login_refusal(error: &tokio_postgres::Error) -> Option<AuthRefusal> {
+    let broken = error.source()?.downcast_ref::<io::Error>()?;
+    broken.get_ref()?.downcast_ref().copied()
+}
+
+/// An error and its causes: tokio-postgres says only what it was doing.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
 }
 
 /// Remedies for the most common refusals.
@@ -352,6 +399,12 @@ const BOOK_KEEPING: i64 = 200;
 const STEP: i64 = 500;
 /// The interval between two sums over all sizes.
 const SUM_INTERVAL: Duration = Duration::from_secs(600);
+/// Time limit for all hosts of the URL together, from the first connection to the last table.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Maximum length of a server's message in an error, in characters.
+const MAX_CAUSE_CHARS: usize = 300;
+/// A code of PostgreSQL has five characters.
+const MAX_CODE_CHARS: usize = 5;
 /// Time limit for any statement.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const RECONNECT: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));

@@ -10,6 +10,7 @@ use crate::envelope::{EncryptionHint, Ttl, UnminedEnvelope};
 
 mod cluster;
 mod contract;
+mod database_login;
 
 #[test]
 fn sqlite_file_is_private_and_survives_restart() {

@@ -4,10 +4,9 @@
 //! the notifications of this client. A subscription to messages is a filter of the node; it is
 //! removed with the session.
 
+use circuits::erasing_rng::ErasingRng;
 use std::sync::Arc;
 
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
@@ -17,7 +16,7 @@ use super::{Service, keys};
 use crate::config::rpc::{Module, RpcConfig};
 use crate::node::{Command, Criteria, Event, Reply, ShhCommand, ShhReply};
 use crate::rpc::{self, Permissions, RpcCall, RpcError, RpcErrorKind, RpcMessage, RpcRequest, shh};
-use crate::shell::{EventItem, Events, Stopped, random};
+use crate::shell::{EventItem, Events, Stopped, seeded_rng};
 
 /// A client's rights, by its endpoint.
 #[derive(Clone, Debug)]
@@ -362,15 +361,14 @@ fn full() -> RpcError {
     )
 }
 
-fn generator() -> Result<ChaCha20Rng, RpcError> {
-    let seed = random().map_err(|error| {
+fn generator() -> Result<ErasingRng, RpcError> {
+    seeded_rng().map_err(|error| {
         RpcError::server(
             RpcErrorKind::Stopped,
             error,
             "the node cannot work without random numbers",
         )
-    })?;
-    Ok(ChaCha20Rng::from_seed(seed))
+    })
 }
 
 pub(super) fn stopped(error: Stopped) -> RpcError {

@@ -148,7 +148,7 @@ impl World {
             mail_password,
         };
         let run = seed.derive("run", &[wide(number), start]);
-        let mut node = Node::new(config.clone(), keys, disk.restored(), run, self.clock())?;
+        let mut node = Node::new(config.clone(), keys, disk.restored(), &run, self.clock())?;
         if self.config.fast {
             node.share_descriptors(self.descriptors.clone());
         }

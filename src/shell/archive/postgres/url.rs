@@ -1,16 +1,19 @@
-//! The address of a PostgreSQL database, and the lookup of its password.
+//! The address of a PostgreSQL database, and the lookup of its password and certificates.
 //!
-//! The password must not appear in output, and is looked up where PostgreSQL's own programs look.
+//! The password must not appear in output. Password and certificates are looked up where PostgreSQL's
+//! own programs look.
 
 use core::fmt;
 use core::str::FromStr;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
+use super::PostgresError;
+use super::connector::{CONNECT_TIMEOUT, PostgresConnector, TlsMode};
+use super::tls::{TlsError, TrustedCertificates};
 use crate::shell::archive::passfile::{self, Login, PassfileError};
 
 /// The address of a database and its login. Its output contains no password.
@@ -18,6 +21,9 @@ use crate::shell::archive::passfile::{self, Login, PassfileError};
 pub struct PostgresUrl {
     config: Config,
     has_password: bool,
+    tls: TlsMode,
+    /// The file of certificates that the URL names.
+    certificates: Option<PathBuf>,
 }
 
 impl PostgresUrl {
@@ -45,9 +51,28 @@ impl PostgresUrl {
         }
     }
 
+    /// A connector with the password and the certificates.
+    pub(super) fn connector(self) -> Result<PostgresConnector, PostgresError> {
+        let tls = self.tls;
+        let certificates = self.certificates()?;
+        let config = self.with_password().map_err(PostgresError::Password)?;
+        Ok(PostgresConnector::new(config, tls, certificates))
+    }
+
+    /// Reads the certificates: those of the URL, of `PGSSLROOTCERT`, or of the file in the home
+    /// directory if it exists.
+    fn certificates(&self) -> Result<Option<TrustedCertificates>, TlsError> {
+        let named = self.certificates.clone();
+        let named = named.or_else(|| std::env::var_os("PGSSLROOTCERT").map(PathBuf::from));
+        let home = || std::env::home_dir().map(|home| home.join(".postgresql/root.crt"));
+        let file = named.or_else(|| home().filter(|path| path.exists()));
+        file.map(|path| TrustedCertificates::read(&path))
+            .transpose()
+    }
+
     /// Finds the password like PostgreSQL's own programs, unless the URL has it: in `PGPASSWORD`,
     /// in the file that `PGPASSFILE` names, in `~/.pgpass`.
-    pub(super) fn with_password(mut self) -> Result<Config, PassfileError> {
+    fn with_password(mut self) -> Result<Config, PassfileError> {
         if self.has_password {
             return Ok(self.config);
         }
@@ -87,7 +112,8 @@ impl FromStr for PostgresUrl {
         {
             return Err(InvalidPostgresUrl);
         }
-        let mut config: Config = url.parse().map_err(|_| InvalidPostgresUrl)?;
+        let parameters = TlsParameters::take_from(url).ok_or(InvalidPostgresUrl)?;
+        let mut config: Config = parameters.url.parse().map_err(|_| InvalidPostgresUrl)?;
         let has_password = config.get_password().is_some();
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
@@ -98,8 +124,67 @@ impl FromStr for PostgresUrl {
         Ok(Self {
             config,
             has_password,
+            tls: parameters.tls,
+            certificates: parameters.certificates,
         })
     }
+}
+
+/// The parameters of a URL that are about TLS, in the words of PostgreSQL's own programs.
+struct TlsParameters {
+    /// The URL without them.
+    url: String,
+    tls: TlsMode,
+    certificates: Option<PathBuf>,
+}
+
+impl TlsParameters {
+    fn take_from(url: &str) -> Option<Self> {
+        let mut taken = Self {
+            url: url.to_owned(),
+            tls: TlsMode::BeyondLoopback,
+            certificates: None,
+        };
+        let Some((address, query)) = url.split_once('?') else {
+            return Some(taken);
+        };
+        let mut others = Vec::new();
+        for parameter in query.split('&') {
+            match parameter.split_once('=') {
+                Some(("sslmode", mode)) => {
+                    taken.tls = match mode {
+                        "disable" => TlsMode::Off,
+                        "allow" | "prefer" => TlsMode::BeyondLoopback,
+                        "require" | "verify-ca" | "verify-full" => TlsMode::Always,
+                        _ => return None,
+                    }
+                }
+                Some(("sslrootcert", path)) => {
+                    taken.certificates = Some(PathBuf::from(percent_decode(path)?));
+                }
+                // Neither has an effect here, and an operator would rely on it.
+                Some(("sslnegotiation" | "channel_binding", _)) => return None,
+                _ => others.push(parameter),
+            }
+        }
+        taken.url = format!("{address}?{}", others.join("&"));
+        if others.is_empty() {
+            taken.url.truncate(address.len());
+        }
+        Some(taken)
+    }
+}
+
+/// A text in which `%41` stands for `A`.
+fn percent_decode(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        bytes.extend(hex::decode(digits).ok()?);
+        bytes.extend(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 impl fmt::Debug for PostgresUrl {
@@ -111,6 +196,8 @@ impl fmt::Debug for PostgresUrl {
 impl PartialEq for PostgresUrl {
     fn eq(&self, other: &Self) -> bool {
         self.config == other.config
+            && self.tls == other.tls
+            && self.certificates == other.certificates
     }
 }
 
@@ -119,5 +206,31 @@ impl PartialEq for PostgresUrl {
 #[error("it is not the address of a PostgreSQL database; write postgres://USER@HOST/DATABASE")]
 pub struct InvalidPostgresUrl;
 
-/// Time limit for connecting.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_names_tls_as_libpq_does() {
+        let tls = |query: &str| {
+            let url = format!("postgres://u@db.example/mail{query}");
+            let url: Result<PostgresUrl, _> = url.parse();
+            url.ok().map(|url| (url.tls, url.certificates))
+        };
+        assert_eq!(tls(""), Some((TlsMode::BeyondLoopback, None)));
+        assert_eq!(tls("?sslmode=disable"), Some((TlsMode::Off, None)));
+        let root = Some(PathBuf::from("/etc/my root.crt"));
+        assert_eq!(
+            tls("?connect_timeout=3&sslmode=verify-full&sslrootcert=/etc%2Fmy%20root.crt"),
+            Some((TlsMode::Always, root))
+        );
+        for wrong in [
+            "?sslmode=yes",
+            "?sslrootcert=%zz",
+            "?sslrootcert=%4",
+            "?channel_binding=disable",
+        ] {
+            assert_eq!(tls(wrong), None, "{wrong}");
+        }
+    }
+}
