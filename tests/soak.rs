@@ -24,6 +24,8 @@
 
 #[path = "soak/attackers.rs"]
 mod attackers;
+#[path = "soak/availability_attacks.rs"]
+mod availability_attacks;
 #[path = "soak/connection.rs"]
 mod connection;
 #[path = "soak/envelope_attacks.rs"]

@@ -121,6 +121,15 @@ impl Attacker {
             Attack::MutantMailRequest => self.mutant_mail_request().await,
             Attack::MailFlood => self.mail_flood().await,
             Attack::MailNeverReads => self.mail_never_reads().await,
+            Attack::PaidTrickle => self.paid_trickle().await,
+            Attack::CurvePoints => self.curve_points().await,
+            Attack::IdleCellLinks => self.idle_cell_links().await,
+            Attack::IdleGossipLinks => self.idle_gossip_links().await,
+            Attack::SilentConnections => self.silent_connections().await,
+            Attack::UnfinishedFrames => self.unfinished_frames().await,
+            Attack::Arrivals => self.arrivals().await,
+            Attack::BatchBomb => self.batch_bomb().await,
+            Attack::Passwords => self.passwords().await,
         }
     }
 
@@ -265,6 +274,24 @@ attacks! {
     MailFlood,
     /// Requests all mail and reads none of it.
     MailNeverReads,
+    /// Tiny, short-lived, paid envelopes in a steady stream.
+    PaidTrickle,
+    /// Envelopes that cost each key pair a whole decryption.
+    CurvePoints,
+    /// Many links for cells that bring none.
+    IdleCellLinks,
+    /// Many gossip peers that bring nothing.
+    IdleGossipLinks,
+    /// Many connections without a handshake.
+    SilentConnections,
+    /// Many links, each with a frame of megabytes that is never completed.
+    UnfinishedFrames,
+    /// Peers that come and go.
+    Arrivals,
+    /// A short batch of requests with a long answer.
+    BatchBomb,
+    /// Many passwords to derive keys from.
+    Passwords,
 }
 
 /// The number of times that each attack ran, to the end or cut off.

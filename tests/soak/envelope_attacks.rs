@@ -146,7 +146,18 @@ impl Attacker {
 
     /// An envelope that no key decrypts, with exactly the node's minimum work.
     pub(crate) fn envelope_with_pow(&mut self, data: usize, ttl: u32) -> Envelope {
-        let unmined = self.unmined(data, ttl);
+        self.envelope_with_data_start(&[], data, ttl)
+    }
+
+    /// The same; its data begins with these bytes.
+    pub(crate) fn envelope_with_data_start(
+        &mut self,
+        start: &[u8],
+        data: usize,
+        ttl: u32,
+    ) -> Envelope {
+        let mut unmined = self.unmined(data, ttl);
+        unmined.data[..start.len()].copy_from_slice(start);
         let job = PowJob::for_minimum(&unmined, Generations::Modern, MIN_POW).unwrap();
         let mut search = job.search(&mut self.rng);
         loop {

@@ -141,4 +141,4 @@ impl Attacker {
 /// Ping of the base protocol.
 const PING: u16 = 2;
 /// The code of envelopes where `onion/1` is shared too.
-const SHH_MESSAGES: u16 = 16 + 16 + 1;
+pub(crate) const SHH_MESSAGES: u16 = 16 + 16 + 1;

@@ -53,7 +53,7 @@ impl Attacker {
         Ok(())
     }
 
-    async fn connect_ipc(&self) -> io::Result<UnixStream> {
+    pub(crate) async fn connect_ipc(&self) -> io::Result<UnixStream> {
         UnixStream::connect(&self.target.ipc).await
     }
 
