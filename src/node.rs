@@ -63,14 +63,14 @@ use circuits::time::{Instant, Now};
 
 #[cfg(feature = "sim")]
 use self::action::Action;
-use self::clock_skew::ClockSkew;
+use self::clock_skew::{ClockSkew, ShownTime};
 use self::directory::{RelayDirectory, RelayState};
 use self::effects::Effects;
 use self::generators::Generators;
 use self::gossip::EnvelopeGossip;
 use self::local_peer::LocalPeer;
 use self::mail::{Mail, MailContext};
-use self::peers::Peers;
+use self::peers::{OnionOutcome, Peers};
 use self::receive::Receiver;
 use self::relay::{Relay, RelayContext};
 use self::send::{SendContext, Sender};
@@ -248,6 +248,32 @@ impl Node {
         let fx = &mut self.fx;
         self.directory
             .turn_epoch(fx, now, &expired, state, &self.peers);
+    }
+
+    /// An `onion/1` handshake ended, or timed out.
+    fn on_onion_outcome(&mut self, now: Now, link: LinkId, outcome: Option<OnionOutcome>) {
+        let fx = &mut self.fx;
+        match outcome {
+            Some(OnionOutcome::Ready(relay)) => {
+                self.gossip.decide_delivery(fx, link, true);
+                self.directory.guard_answered(relay);
+                self.directory.request_descriptors(fx, now, link);
+                self.relay.send_awaiting_cells(fx, link, relay);
+                self.on_peers_changed(now);
+            }
+            Some(OnionOutcome::Refused(relay)) => {
+                self.gossip.decide_delivery(fx, link, false);
+                self.on_relay_unreachable(now, relay);
+            }
+            None => {}
+        }
+    }
+
+    /// Compares this machine's clock with what a peer shows, if the user named the peer.
+    fn compare_clock(&mut self, now: Now, link: LinkId, shown: ShownTime) {
+        if let Some(witness) = self.peers.clock_witness(link) {
+            self.clock.on_shown(&mut self.fx, now, witness, shown);
+        }
     }
 
     // -- simulation

@@ -47,6 +47,15 @@ pub(super) struct ClockWitness {
     pub(super) subnet: Subnet,
 }
 
+/// What a peer shows of its clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ShownTime {
+    /// Its status: its epoch, and its time, rounded down to [`TIME_STEP_SECS`], if it shows that.
+    Status(Epoch, Option<UnixSecs>),
+    /// Envelopes that it brought, whether or not this node accepted them.
+    Envelopes(EnvelopeTimes),
+}
+
 /// The bounds of a peer's clock, less this machine's monotonic clock, in seconds. They hold as long as
 /// neither clock is set and the machine does not sleep.
 #[derive(Clone, Copy, Debug)]
@@ -91,37 +100,29 @@ impl ClockSkew {
         }
     }
 
-    /// A peer's status arrived. `time` is its clock, rounded down to [`TIME_STEP_SECS`], or `None` if
-    /// the peer does not show it.
-    pub(super) fn on_status(
+    /// A peer showed something of its clock.
+    pub(super) fn on_shown(
         &mut self,
         fx: &mut Effects,
         now: Now,
         witness: ClockWitness,
-        epoch: Epoch,
-        time: Option<UnixSecs>,
+        shown: ShownTime,
     ) {
-        let (earliest, latest) = match time {
-            Some(time) => (time, time.after(TIME_STEP_SECS)),
-            None => (epoch.start(), epoch.next().start()),
+        let (earliest, latest) = match shown {
+            ShownTime::Status(epoch, time) => {
+                // A status follows a handshake: the peer's clock may have been set since the last one.
+                self.shown.remove(&witness.key);
+                let (earliest, latest) = match time {
+                    Some(time) => (time, time.after(TIME_STEP_SECS)),
+                    None => (epoch.start(), epoch.next().start()),
+                };
+                (earliest, latest.after(MAX_STATUS_TRAVEL_SECS))
+            }
+            ShownTime::Envelopes(times) => (
+                times.latest_start.before(MAX_FUTURE_SECS),
+                times.earliest_expiry.after(MAX_ENVELOPE_TRAVEL_SECS),
+            ),
         };
-        let latest = latest.after(MAX_STATUS_TRAVEL_SECS);
-        // A status follows a handshake. The peer's clock may have been set since the last one.
-        self.shown.remove(&witness.key);
-        self.narrow(now, witness, earliest, latest);
-        self.review(fx, now);
-    }
-
-    /// A peer brought envelopes, whether or not this node accepted them.
-    pub(super) fn on_envelopes(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        witness: ClockWitness,
-        times: EnvelopeTimes,
-    ) {
-        let earliest = times.latest_start.before(MAX_FUTURE_SECS);
-        let latest = times.earliest_expiry.after(MAX_ENVELOPE_TRAVEL_SECS);
         self.narrow(now, witness, earliest, latest);
         self.review(fx, now);
     }

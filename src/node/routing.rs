@@ -9,13 +9,14 @@ use circuits::ids::{LinkId, RelayKey, ShortId};
 use circuits::time::Now;
 
 use super::action::{Action, StemSource};
+use super::clock_skew::ShownTime;
 use super::durability::Continuation;
 use super::effects::Counter;
 use super::event::{Event, Trace};
 use super::gossip::NewPeer;
 use super::input::{Connectivity, Input, StoreId};
 use super::jobs::{JobId, JobOwner, JobResult};
-use super::peers::{BanScope, OnionHandshake, OnionOutcome, PeerConnection, RemotePeer};
+use super::peers::{BanScope, OnionHandshake, PeerConnection, RemotePeer};
 use super::shh_api::{self, ShhReply};
 use super::timers::TimerId;
 use super::{Node, hex};
@@ -248,7 +249,7 @@ impl Node {
         }
     }
 
-    fn on_relay_unreachable(&mut self, now: Now, relay: ShortId) {
+    pub(super) fn on_relay_unreachable(&mut self, now: Now, relay: ShortId) {
         if self.relay.on_unreachable(&mut self.fx, relay) {
             self.directory.guard_failed(now.unix, relay);
         }
@@ -292,11 +293,8 @@ impl Node {
     fn on_shh(&mut self, now: Now, from: LinkId, code: u16, payload: &[u8]) {
         let Ok(code) = u8::try_from(code) else { return };
         let received = self.gossip.receive(&mut self.fx, now, from, code, payload);
-        if let Some(times) = self.gossip.take_envelope_times(from)
-            && let Some(witness) = self.peers.clock_witness(from)
-        {
-            let fx = &mut self.fx;
-            self.clock.on_envelopes(fx, now, witness, times);
+        if let Some(times) = self.gossip.take_envelope_times(from) {
+            self.compare_clock(now, from, ShownTime::Envelopes(times));
         }
         match received {
             Ok(outcome) => self.on_shh_outcome(now, from, outcome),
@@ -365,39 +363,13 @@ impl Node {
                     time,
                 },
             ) => {
-                if let Some(witness) = self.peers.clock_witness(link) {
-                    let fx = &mut self.fx;
-                    self.clock.on_status(fx, now, witness, epoch, time);
-                }
+                self.compare_clock(now, link, ShownTime::Status(epoch, time));
                 let outcome = self.peers.on_onion_status(&mut self.fx, now, link, network);
                 self.on_onion_outcome(now, link, outcome);
             }
             (OnionHandshake::Ready, message) => self.on_onion_message(now, link, message),
             // Before the handshake, no other message is accepted.
             (OnionHandshake::Off | OnionHandshake::AwaitingStatus, _) => {}
-        }
-    }
-
-    pub(super) fn on_onion_outcome(
-        &mut self,
-        now: Now,
-        link: LinkId,
-        outcome: Option<OnionOutcome>,
-    ) {
-        let fx = &mut self.fx;
-        match outcome {
-            Some(OnionOutcome::Ready(relay)) => {
-                self.gossip.decide_delivery(fx, link, true);
-                self.directory.guard_answered(relay);
-                self.directory.request_descriptors(fx, now, link);
-                self.relay.send_awaiting_cells(fx, link, relay);
-                self.on_peers_changed(now);
-            }
-            Some(OnionOutcome::Refused(relay)) => {
-                self.gossip.decide_delivery(fx, link, false);
-                self.on_relay_unreachable(now, relay);
-            }
-            None => {}
         }
     }
 

@@ -24,7 +24,12 @@ fn view(ahead: &[i64]) -> ClockView {
     let (mut clock, mut fx) = clock();
     for (number, ahead) in (1..).zip(ahead) {
         let epoch = Epoch::at(START.unix);
-        clock.on_status(&mut fx, START, witness(number), epoch, time(*ahead));
+        clock.on_shown(
+            &mut fx,
+            START,
+            witness(number),
+            ShownTime::Status(epoch, time(*ahead)),
+        );
     }
     clock.view(START).unwrap()
 }
@@ -71,7 +76,12 @@ fn subnet_has_one_vote_and_the_mildest() {
             subnet: Subnet::Ip4([9, 9]),
             ..witness(number)
         };
-        clock.on_status(&mut fx, START, sybil, epoch, time(86_400));
+        clock.on_shown(
+            &mut fx,
+            START,
+            sybil,
+            ShownTime::Status(epoch, time(86_400)),
+        );
     }
     let view = clock.view(START).unwrap();
     assert_eq!((view.witnesses, view.refuses), (1, false));
@@ -79,7 +89,7 @@ fn subnet_has_one_vote_and_the_mildest() {
         subnet: Subnet::Ip4([9, 9]),
         ..witness(10)
     };
-    clock.on_status(&mut fx, START, mild, epoch, time(0));
+    clock.on_shown(&mut fx, START, mild, ShownTime::Status(epoch, time(0)));
     assert_eq!(clock.view(START).unwrap().behind_secs, 0);
 }
 
@@ -91,7 +101,12 @@ fn onion_services_vote_one_by_one() {
             subnet: Subnet::Onion,
             ..witness(number)
         };
-        clock.on_status(&mut fx, START, onion, Epoch::at(START.unix), time(600));
+        clock.on_shown(
+            &mut fx,
+            START,
+            onion,
+            ShownTime::Status(Epoch::at(START.unix), time(600)),
+        );
     }
     assert!(clock.check(START).is_err());
 }
@@ -100,11 +115,16 @@ fn onion_services_vote_one_by_one() {
 fn epoch_of_a_peer_without_time_shows_a_wrong_day_and_confirms_nothing() {
     let (mut clock, mut fx) = clock();
     let epoch = Epoch::at(START.unix);
-    clock.on_status(&mut fx, START, witness(1), epoch, None);
+    clock.on_shown(&mut fx, START, witness(1), ShownTime::Status(epoch, None));
     assert_eq!(clock.view(START), None, "the peer's clock may be hours off");
     let tomorrow = epoch.next().next();
     for number in 1..=2 {
-        clock.on_status(&mut fx, START, witness(number), tomorrow, None);
+        clock.on_shown(
+            &mut fx,
+            START,
+            witness(number),
+            ShownTime::Status(tomorrow, None),
+        );
     }
     let view = clock.view(START).unwrap();
     assert!(view.behind_secs >= i64::from(Epoch::SECS) && view.refuses);
@@ -122,17 +142,27 @@ fn envelopes_of_plain_peers_show_a_clock_that_is_behind_or_ahead() {
     for (shown, behind) in [(times(7_200, 50), 7_190), (times(-7_200, 50), -7_030)] {
         let (mut clock, mut fx) = clock();
         for number in 1..=2 {
-            clock.on_envelopes(&mut fx, START, witness(number), shown);
+            clock.on_shown(&mut fx, START, witness(number), ShownTime::Envelopes(shown));
         }
         let view = clock.view(START).unwrap();
         assert_eq!((view.behind_secs, view.refuses), (behind, true));
     }
     // An envelope of an hour that has just begun permits too many answers.
     let (mut clock, mut fx) = clock();
-    clock.on_envelopes(&mut fx, START, witness(1), times(-60, 3_600));
+    clock.on_shown(
+        &mut fx,
+        START,
+        witness(1),
+        ShownTime::Envelopes(times(-60, 3_600)),
+    );
     assert_eq!(clock.view(START), None);
     // Together with a short one it confirms the clock.
-    clock.on_envelopes(&mut fx, START, witness(1), times(-5, 50));
+    clock.on_shown(
+        &mut fx,
+        START,
+        witness(1),
+        ShownTime::Envelopes(times(-5, 50)),
+    );
     assert_eq!(clock.view(START).unwrap().behind_secs, 0);
 }
 
@@ -142,7 +172,12 @@ fn clock_that_is_set_right_permits_sending_at_once() {
     clock.on_input(START);
     for number in 1..=2 {
         let epoch = Epoch::at(START.unix);
-        clock.on_status(&mut fx, START, witness(number), epoch, time(600));
+        clock.on_shown(
+            &mut fx,
+            START,
+            witness(number),
+            ShownTime::Status(epoch, time(600)),
+        );
     }
     assert!(clock.is_wrong(START));
     let set = Now {
@@ -160,7 +195,12 @@ fn change_of_severity_is_reported_once() {
     let (mut clock, mut fx) = clock();
     let epoch = Epoch::at(START.unix);
     for number in 1..=3 {
-        clock.on_status(&mut fx, START, witness(number), epoch, time(600));
+        clock.on_shown(
+            &mut fx,
+            START,
+            witness(number),
+            ShownTime::Status(epoch, time(600)),
+        );
     }
     let reports = |fx: &mut Effects| {
         let outputs = core::iter::from_fn(|| fx.pop_output());
@@ -176,7 +216,12 @@ fn change_of_severity_is_reported_once() {
         "one peer warns, two refuse"
     );
     for number in 1..=3 {
-        clock.on_status(&mut fx, START, witness(number), epoch, time(0));
+        clock.on_shown(
+            &mut fx,
+            START,
+            witness(number),
+            ShownTime::Status(epoch, time(0)),
+        );
     }
     assert_eq!(reports(&mut fx), [false]);
 }
@@ -185,12 +230,11 @@ fn change_of_severity_is_reported_once() {
 fn old_evidence_expires_and_memory_is_bounded() {
     let (mut clock, mut fx) = clock();
     for number in 1..=200 {
-        clock.on_status(
+        clock.on_shown(
             &mut fx,
             START,
             witness(number),
-            Epoch::at(START.unix),
-            time(600),
+            ShownTime::Status(Epoch::at(START.unix), time(600)),
         );
     }
     assert_eq!(clock.view(START).unwrap().witnesses, MAX_WITNESSES);
