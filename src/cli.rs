@@ -133,8 +133,16 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // A request for help is not an error.
-        Err(error) if error.use_stderr() && wants_json(std::env::args_os()) => {
-            return Failure::from(error).report(true);
+        Err(error) if error.use_stderr() => {
+            let json = wants_json(std::env::args_os());
+            // Clap blames a flag for the value of a variable.
+            if let Err(failure) = environment::check() {
+                return failure.report(json);
+            }
+            if json {
+                return Failure::from(error).report(true);
+            }
+            error.exit()
         }
         Err(error) => error.exit(),
     };

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use circuits::bounded_map::BoundedMap;
 use circuits::directory::Subnet;
-use circuits::ids::{Epoch, Profile, RelayKey};
+use circuits::ids::{Epoch, LinkId, Profile, RelayKey};
 use circuits::time::{Instant, Now, UnixSecs};
 
 use super::command::Refusal;
@@ -218,6 +218,33 @@ impl ClockSkew {
         self.check(now).is_err()
     }
 
+    /// Leaves out the stem successors whose clocks are wrong, because they refuse envelopes with a right
+    /// time. Nothing is left out unless a majority confirms this machine's clock, so peers that lie
+    /// cannot exclude others; nor if fewer than two would remain.
+    pub(super) fn prefer_right(
+        &self,
+        now: Now,
+        candidates: Vec<LinkId>,
+        key_of: impl Fn(LinkId) -> Option<RelayKey>,
+    ) -> Vec<LinkId> {
+        let is_confirmed = |view: ClockView| !view.is_off() && view.witnesses >= MIN_WITNESSES;
+        if !self.view(now).is_some_and(is_confirmed) {
+            return candidates;
+        }
+        let own = lead(now.unix, now.mono);
+        let is_right = |link: &LinkId| {
+            let shown = key_of(*link).and_then(|key| self.shown.get(&key));
+            let vote = shown.and_then(|interval| interval.vote(own));
+            vote.is_none_or(|vote| vote.unsigned_abs() < MAX_SKEW_SECS)
+        };
+        let right: Vec<LinkId> = candidates.iter().copied().filter(is_right).collect();
+        if right.len() >= MIN_SUCCESSORS {
+            right
+        } else {
+            candidates
+        }
+    }
+
     /// Reports the skew when its meaning for the user has changed.
     pub(super) fn review(&mut self, fx: &mut Effects, now: Now) {
         let view = self.view(now);
@@ -270,6 +297,8 @@ const MAX_FUTURE_SECS: u32 = 10;
 const MAX_SKEW_SECS: u64 = 240;
 /// Number of subnets that must have voted before nothing is sent. One peer only warns.
 const MIN_WITNESSES: usize = 2;
+/// Number of successors that a stem needs.
+const MIN_SUCCESSORS: usize = 2;
 /// The widest interval around this machine's time that confirms it.
 const MAX_UNCERTAINTY_SECS: i64 = 300;
 /// The drift of the wall clock between two inputs from which it was set, or the machine slept.

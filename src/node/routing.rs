@@ -258,6 +258,8 @@ impl Node {
     /// Peers came or went, or changed what they can be used for.
     pub(super) fn on_peers_changed(&mut self, now: Now) {
         let candidates = self.peers.stem_candidates();
+        let key_of = |link| self.peers.get(link).and_then(PeerConnection::key);
+        let candidates = self.clock.prefer_right(now, candidates, key_of);
         self.stem
             .set_successor_candidates(&mut self.fx, &candidates);
         if self.stem.can_stem() {

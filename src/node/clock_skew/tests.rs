@@ -245,3 +245,26 @@ fn old_evidence_expires_and_memory_is_bounded() {
     };
     assert_eq!(clock.view(later), None);
 }
+
+#[test]
+fn stem_avoids_peers_with_wrong_clocks_while_two_others_remain() {
+    let links: Vec<LinkId> = (1..=4).map(LinkId).collect();
+    let key_of = |link: LinkId| Some(peer_key(u8::try_from(link.0).unwrap()));
+    let preferred = |ahead: [i64; 4]| {
+        let (mut clock, mut fx) = clock();
+        for (number, ahead) in (1..).zip(ahead) {
+            let shown = ShownTime::Status(Epoch::at(START.unix), time(ahead));
+            clock.on_shown(&mut fx, START, witness(number), shown);
+        }
+        clock.prefer_right(START, links.clone(), key_of)
+    };
+    assert_eq!(preferred([0, -600, 0, 0]), [1, 3, 4].map(LinkId));
+    assert_eq!(preferred([0, -600, 600, 0]), [1, 4].map(LinkId));
+    assert_eq!(
+        preferred([-600, -600, 0, 600]),
+        links,
+        "only one would remain"
+    );
+    // A majority that contradicts this machine's clock excludes no peer.
+    assert_eq!(preferred([600, 600, 600, 0]), links);
+}

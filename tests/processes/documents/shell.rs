@@ -105,7 +105,7 @@ impl Shell {
             self.replace(dir, format!("{home}{dir}"));
         }
         self.replace("/usr/local/bin/", format!("{home}/bin/"));
-        self.replace("%S", format!("{home}/var/lib"));
+        self.replace("%S", "/var/lib".to_owned());
         let program = env!("CARGO_BIN_EXE_whisht");
         self.replace("target/release/whisht", program.to_owned());
         let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/whisht.service");
