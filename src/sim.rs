@@ -8,6 +8,7 @@
 //! The module is pure: no clock, no thread, no socket, no file. It changes no rule of a node.
 //! docs/simulator.md describes its use.
 
+pub mod anonymity;
 mod archive;
 mod disk;
 mod event_queue;

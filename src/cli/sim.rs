@@ -3,26 +3,27 @@
 //! The nodes are real and their links carry real frames; the clock, the network, the disks and the
 //! searches are simulated. The figures are those of the profile `local`, which the first line states.
 
+mod anonymity;
+mod progress;
+
 use std::fs;
-use std::io::{self, IsTerminal};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use circuits::level::Level;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use self::progress::{Interruption, Progress};
 use super::output::{Printer, duration, grouped};
-use super::remote_node::runtime;
 use super::{Exit, Failure};
 use crate::config::{ConfigError, value};
-use crate::shell::signal::Interrupts;
 use crate::sim::{NetworkModel, Scenario, Simulation, SimulationReport};
 
 /// Options of `whisht sim`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    kind: Option<Kind>,
     /// Number of nodes
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     nodes: u32,
@@ -49,17 +50,27 @@ pub(super) struct Args {
     synthetic_cells: f64,
 }
 
+/// Other simulations.
+#[derive(Debug, clap::Subcommand)]
+enum Kind {
+    /// Measure how well mixing hides a sender, on model traffic without nodes
+    Anonymity(anonymity::Args),
+}
+
 /// Runs the simulation.
 ///
 /// # Errors
 ///
 /// [`Failure`] if the level is refused, or a message breaks a rule of its level.
 pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
+    if let Some(Kind::Anonymity(args)) = &args.kind {
+        return anonymity::run(json, args);
+    }
     if !matches!(args.level, Level::Open | Level::Swift | Level::Normal) {
         return Err(ConfigError::LevelNotThere(args.level).into());
     }
     let stop = Interruption::watch()?;
-    let progress = Progress::new(json, u64::from(args.seconds));
+    let progress = Progress::new(json, u64::from(args.seconds), "simulated s");
     progress.phase("the nodes meet");
     let mut simulation = Simulation::new(args.scenario()?)?;
     simulation.warm_up(|| !stop.is_wanted());
@@ -68,7 +79,7 @@ pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
     let end = Duration::from_secs(args.seconds.into());
     while simulation.elapsed() < end && !stop.is_wanted() {
         simulation.advance(simulation.elapsed() + STEP)?;
-        progress.reached(simulation.elapsed());
+        progress.reached(simulation.elapsed().as_secs());
     }
     let wall = begun.elapsed();
     progress.finish();
@@ -181,84 +192,6 @@ impl MeasuredRun {
         ]);
         let row = |(name, value): (&str, String)| [name.to_owned(), value];
         rows.into_iter().map(row).collect()
-    }
-}
-
-/// Whether the user wants it to end: noted by a thread of its own, since the simulation waits for
-/// nothing.
-struct Interruption(Arc<AtomicBool>);
-
-impl Interruption {
-    fn watch() -> Result<Self, Failure> {
-        let wanted = Arc::new(AtomicBool::new(false));
-        let noted = Arc::clone(&wanted);
-        let runtime = runtime()?;
-        std::thread::spawn(move || {
-            runtime.block_on(async {
-                if let Ok(mut interrupts) = Interrupts::take() {
-                    interrupts.next().await;
-                    noted.store(true, Ordering::Relaxed);
-                    // A second signal ends the process: a step of a large network takes long.
-                    interrupts.next().await;
-                    std::process::exit(i32::from(Exit::Failed.code()));
-                }
-            });
-        });
-        Ok(Self(wanted))
-    }
-
-    fn is_wanted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Progress on standard error: a bar on a terminal, one line for each phase elsewhere, nothing
-/// under `--json`.
-enum Progress {
-    Bar(ProgressBar),
-    Lines,
-    Silent,
-}
-
-impl Progress {
-    fn new(json: bool, seconds: u64) -> Self {
-        if json {
-            return Self::Silent;
-        }
-        if !io::stderr().is_terminal() {
-            return Self::Lines;
-        }
-        let bar = ProgressBar::new(seconds);
-        let style = "{msg} {bar:30} {pos}/{len} simulated s, {elapsed}";
-        if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self::Bar(bar)
-    }
-
-    fn phase(&self, what: &'static str) {
-        match self {
-            Self::Bar(bar) => bar.set_message(what),
-            // If standard error is closed, nothing is lost.
-            Self::Lines => drop(io::Write::write_fmt(
-                &mut io::stderr(),
-                format_args!("{what}\n"),
-            )),
-            Self::Silent => {}
-        }
-    }
-
-    fn reached(&self, time: Duration) {
-        if let Self::Bar(bar) = self {
-            bar.set_position(time.as_secs());
-        }
-    }
-
-    fn finish(&self) {
-        if let Self::Bar(bar) = self {
-            bar.finish_and_clear();
-        }
     }
 }
 

@@ -23,7 +23,10 @@ fn documented_sim_commands_print_their_figures() {
     let data = scratch();
     let commands = documented();
     assert!(commands.len() >= 4, "{commands:?}");
-    for command in commands {
+    for command in commands
+        .into_iter()
+        .filter(|command| command[1] != "anonymity")
+    {
         let args: Vec<&str> = command.iter().map(String::as_str).collect();
         let said = succeeds(&run(&data.path, &args));
         if args.contains(&"--json") {
@@ -44,6 +47,36 @@ fn documented_sim_commands_print_their_figures() {
         let mut figures = said.lines().filter(digits);
         assert!(figures.all(|line| line.starts_with("LOCAL")), "{said}");
     }
+}
+
+#[test]
+fn documented_anonymity_commands_print_their_figures() {
+    let data = scratch();
+    let commands = documented().into_iter();
+    let commands: Vec<_> = commands
+        .filter(|command| command[1] == "anonymity")
+        .collect();
+    assert!(commands.len() >= 3, "{commands:?}");
+    for command in commands {
+        // The size of the study takes time and proves nothing here.
+        let args = command.iter().map(String::as_str);
+        let args: Vec<&str> = args
+            .chain(["--worlds=2", "--targets=50", "--json"])
+            .collect();
+        let report: Value = serde_json::from_str(&succeeds(&run(&data.path, &args))).unwrap();
+        let best = report["best_guess"]["mean"].as_f64().unwrap();
+        let blind = report["blind_guess"].as_f64().unwrap();
+        assert!(blind <= best && best <= 1.0, "{args:?}: {report}");
+        assert_eq!(report["worlds"], 2, "{report}");
+    }
+}
+
+#[test]
+fn anonymity_of_a_network_without_paths_is_refused() {
+    let data = scratch();
+    let args = ["sim", "anonymity", "--relays", "3"];
+    let said = fails(&run(&data.path, &args), 2);
+    assert!(said.contains("as many relays as a path has"), "{said}");
 }
 
 #[test]
