@@ -293,16 +293,20 @@ impl fmt::Display for ClockView {
         let direction = match self.behind_secs.signum() {
             1 => "behind",
             -1 => "ahead of",
-            _ => return write!(f, "equal to that of {}", Peers(self.witnesses)),
+            _ => return write!(f, "equal to that of {}", NamedPeers(self.witnesses)),
         };
-        write!(f, "{skew} {direction} that of {}", Peers(self.witnesses))
+        write!(
+            f,
+            "{skew} {direction} that of {}",
+            NamedPeers(self.witnesses)
+        )
     }
 }
 
 /// A number of peers, in words.
-struct Peers(usize);
+struct NamedPeers(usize);
 
-impl fmt::Display for Peers {
+impl fmt::Display for NamedPeers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             1 => f.write_str("1 named peer"),
