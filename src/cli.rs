@@ -10,6 +10,7 @@ mod demo;
 #[cfg(test)]
 mod documents;
 mod drain;
+mod durations;
 mod environment;
 mod exit;
 mod id;
@@ -133,6 +134,11 @@ enum CliCommand {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        // Clap blames a flag for the value of a variable.
+        Err(error) if error.use_stderr() => match environment::check() {
+            Err(failure) => return failure.report(is_given("--json")),
+            Ok(()) => return not_parsed(error),
+        },
         Err(error) => return not_parsed(error),
     };
     let json = cli.common.json;

@@ -143,6 +143,17 @@ impl Config {
         }
     }
 
+    /// Whether other machines can connect to this node without Tor, although its links use Tor.
+    #[must_use]
+    pub fn listens_beside_tor(&self) -> bool {
+        let is_open = match &self.listen {
+            Listen::Everywhere => true,
+            Listen::At(addresses) => addresses.iter().any(|address| !address.ip().is_loopback()),
+            Listen::Loopback | Listen::Nowhere => false,
+        };
+        self.tor.is_on() && is_open
+    }
+
     /// Whether others can reach this node: it relays, or it listens.
     #[must_use]
     pub fn is_reachable(&self) -> bool {

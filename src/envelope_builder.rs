@@ -284,6 +284,10 @@ pub fn dummy(
     Ok(EnvelopeDraft::new(times, size, topic, data, pow_minimum))
 }
 
+/// The longest lifetime that an envelope can be sent with at any moment: the longest class, less a step
+/// of its lattice and an hour for the lag and for the way.
+pub const MAX_LIFE: Duration = Duration::from_secs(59 * 3_600);
+
 /// The longest payload that any envelope holds, in bytes; most shapes hold less.
 #[must_use]
 pub fn longest_payload() -> usize {

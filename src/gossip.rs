@@ -46,6 +46,7 @@ mod announce;
 mod backlog;
 mod bulk;
 mod delayed;
+mod envelope_times;
 mod fault;
 mod fetcher;
 mod have_set;
@@ -65,6 +66,7 @@ mod source;
 mod validation;
 
 pub use crate::envelope_validation::EnvelopeRejected;
+pub use envelope_times::EnvelopeTimes;
 pub use fault::{GossipFault, ProtocolViolation};
 pub use peer::PeerInfo;
 pub use pow_rule::PowRule;
@@ -250,6 +252,11 @@ impl Gossip {
         if let Some(peer) = self.peers.get_mut(&link) {
             peer.trusted = false;
         }
+    }
+
+    /// The times of the envelopes that this peer has brought since the last call.
+    pub fn take_envelope_times(&mut self, link: LinkId) -> Option<EnvelopeTimes> {
+        self.peers.get_mut(&link)?.envelope_times.take()
     }
 
     /// The score of the peer on this link, from -100 to 100.

@@ -15,11 +15,13 @@
 //! * `receive`: trial decryption, identities, inbox
 //! * `shh_api`: keys, filters and posts of API clients
 //! * `mail`: mail server and client
+//! * `clock_skew`: whether this machine's clock agrees with those of its peers
 //!
 //! `routing` connects them: inputs, timers and `action`s go to the component that they concern.
 //! `commands` answers users. [`Node`] itself decides nothing.
 
 mod action;
+mod clock_skew;
 mod command;
 mod commands;
 mod config;
@@ -63,13 +65,14 @@ use circuits::time::{Instant, Now};
 
 #[cfg(feature = "sim")]
 use self::action::Action;
+use self::clock_skew::{ClockSkew, ShownTime};
 use self::directory::{RelayDirectory, RelayState};
 use self::effects::Effects;
 use self::generators::Generators;
 use self::gossip::EnvelopeGossip;
 use self::local_peer::LocalPeer;
 use self::mail::{Mail, MailContext};
-use self::peers::Peers;
+use self::peers::{OnionOutcome, Peers};
 use self::receive::Receiver;
 use self::relay::{Relay, RelayContext};
 use self::send::{SendContext, Sender};
@@ -93,9 +96,9 @@ pub use output::{Output, Record};
 pub use peers::MAX_INBOUND_LINKS;
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use views::{
-    DirectoryAge, EstimateView, FetchView, IdentityView, InboundView, LevelView, ListenerFaultView,
-    MailView, MessageView, NodeView, OutgoingView, PeerView, RelayView, StatusView, TurnTimes,
-    UnreachedPeerView,
+    ClockView, DirectoryAge, EstimateView, FetchView, IdentityView, InboundView, LevelView,
+    ListenerFaultView, MailView, MessageView, NodeView, OutgoingView, PeerView, RelayView,
+    StatusView, TurnTimes, UnreachedPeerView,
 };
 
 /// A Whisper relay node.
@@ -114,6 +117,7 @@ pub struct Node {
     shh_api: ShhApi,
     mail: Mail,
     turn_times: Option<TurnTimes>,
+    clock: ClockSkew,
 }
 
 impl Node {
@@ -151,6 +155,7 @@ impl Node {
             shh_api: ShhApi::default(),
             mail,
             turn_times: None,
+            clock: ClockSkew::new(config.profile),
             fx: Effects::new(generators, now.mono, config.danger_reveal_paths),
             config,
             local,
@@ -175,6 +180,7 @@ impl Node {
         if absence >= MIN_ABSENCE {
             self.peers.excuse_absence(&mut self.fx, absence);
         }
+        self.clock.on_input(now);
         self.route(now, input);
         self.run_actions(now);
         self.run_timers(now);
@@ -205,6 +211,7 @@ impl Node {
                 self.receive.on_dropped(fx, &expired);
                 let (send, fx, context) = self.sending();
                 send.confirm_gossiped(fx, context);
+                self.clock.review(&mut self.fx, now);
             }
             TimerId::Redial => {
                 self.peers.redial(fx, now);
@@ -249,10 +256,37 @@ impl Node {
             can_stem: self.stem.can_stem(),
             load: self.relay.load(),
             ticket_bits: self.relay.ticket_bits(),
+            clock_is_wrong: self.clock.is_wrong(now),
         };
         let fx = &mut self.fx;
         self.directory
             .turn_epoch(fx, now, &expired, state, &self.peers);
+    }
+
+    /// An `onion/1` handshake ended, or timed out.
+    fn on_onion_outcome(&mut self, now: Now, link: LinkId, outcome: Option<OnionOutcome>) {
+        let fx = &mut self.fx;
+        match outcome {
+            Some(OnionOutcome::Ready(relay)) => {
+                self.gossip.decide_delivery(fx, link, true);
+                self.directory.guard_answered(relay);
+                self.directory.request_descriptors(fx, now, link);
+                self.relay.send_awaiting_cells(fx, link, relay);
+                self.on_peers_changed(now);
+            }
+            Some(OnionOutcome::Refused(relay)) => {
+                self.gossip.decide_delivery(fx, link, false);
+                self.on_relay_unreachable(now, relay);
+            }
+            None => {}
+        }
+    }
+
+    /// Compares this machine's clock with what a peer shows, if the user named the peer.
+    fn compare_clock(&mut self, now: Now, link: LinkId, shown: ShownTime) {
+        if let Some(witness) = self.peers.clock_witness(link) {
+            self.clock.on_shown(&mut self.fx, now, witness, shown);
+        }
     }
 
     // -- simulation
@@ -279,6 +313,7 @@ impl Node {
             stem: &self.stem,
             directory: &self.directory,
             receive: &self.receive,
+            clock: &self.clock,
         };
         (&mut self.send, &mut self.fx, context)
     }
@@ -290,6 +325,7 @@ impl Node {
             stem: &self.stem,
             directory: &self.directory,
             receive: &self.receive,
+            clock: &self.clock,
         }
     }
 

@@ -10,6 +10,7 @@
 
 use circuits::geometry::CELL_LEN;
 use circuits::ids::{Epoch, NetworkId};
+use circuits::time::UnixSecs;
 
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::rlp::{RlpError, RlpReader, RlpWriter};
@@ -39,6 +40,8 @@ pub enum OnionMessage {
         network: NetworkId,
         /// The sender's epoch of onion keys.
         epoch: Epoch,
+        /// The sender's clock, rounded down to ten seconds; `None` if it does not show its clock.
+        time: Option<UnixSecs>,
     },
     /// Code 1: signed relay descriptors, each the raw bytes of its RLP list.
     Descriptors(Vec<Vec<u8>>),
@@ -108,9 +111,15 @@ impl OnionMessage {
     /// An error if [`decode`](Self::decode) would refuse the body: the caller passed too much.
     pub fn encode(&self) -> Result<Vec<u8>, OnionWireError> {
         match self {
-            Self::Status { network, epoch } => {
+            Self::Status {
+                network,
+                epoch,
+                time,
+            } => {
+                let time = time.map_or(0, |time| time.0);
                 let body = RlpWriter::only_list(|body| {
-                    body.integer(VERSION).bytes(&network.0).integer(epoch.0);
+                    let body = body.integer(VERSION).bytes(&network.0);
+                    body.integer(epoch.0).integer(time);
                 });
                 Ok(body)
             }
@@ -199,8 +208,13 @@ fn decode_status(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {
     }
     let network = NetworkId(fields.array()?);
     let epoch = take_epoch(&mut fields)?;
+    let time = u32::try_from(fields.integer()?).map_err(|_| OnionWireError::Malformed)?;
     fields.finish()?;
-    Ok(OnionMessage::Status { network, epoch })
+    Ok(OnionMessage::Status {
+        network,
+        epoch,
+        time: (time != 0).then_some(UnixSecs(time)),
+    })
 }
 
 fn take_epoch(fields: &mut RlpReader<'_>) -> Result<Epoch, OnionWireError> {

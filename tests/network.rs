@@ -19,6 +19,8 @@ use whisht::node::{
     Command, Event, Identity, Recipient, RelayLabel, Reply, SendRequest, Stage, Trace,
 };
 
+#[path = "network/clock.rs"]
+mod clock;
 #[path = "network/sending.rs"]
 mod sending;
 #[path = "support/sim.rs"]
@@ -32,13 +34,28 @@ fn network(relays: usize) -> (World, usize, usize) {
 }
 
 /// The same in a world with links of its own.
-fn network_over(mut world: World, relays: usize) -> (World, usize, usize) {
+fn network_over(world: World, relays: usize) -> (World, usize, usize) {
+    (populate(world, relays, &[]), relays, relays + 1)
+}
+
+/// The same, where the clocks of some machines are so many seconds ahead from the start.
+fn network_with_clocks(relays: usize, ahead: &[(usize, i64)]) -> World {
+    populate(World::new(Duration::from_millis(5)), relays, ahead)
+}
+
+fn populate(mut world: World, relays: usize, ahead: &[(usize, i64)]) -> World {
+    let set_clock = |world: &mut World, machine| {
+        for (_, secs) in ahead.iter().filter(|(skewed, _)| *skewed == machine) {
+            world.set_clock_ahead(machine, *secs);
+        }
+    };
     for relay in 0..relays {
         let peers: Vec<usize> = [1, 2, 5]
             .iter()
             .filter_map(|back| relay.checked_sub(*back))
             .collect();
         world.add(true, &peers);
+        set_clock(&mut world, relay);
     }
     // The first relays had no peers to dial when they started.
     for relay in 0..5 {
@@ -47,10 +64,12 @@ fn network_over(mut world: World, relays: usize) -> (World, usize, usize) {
             world.command(relay, Command::AddPeer(peer)).unwrap();
         }
     }
-    let source = world.add(false, &[0, 3, 6]);
-    let reader = world.add(false, &[1, 4, 7]);
+    for peers in [[0, 3, 6], [1, 4, 7]] {
+        let client = world.add(false, &peers);
+        set_clock(&mut world, client);
+    }
     world.run(Duration::from_secs(20));
-    (world, source, reader)
+    world
 }
 
 fn request(to: Recipient, payload: Vec<u8>, level: Level) -> Command {
@@ -77,6 +96,18 @@ fn add_recipient(world: &mut World, reader: usize) -> Recipient {
 /// Sends at a level and waits until the reader has the message.
 fn deliver(world: &mut World, source: usize, reader: usize, payload: &[u8], level: Level) -> bool {
     let to = add_recipient(world, reader);
+    deliver_to(world, source, reader, to, payload, level)
+}
+
+/// The same to a recipient whose key the reader has already.
+fn deliver_to(
+    world: &mut World,
+    source: usize,
+    reader: usize,
+    to: Recipient,
+    payload: &[u8],
+    level: Level,
+) -> bool {
     let reply = world
         .command(source, request(to, payload.to_vec(), level))
         .unwrap();

@@ -19,6 +19,8 @@
 mod cluster;
 #[path = "processes/devp2p.rs"]
 mod devp2p;
+#[path = "processes/documents.rs"]
+mod documents;
 #[path = "processes/mail.rs"]
 mod mail;
 #[path = "processes/mixing.rs"]

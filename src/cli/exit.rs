@@ -160,9 +160,11 @@ impl From<DirError> for Failure {
     fn from(error: DirError) -> Self {
         let exit = match &error {
             DirError::Locked { .. } => Exit::Locked,
-            DirError::Link { .. } | DirError::OtherNetwork { .. } | DirError::TooOpen { .. } => {
-                Exit::Refused
-            }
+            DirError::NotADirectory { .. } => Exit::Usage,
+            DirError::Link { .. }
+            | DirError::OtherNetwork { .. }
+            | DirError::OtherOwner { .. }
+            | DirError::TooOpen { .. } => Exit::Refused,
             _ => Exit::Failed,
         };
         Self::new(exit, error)
@@ -192,6 +194,8 @@ impl From<RuntimeError> for Failure {
             RuntimeError::Dir(error) => error.into(),
             RuntimeError::Identity(error) => error.into(),
             RuntimeError::Mail(MailError::Password(error)) => error.into(),
+            error @ RuntimeError::OwnAddress { .. } => Self::usage(error),
+            RuntimeError::Transport(error) if error.is_usage() => Self::usage(error),
             RuntimeError::IpcBind(error @ IpcBindError::Served { .. }) => {
                 Self::new(Exit::Locked, error)
             }

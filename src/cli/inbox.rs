@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::date::UtcTime;
+use super::durations::time;
 use super::output::{Printer, count, one_line, safe, width, wrap};
 use super::remote_node::RemoteNode;
-use super::send::time;
 use super::{Exit, Failure};
 use crate::node::{Event, MessageIdPrefix, MessageView};
 use crate::rpc::EventNotice;

@@ -18,6 +18,7 @@ use super::{Exit, Failure, GlobalArgs, is_given};
 use crate::config::{Config, Settings, file};
 use crate::node::{Command, OutgoingView, Reply, Stage};
 use crate::shell::archive::PostgresUrl;
+use crate::shell::data_dir::DirError;
 use crate::shell::process::protect_memory;
 use crate::shell::runtime::{DataLocation, RunningNode};
 use crate::shell::signal::Interrupts;
@@ -138,6 +139,18 @@ fn warn_of_exposure(location: &DataLocation, config: &Config) {
              becomes more likely that one of them is hostile"
         );
     }
+    if config.listens_beside_tor() {
+        tracing::warn!(
+            "links go out through Tor, but the listener accepts connections without Tor, at this \
+             machine's address; tor.only closes it"
+        );
+    }
+    if config.node.min_pow > UNUSUAL_MIN_POW {
+        tracing::warn!(
+            min_pow = config.node.min_pow,
+            "min-pow refuses nearly all messages of the network: go-ethereum and whisht require 0.2"
+        );
+    }
     if config.rpc.danger_no_token && (config.rpc.http.is_some() || config.rpc.ws.is_some()) {
         tracing::warn!(
             "JSON-RPC over TCP requires no token: every program on this machine, of any user, can \
@@ -148,6 +161,10 @@ fn warn_of_exposure(location: &DataLocation, config: &Config) {
         tracing::warn!("JSON-RPC exports private keys to every client that may call shh");
     }
 }
+
+/// The minimum proof of work from which a setting is probably a mistake: ten times the default of all
+/// programs.
+const UNUSUAL_MIN_POW: f64 = 2.0;
 
 /// Waits for a signal that ends the process, and closes the node.
 async fn serve(
@@ -183,6 +200,11 @@ fn from_file(named: Option<&Path>, location: &DataLocation) -> Result<Settings, 
         Ok(text) => Ok(file::parse(&path, &text)?),
         Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => {
             Ok(Settings::default())
+        }
+        // The directory has a wrong kind, not the file in it.
+        Err(error) if error.kind() == ErrorKind::NotADirectory && named.is_none() => {
+            let path = path.parent().unwrap_or(&path).to_owned();
+            Err(DirError::NotADirectory { path }.into())
         }
         Err(error) => Err(Failure::usage(format_args!(
             "cannot read {}: {error}; name another file with --config",

@@ -18,6 +18,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use self::progress::SendProgress;
+use super::durations::{lifetime, time};
 use super::levels;
 use super::output::{count, say};
 use super::remote_node::RemoteNode;
@@ -47,9 +48,9 @@ pub(super) struct Args {
     /// Privacy level: open, swift or normal [default: the node's level]
     #[arg(long, value_parser = value::level)]
     level: Option<Level>,
-    /// Lifetime of the envelope in the network, such as 30m, 1h or 2d, at most 59h. The envelope states
+    /// Lifetime of the envelope in the network, such as 30m, 1h30m or 2d, at most 59h. The envelope states
     /// 30m up to 7m, 1h up to 32m, 6h up to 4h42m, 24h up to 19h42m, else 72h
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "1h")]
+    #[arg(long, value_name = "TIME", value_parser = lifetime, default_value = "1h")]
     ttl: Duration,
     /// Sign the message with this identity [default: unsigned]
     #[arg(long, value_name = "NAME")]
@@ -268,47 +269,4 @@ pub(super) fn body(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
         )));
     }
     Ok(body)
-}
-
-/// Reads a time: a number and `s`, `m`, `h` or `d`.
-pub(super) fn time(text: &str) -> Result<Duration, String> {
-    let unit = |suffix, secs: u64| {
-        let count = text.strip_suffix(suffix)?.parse::<u64>().ok()?;
-        count
-            .checked_mul(secs)
-            .filter(|secs| (1..=MAX_LIFE_SECS).contains(secs))
-    };
-    unit('s', 1)
-        .or_else(|| unit('m', 60))
-        .or_else(|| unit('h', 3_600))
-        .or_else(|| unit('d', 86_400))
-        .map(Duration::from_secs)
-        .ok_or_else(|| "expected a time up to 30 days, such as 90s, 30m, 24h or 3d".to_owned())
-}
-
-/// The longest time that an option accepts, in seconds: 30 days.
-const MAX_LIFE_SECS: u64 = 30 * 86_400;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_without_unit_or_out_of_bounds_is_refused() {
-        let shown = ["90s", "30m", "24h", "3d"].map(|text| time(text).unwrap().as_secs());
-        assert_eq!(shown, [90, 1800, 86_400, 259_200]);
-        for bad in [
-            "",
-            "5",
-            "h",
-            "0s",
-            "-1h",
-            "1.5h",
-            "31d",
-            "1w",
-            "99999999999999999999d",
-        ] {
-            assert!(time(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -10,7 +10,9 @@ use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 use crate::endpoint::PeerAddr;
 use crate::gossip::PowRule;
-use crate::node::{DirectoryAge, InboundView, PeerView, RelayView, StatusView, UnreachedPeerView};
+use crate::node::{
+    ClockView, DirectoryAge, InboundView, PeerView, RelayView, StatusView, UnreachedPeerView,
+};
 
 /// Options of `whisht peers`.
 #[derive(Debug, clap::Args)]
@@ -175,6 +177,15 @@ pub(super) async fn status(node: &mut RemoteNode) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// How far this machine's clock is from those of its peers.
+fn clock_line(clock: &ClockView) -> String {
+    match (clock.refuses, clock.is_off()) {
+        (true, _) => format!("clock     {clock}; nothing is sent until it is set"),
+        (false, true) => format!("clock     {clock}; check it"),
+        (false, false) => format!("clock     {clock}"),
+    }
+}
+
 /// The node itself, and how other nodes reach it.
 fn identity(status: &StatusView) -> Vec<String> {
     let uptime = duration(status.uptime_secs.saturating_mul(1_000));
@@ -188,6 +199,7 @@ fn identity(status: &StatusView) -> Vec<String> {
         let left = duration(u64::from(left).saturating_mul(1_000));
         lines.push(format!("drained   in {left}"));
     }
+    lines.extend(status.clock.as_ref().map(clock_line));
     let onion = status.onion.iter();
     lines.extend(onion.map(|onion| format!("onion     {}", one_line(onion))));
     lines.push(format!("tor       {}", tor(status)));

@@ -27,6 +27,10 @@ pub(super) fn listen(
             _ => Listen::Loopback,
         });
     };
+    // `[::ffff:127.0.0.1]` is 127.0.0.1, and an IPv6 socket of its own would not be reached.
+    let canonical =
+        |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    let addresses: Vec<SocketAddr> = addresses.into_iter().map(canonical).collect();
     for address in &addresses {
         if tor.only && !address.ip().is_loopback() {
             return Err(ConfigError::ListensBesideTor(*address));
@@ -130,6 +134,7 @@ pub(super) fn advertised(
 
 /// Whether an address can be public. Only the address itself is examined.
 fn is_public(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
     let private = match ip {
         IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
@@ -147,7 +152,9 @@ pub(super) fn reachable(
     match endpoint {
         Endpoint::Onion(..) if !tor.is_on() => Err(ConfigError::OnionWithoutTor { setting }),
         Endpoint::Onion(..) => Ok(()),
-        Endpoint::Tcp(address) if profile == Profile::Local && !address.ip().is_loopback() => {
+        Endpoint::Tcp(address)
+            if profile == Profile::Local && !address.ip().to_canonical().is_loopback() =>
+        {
             Err(ConfigError::LocalLeavesMachine { setting, address })
         }
         Endpoint::Tcp(_) => Ok(()),

@@ -36,11 +36,11 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, FileError> {
         line: line(text, offset),
         cause,
     };
+    let tables = tables();
     let file = DeTable::parse(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
-        at(offset, error.message().to_owned())
+        at(offset, syntax_error(&tables, text, offset, error.message()))
     })?;
-    let tables = tables();
     let mut settings = Settings::default();
     for (key, value) in file.get_ref() {
         let name = key.get_ref();
@@ -60,6 +60,33 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, FileError> {
         }
     }
     Ok(settings)
+}
+
+/// An error of the syntax, with the setting on whose line it is, and the form that its value has.
+fn syntax_error(tables: &[Table], text: &str, offset: usize, message: &str) -> String {
+    let (before, after) = text.split_at_checked(offset).unwrap_or((text, ""));
+    let begun = before.rsplit('\n').next().unwrap_or_default();
+    let rest = after.split('\n').next().unwrap_or_default();
+    let table = before.lines().rev().find_map(|line| {
+        let line = line.trim().strip_prefix('[')?;
+        line.split_once(']').map(|(name, _)| name)
+    });
+    let line = format!("{begun}{rest}");
+    let key = line.split_once('=').map_or("", |(key, _)| key.trim());
+    let name = table.map_or_else(|| key.to_owned(), |table| format!("{table}.{key}"));
+    match settings(tables).find(|setting| setting.names.key == name) {
+        Some(setting) => format!("`{name}`: {}; {message}", written(setting.form)),
+        None => message.to_owned(),
+    }
+}
+
+/// How a value of this form is written.
+const fn written(form: Form) -> &'static str {
+    match form {
+        Form::List | Form::Lines => "expected a list of texts, [\"..\", \"..\"]",
+        Form::One | Form::Path | Form::Secret => "expected a text in quotes, or a number without",
+        Form::Switch => "expected true or false",
+    }
 }
 
 fn is_table(tables: &[Table], name: &str) -> bool {

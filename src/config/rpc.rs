@@ -102,7 +102,7 @@ impl RpcConfig {
 fn loopback(setting: &'static str, listen: RpcListen) -> Result<Option<SocketAddr>, NotLoopback> {
     match listen {
         RpcListen::Closed => Ok(None),
-        RpcListen::At(address) if address.ip().is_loopback() => Ok(Some(address)),
+        RpcListen::At(address) if address.ip().to_canonical().is_loopback() => Ok(Some(address)),
         RpcListen::At(address) => Err(NotLoopback { setting, address }),
     }
 }

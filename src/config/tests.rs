@@ -447,3 +447,26 @@ fn reader_of_a_service_that_does_not_exist_is_refused() {
         );
     }
 }
+
+#[test]
+fn syntax_error_names_the_setting_and_the_form_of_its_value() {
+    for (text, parts) in [
+        (
+            "max-peers = 3\nrelay = yes\n",
+            ["config.toml:2", "`relay`: expected true or false"],
+        ),
+        (
+            "[rpc]\nhttp = localhost\n",
+            ["config.toml:2", "`rpc.http`: expected a text in quotes"],
+        ),
+        (
+            "peers = enode\n",
+            ["config.toml:1", "`peers`: expected a list"],
+        ),
+    ] {
+        let refused = read(text).unwrap_err();
+        for part in parts {
+            assert!(refused.contains(part), "{part}: {refused}");
+        }
+    }
+}

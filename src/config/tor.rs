@@ -247,7 +247,7 @@ fn daemon(settings: TorSettings) -> Result<DaemonConfig, TorConfigError> {
         return Err(TorConfigError::ArtiOnly);
     }
     let socks = settings.socks();
-    if !socks.ip().is_loopback() {
+    if !socks.ip().to_canonical().is_loopback() {
         return Err(TorConfigError::SocksLeavesMachine(socks));
     }
     match settings.onion {
@@ -316,7 +316,7 @@ impl FromStr for ControlPort {
             return Ok(Self::Unix(path.into()));
         }
         match text.parse::<SocketAddr>() {
-            Ok(address) if address.ip().is_loopback() => Ok(Self::Tcp(address)),
+            Ok(address) if address.ip().to_canonical().is_loopback() => Ok(Self::Tcp(address)),
             _ => Err(BadValue::new(
                 "expected an address of loopback such as 127.0.0.1:9051, or unix:PATH",
             )),

@@ -61,6 +61,16 @@ fn draft_seals_and_decrypts() {
 }
 
 #[test]
+fn longest_life_is_possible_at_every_moment() {
+    let life = Life::at_least(MAX_LIFE).over(Level::Normal.rules());
+    // More than two steps of the longest lattice, which has half a day.
+    for step in 0..1_500 {
+        let now = NOW.after(step * 61);
+        assert!(life.draw(&mut rng(step.into()), now).is_ok(), "{step}");
+    }
+}
+
+#[test]
 fn legacy_pow_of_every_lifetime_is_accepted_by_legacy_peers() {
     for wanted in [0, 2_000, 10_000, 50_000, 200_000] {
         let life = Life::at_least(Duration::from_secs(wanted));

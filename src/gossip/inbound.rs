@@ -10,6 +10,7 @@ use crate::envelope::{Envelope, EnvelopeHash, NotExpired, ProtocolVersion};
 use crate::envelope_pool::Pool;
 use crate::pow::PowChecked;
 
+use super::envelope_times::EnvelopeTimes;
 use super::packet::outgoing::ResponseErrorCode;
 use super::packet::{Envelopes, P2pKind, ShhPacket, code, outgoing};
 use super::rejection_quota::REJECTION_QUOTA;
@@ -111,6 +112,7 @@ impl Gossip {
             if !seen.insert(hash) {
                 continue;
             }
+            self.note_times(link, &envelope);
             match self.admit(now, &envelope, pool) {
                 Ok(new) => {
                     let pow = new.map(|(pow, _)| pow);
@@ -140,6 +142,16 @@ impl Gossip {
             peer.received = peer.received.saturating_add(brought);
         }
         Ok(received)
+    }
+
+    /// Records what an envelope shows of the peer's clock, whether or not it is accepted here.
+    fn note_times(&mut self, link: LinkId, envelope: &Envelope) {
+        if let Some(peer) = self.peers.get_mut(&link)
+            && let Some(times) = EnvelopeTimes::of(envelope)
+        {
+            let before = peer.envelope_times;
+            peer.envelope_times = Some(before.map_or(times, |before| before.with(times)));
+        }
     }
 
     /// Validates a received envelope. One that the pool has was validated before, and only its

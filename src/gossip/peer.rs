@@ -12,6 +12,7 @@ use crate::pow::{Generation, Generations, PowChecked};
 use crate::printable;
 
 use super::announce::{AnnounceQueue, DeliveryMode};
+use super::envelope_times::EnvelopeTimes;
 use super::packet::{MinPow, RateLimits, Status};
 use super::peer_score::PeerScore;
 use super::pow_rule::{PowRule, PowRuleEstimator};
@@ -43,6 +44,8 @@ pub(super) struct GossipPeer {
     /// Number of envelopes received from it; `sent` counts those sent to it.
     pub(super) received: u64,
     pub(super) sent: u64,
+    /// The times of the envelopes that it brought, until the node has taken them.
+    pub(super) envelope_times: Option<EnvelopeTimes>,
 }
 
 /// The content of a peer's status, with later changes applied.
@@ -145,6 +148,7 @@ impl GossipPeer {
             announcements: AnnounceQueue::new(),
             received: 0,
             sent: 0,
+            envelope_times: None,
         }
     }
 

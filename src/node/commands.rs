@@ -28,6 +28,10 @@ impl Node {
     pub(super) fn on_command(&mut self, now: Now, id: CommandId, command: Command) {
         let reply = match command {
             Command::Shh(command) => return self.on_shh_command(now, id, command),
+            Command::AddPeer(peer) if peer.key == self.local.key() => Err(Refusal::usage(
+                "this is the address of the node itself, which is not dialled",
+                "name another peer",
+            )),
             Command::AddPeer(peer) => {
                 self.peers.add_static(&mut self.fx, now, peer);
                 if self.peers.to_key(peer.key).is_some() {
@@ -244,6 +248,7 @@ impl Node {
             stem: &self.stem,
             directory: &self.directory,
             receive: &self.receive,
+            clock: &self.clock,
         };
         let fx = &mut self.fx;
         self.shh_api.begin_post(fx, now, id, post, level, context)
@@ -334,9 +339,10 @@ impl Node {
             },
             relay: self.config.relay,
             listed: publisher
-                .listing_status(now, self.stem.can_stem())
+                .listing_status(now, self.stem.can_stem(), self.clock.is_wrong(now))
                 .to_owned(),
             drained_in_secs: publisher.drained_in(now),
+            clock: self.clock.view(now),
             pool_envelopes: pool.len(),
             pool_bytes: pool.bytes(),
             gossip_displaced: self.gossip.machine().displaced(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use circuits::ids::ShortId;
 use serde::{Deserialize, Serialize, de};
 
-use super::views::MessageView;
+use super::views::{ClockView, MessageView};
 use crate::subscriptions::{FilterId, FilteredMessage};
 
 /// The number of an outgoing message, from 1 on in every run of the node.
@@ -27,6 +27,8 @@ pub enum Event {
     Peers(usize),
     /// The number of relays that paths can use, when it has changed.
     Relays(usize),
+    /// How far this machine's clock is from those of its peers, when its meaning has changed.
+    Clock(ClockView),
     /// A message for a [`ShhCommand::Subscribe`](super::ShhCommand::Subscribe). Only its subscriber
     /// is notified, in go-ethereum's format.
     #[serde(skip)]

@@ -13,6 +13,7 @@ use circuits::path::GuardSeed;
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now, UnixSecs};
 
+use super::clock_skew::ClockSkew;
 use super::config::{NodeConfig, PowGeneration};
 use super::directory::RelayDirectory;
 use super::effects::Effects;
@@ -20,7 +21,7 @@ use super::gossip::EnvelopeGossip;
 use super::local_peer::LocalPeer;
 use super::mail::MailContext;
 use super::output::Output;
-use super::peers::{LinkPurpose, OnionOutcome, Peers, RemotePeer};
+use super::peers::{LinkPurpose, OnionOutcome, PeerKnowledge, Peers, RemotePeer};
 use super::receive::Receiver;
 use super::relay::RelayContext;
 use super::send::SendContext;
@@ -46,6 +47,7 @@ pub(super) struct Fixture {
     pub(super) stem: Stem,
     pub(super) directory: RelayDirectory,
     pub(super) receive: Receiver,
+    pub(super) clock: ClockSkew,
 }
 
 impl Fixture {
@@ -62,6 +64,7 @@ impl Fixture {
             stem: Stem::new(fx.rng(), START.mono),
             directory: RelayDirectory::new(&config, &local, seed, START),
             receive: Receiver::default(),
+            clock: ClockSkew::new(config.profile),
             config,
             local,
             fx,
@@ -128,7 +131,8 @@ impl Fixture {
         };
         let peer = RemotePeer::new(key, client_id, shared);
         let gossip = self.gossip.machine();
-        assert!(self.peers.admit(&mut self.fx, START, ours, peer, gossip));
+        let others = PeerKnowledge::new(gossip, &|_| false);
+        assert!(self.peers.admit(&mut self.fx, START, ours, peer, others));
         let network = self.config.network_id();
         let outcome = self
             .peers
@@ -146,6 +150,7 @@ impl Fixture {
             stem: &self.stem,
             directory: &self.directory,
             receive: &self.receive,
+            clock: &self.clock,
         };
         (&mut self.fx, context)
     }

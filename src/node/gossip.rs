@@ -26,7 +26,9 @@ use super::timers::TimerId;
 use crate::envelope::{EnvelopeHash, ProtocolVersion};
 use crate::envelope_pool::Pool;
 use crate::gossip::packet::MinPow;
-use crate::gossip::{Gossip, GossipConfig, GossipFault, OutboundPacket, PacketOutcome};
+use crate::gossip::{
+    EnvelopeTimes, Gossip, GossipConfig, GossipFault, OutboundPacket, PacketOutcome,
+};
 
 /// The mempool and its gossip.
 pub(super) struct EnvelopeGossip {
@@ -134,6 +136,11 @@ impl EnvelopeGossip {
         let outcome = self.machine.receive(now, from, code, payload, &self.pool);
         self.arm(fx);
         outcome
+    }
+
+    /// The times of the envelopes that the last packet of a peer brought.
+    pub(super) fn take_envelope_times(&mut self, from: LinkId) -> Option<EnvelopeTimes> {
+        self.machine.take_envelope_times(from)
     }
 
     /// A peer announced envelopes. Returns those that we have: the peer is now known to have them,

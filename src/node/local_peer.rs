@@ -5,7 +5,9 @@ use std::sync::Arc;
 use circuits::arithmetic::Arithmetic;
 use circuits::directory::{BadSigningKey, Requirements, SigningKey};
 use circuits::ids::{RelayId, RelayKey};
+use circuits::time::UnixSecs;
 
+use super::clock_skew::TIME_STEP_SECS;
 use super::config::NodeConfig;
 use super::peers::LinkPurpose;
 use crate::link::{Capability, LinkConfig, LinkKey, LinkLimits};
@@ -21,6 +23,7 @@ pub(super) struct LocalPeer {
     key: RelayKey,
     id: RelayId,
     requirements: Requirements,
+    shows_time: bool,
 }
 
 impl LocalPeer {
@@ -47,6 +50,7 @@ impl LocalPeer {
             id: key.id(),
             requirements: Requirements::new(config.network_id(), config.profile),
             link: Arc::new(link),
+            shows_time: config.relay || !config.listening.is_empty(),
         })
     }
 
@@ -81,6 +85,14 @@ impl LocalPeer {
     /// Our id in the directory.
     pub(super) const fn id(&self) -> RelayId {
         self.id
+    }
+
+    /// The time that our status shows. A node that others can recognise anyway, by its address, shows
+    /// its clock in coarse steps. Any other shows none: the skew of a clock would link the runs of a
+    /// node that changes its key.
+    pub(super) fn shown_time(&self, now: UnixSecs) -> Option<UnixSecs> {
+        let step = UnixSecs(now.0 - now.0 % TIME_STEP_SECS);
+        self.shows_time.then_some(step)
     }
 
     /// What descriptors of our network must satisfy.

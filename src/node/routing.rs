@@ -9,15 +9,14 @@ use circuits::ids::{LinkId, RelayKey, ShortId};
 use circuits::time::Now;
 
 use super::action::{Action, StemSource};
+use super::clock_skew::ShownTime;
 use super::durability::Continuation;
 use super::effects::Counter;
 use super::event::{Event, Trace};
 use super::gossip::NewPeer;
 use super::input::{Connectivity, Input, StoreId};
 use super::jobs::{JobId, JobOwner, JobResult};
-use super::peers::{
-    BanScope, OnionHandshake, OnionOutcome, PeerConnection, PeerKnowledge, RemotePeer,
-};
+use super::peers::{BanScope, OnionHandshake, PeerConnection, PeerKnowledge, RemotePeer};
 use super::shh_api::{self, ShhReply};
 use super::stem::StemPeer;
 use super::timers::TimerId;
@@ -273,7 +272,7 @@ impl Node {
         }
     }
 
-    fn on_relay_unreachable(&mut self, now: Now, relay: ShortId) {
+    pub(super) fn on_relay_unreachable(&mut self, now: Now, relay: ShortId) {
         self.relay.on_unreachable(&mut self.fx, relay);
         self.directory.guard_failed(&mut self.fx, now, relay);
     }
@@ -281,6 +280,8 @@ impl Node {
     /// Peers came or went, or changed what they can be used for.
     pub(super) fn on_peers_changed(&mut self, now: Now) {
         let candidates = self.peers.stem_candidates();
+        let key_of = |peer: &StemPeer| self.peers.get(peer.link).and_then(PeerConnection::key);
+        let candidates = self.clock.prefer_right(now, candidates, key_of);
         self.stem
             .set_successor_candidates(&mut self.fx, &candidates);
         if self.stem.can_stem() {
@@ -316,7 +317,11 @@ impl Node {
 
     fn on_shh(&mut self, now: Now, from: LinkId, code: u16, payload: &[u8]) {
         let Ok(code) = u8::try_from(code) else { return };
-        match self.gossip.receive(&mut self.fx, now, from, code, payload) {
+        let received = self.gossip.receive(&mut self.fx, now, from, code, payload);
+        if let Some(times) = self.gossip.take_envelope_times(from) {
+            self.compare_clock(now, from, ShownTime::Envelopes(times));
+        }
+        match received {
             Ok(outcome) => self.on_shh_outcome(now, from, outcome),
             Err(GossipFault::Peer(fault)) => {
                 self.fx.count(Counter::Malformed);
@@ -378,35 +383,20 @@ impl Node {
         match (state, message) {
             (OnionHandshake::Ready, message) => self.on_onion_message(now, link, message),
             // Also after the timeout: over Tor a pause may last longer.
-            (_, OnionMessage::Status { network, .. }) => {
+            (
+                _,
+                OnionMessage::Status {
+                    network,
+                    epoch,
+                    time,
+                },
+            ) => {
+                self.compare_clock(now, link, ShownTime::Status(epoch, time));
                 let outcome = self.peers.on_onion_status(&mut self.fx, now, link, network);
                 self.on_onion_outcome(now, link, outcome);
             }
             // Before the handshake, no other message is accepted.
             (OnionHandshake::Off | OnionHandshake::AwaitingStatus, _) => {}
-        }
-    }
-
-    pub(super) fn on_onion_outcome(
-        &mut self,
-        now: Now,
-        link: LinkId,
-        outcome: Option<OnionOutcome>,
-    ) {
-        let fx = &mut self.fx;
-        match outcome {
-            Some(OnionOutcome::Ready(relay)) => {
-                self.gossip.decide_delivery(fx, link, true);
-                self.directory.guard_answered(relay);
-                self.directory.request_descriptors(fx, now, link);
-                self.relay.send_awaiting_cells(fx, link, relay);
-                self.on_peers_changed(now);
-            }
-            Some(OnionOutcome::Refused(relay)) => {
-                self.gossip.decide_delivery(fx, link, false);
-                self.on_relay_unreachable(now, relay);
-            }
-            None => {}
         }
     }
 

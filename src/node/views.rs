@@ -7,6 +7,8 @@
 //! a fraction inside a tagged enum are only read from a [`serde_json::Value`], because serde buffers
 //! them.
 
+use core::fmt;
+
 use circuits::ids::Profile;
 use circuits::level::Level;
 use serde::{Deserialize, Serialize};
@@ -227,6 +229,9 @@ pub struct StatusView {
     /// While draining, the seconds until no path leads through this relay any more.
     #[serde(deserialize_with = "Option::deserialize")]
     pub drained_in_secs: Option<u32>,
+    /// How far this machine's clock is from those of its peers; `None` if no named peer shows it.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub clock: Option<ClockView>,
     /// Number of envelopes in the mempool.
     pub pool_envelopes: usize,
     /// Size of the mempool in bytes.
@@ -331,6 +336,59 @@ pub struct ListenerFaultView {
     pub reason: String,
     /// Seconds since then.
     pub secs_ago: u64,
+}
+
+/// How far this machine's clock is from those of the peers that the user named.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ClockView {
+    /// Seconds by which it is behind; negative if it is ahead.
+    pub behind_secs: i64,
+    /// Number of subnets whose peers show their clocks.
+    pub witnesses: usize,
+    /// Whether messages are refused, because they would be lost.
+    pub refuses: bool,
+}
+
+impl ClockView {
+    /// Whether the difference is so large that messages may be lost: a minute or more.
+    #[must_use]
+    pub const fn is_off(&self) -> bool {
+        self.behind_secs.unsigned_abs() >= 60
+    }
+}
+
+impl fmt::Display for ClockView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secs = self.behind_secs.unsigned_abs();
+        let skew = match secs {
+            0..180 => format!("{secs} s"),
+            180..7_200 => format!("{} min", secs / 60),
+            7_200..172_800 => format!("{} h", secs / 3_600),
+            _ => format!("{} days", secs / 86_400),
+        };
+        let direction = match self.behind_secs.signum() {
+            1 => "behind",
+            -1 => "ahead of",
+            _ => return write!(f, "equal to that of {}", NamedPeers(self.witnesses)),
+        };
+        write!(
+            f,
+            "{skew} {direction} that of {}",
+            NamedPeers(self.witnesses)
+        )
+    }
+}
+
+/// A number of peers, in words.
+struct NamedPeers(usize);
+
+impl fmt::Display for NamedPeers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 named peer"),
+            count => write!(f, "{count} named peers"),
+        }
+    }
 }
 
 /// Whether a level is available.

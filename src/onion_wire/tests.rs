@@ -21,10 +21,13 @@ fn message() -> impl Strategy<Value = OnionMessage> {
         Vec::from(list.out())
     });
     prop_oneof![
-        (any::<[u8; 32]>(), epoch.clone()).prop_map(|(network, epoch)| OnionMessage::Status {
-            network: NetworkId(network),
-            epoch
-        }),
+        (any::<[u8; 32]>(), epoch.clone(), any::<Option<u32>>()).prop_map(
+            |(network, epoch, time)| OnionMessage::Status {
+                network: NetworkId(network),
+                epoch,
+                time: time.filter(|time| *time != 0).map(UnixSecs),
+            }
+        ),
         prop::collection::vec(descriptor, 0..16).prop_map(OnionMessage::Descriptors),
         (
             epoch,

@@ -23,7 +23,7 @@ pub(super) mod files;
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use circuits::ids::Profile;
@@ -74,6 +74,7 @@ impl DataDir {
         // The directory itself may be a link, as systemd's DynamicUser= makes one; the rules hold for
         // its target. Links inside are refused.
         let path = &fs::canonicalize(path).map_err(|error| at(path, error))?;
+        check_owner(path)?;
         check_mode(path)?;
         let lock_path = path.join(LOCK);
         let mut lock = Lock(files::open_lock(&lock_path).map_err(|error| at(&lock_path, error))?);
@@ -226,6 +227,21 @@ fn make_private(path: &Path) -> Result<(), DirError> {
     }
 }
 
+/// Checks that the directory belongs to the user of this process. Root could use the directory of
+/// another user, and would leave files in it that this user's node cannot read.
+fn check_owner(path: &Path) -> Result<(), DirError> {
+    let metadata = fs::metadata(path).map_err(|error| at(path, error))?;
+    let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner == user {
+        return Ok(());
+    }
+    Err(DirError::OtherOwner {
+        path: path.to_owned(),
+        owner,
+        user,
+    })
+}
+
 /// Checks the permissions of a directory and of everything in it.
 fn check_all(path: &Path) -> Result<(), DirError> {
     // The contents of arti's directory are left to arti, which creates files that are protected
@@ -277,6 +293,7 @@ impl DirError {
             | Self::Locked { path, .. }
             | Self::NotADirectory { path }
             | Self::OtherNetwork { path, .. }
+            | Self::OtherOwner { path, .. }
             | Self::System { path, .. }
             | Self::TooOpen { path, .. } => Some(path),
         }
@@ -400,6 +417,20 @@ pub enum DirError {
         found: String,
         /// The requested network.
         wanted: String,
+    },
+    /// The directory belongs to another user.
+    #[error(
+        "{} belongs to the user {owner}, and this command runs as the user {user}; run it as the owner \
+         of the directory, or choose another directory with --data-dir",
+        path.display()
+    )]
+    OtherOwner {
+        /// The directory.
+        path: PathBuf,
+        /// The number of the owner.
+        owner: u32,
+        /// The number of the user of this process.
+        user: u32,
     },
     /// The operating system refuses.
     #[error("{}: {error}; check that the path exists, is yours, and has room", path.display())]

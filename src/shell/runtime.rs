@@ -106,6 +106,7 @@ impl RunningNode {
             mail::open(config.mail.as_ref(), &storage, config.tor.only).await?;
         let keys = keys(&storage, &config, mail_password)?;
         let key = keys.link.public();
+        refuse_own_address(&config, key)?;
         let restored = restore(&storage)?;
         let (listeners, datagrams) = bind_links(&storage, &mut config)?;
         let (tor_dir, tor_state) = tor_state(&storage, &config.tor)?;
@@ -212,7 +213,24 @@ fn keys(
     })
 }
 
-/// Binds the listeners, and stores the port if the node chose it.
+/// Refuses the node's own address among its peers: the user has copied the wrong one, and would wait
+/// for a connection that is never made.
+fn refuse_own_address(config: &Config, key: RelayKey) -> Result<(), RuntimeError> {
+    let node = &config.node;
+    let named = [
+        ("peers", &node.peers),
+        ("trusted-peers", &node.trusted_peers),
+    ];
+    match named
+        .into_iter()
+        .find(|(_, peers)| peers.iter().any(|peer| peer.key == key))
+    {
+        Some((setting, _)) => Err(RuntimeError::OwnAddress { setting }),
+        None => Ok(()),
+    }
+}
+
+/// Reads what an earlier run stored.
 fn restore(storage: &Storage) -> Result<Restored, RuntimeError> {
     match storage {
         Storage::Memory => Ok(Restored::default()),
@@ -239,16 +257,29 @@ fn bind_links(
     Ok((listeners, datagrams))
 }
 
+/// Binds the listeners, and stores the port if the node chose it.
 fn bind(storage: &Storage, listen: &Listen) -> Result<Vec<TcpListener>, RuntimeError> {
-    let Storage::Disk(dir) = storage else {
-        return Ok(listen::bind(listen, None)?);
+    let remembered = match storage {
+        Storage::Disk(dir) => dir.port(),
+        Storage::Memory => None,
     };
-    let listeners = listen::bind(listen, dir.port())?;
-    let port = listeners
+    let listeners = listen::bind(listen, remembered)?;
+    let address = listeners
         .first()
         .and_then(|listener| listener.local_addr().ok());
-    if let (Listen::Everywhere | Listen::Loopback, Some(address)) = (listen, port) {
-        dir.remember_port(address.port())?;
+    if let (Listen::Everywhere | Listen::Loopback, Some(address)) = (listen, address) {
+        let (wanted, port) = (remembered.unwrap_or(listen::DEFAULT_PORT), address.port());
+        if port != wanted {
+            tracing::warn!(
+                wanted,
+                port,
+                "the port is taken, and the node listens on another, which a firewall may not know; \
+                 free the port, or name one with --listen"
+            );
+        }
+        if let Storage::Disk(dir) = storage {
+            dir.remember_port(port)?;
+        }
     }
     Ok(listeners)
 }
@@ -314,6 +345,12 @@ pub enum RuntimeError {
     /// The system gave no random numbers for keys.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+    /// The node's own address among its peers.
+    #[error("`{setting}` names the address of this node itself; name another peer")]
+    OwnAddress {
+        /// The setting.
+        setting: &'static str,
+    },
     /// The node refuses an identity.
     #[error(transparent)]
     Refused(#[from] Refusal),

@@ -63,6 +63,20 @@ pub enum TransportError {
     NoArti,
 }
 
+impl TransportError {
+    /// Whether the settings are wrong, rather than the system.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        match self {
+            Self::Network { .. } => true,
+            #[cfg(feature = "tor")]
+            Self::Tor(error) => error.is_usage(),
+            #[cfg(not(feature = "tor"))]
+            Self::NoArti => true,
+        }
+    }
+}
+
 /// The results of dials, as the monitor sees them.
 #[derive(Clone, Copy, Debug)]
 enum DialOutcome {

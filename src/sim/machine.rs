@@ -52,6 +52,8 @@ pub(super) struct Machine {
     pub(super) dials: u64,
     /// Whether it can be dialled.
     pub(super) behind_nat: bool,
+    /// Seconds by which its wall clock is ahead.
+    pub(super) clock_ahead: i64,
 }
 
 /// One end of a link.

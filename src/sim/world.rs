@@ -131,6 +131,12 @@ impl World {
         self.machine_mut(at).behind_nat = true;
     }
 
+    /// Sets the wall clock of a machine, to so many seconds ahead of the right time.
+    pub fn set_clock_ahead(&mut self, at: usize, secs: i64) {
+        self.machine_mut(at).clock_ahead = secs;
+        self.queue.push(self.now, (at, SimEvent::Resume));
+    }
+
     /// All machines sleep: the wall clock goes on, and nothing else does.
     pub fn jump_clock(&mut self, secs: u32) {
         self.config.start = self.config.start.after(secs);
@@ -180,7 +186,7 @@ impl World {
         at: usize,
         action: impl FnOnce(&mut T, Now) -> (R, Vec<Output>),
     ) -> Option<R> {
-        let now = self.clock();
+        let now = self.clock_of(at);
         let Process::Actor(actor) = &mut self.machine_mut(at).process else {
             return None;
         };
@@ -221,7 +227,7 @@ impl World {
 
     /// A node sends a cell that the caller has built.
     pub(super) fn send_cell(&mut self, at: usize, next: ShortId, cell: Cell) {
-        let now = self.clock();
+        let now = self.clock_of(at);
         if let Process::Node(node) = &mut self.machine_mut(at).process {
             let outputs: Vec<Output> = node.send_synthetic_cell(now, next, cell).collect();
             for output in outputs {
@@ -238,6 +244,14 @@ impl World {
             mono: self.now,
             unix: self.config.start.after(secs),
         }
+    }
+
+    /// Both clocks, as a machine reads them.
+    pub(super) fn clock_of(&self, at: usize) -> Now {
+        let Now { mono, unix } = self.clock();
+        let shown = i64::from(unix.0).saturating_add(self.machine(at).clock_ahead);
+        let unix = UnixSecs(u32::try_from(shown.max(0)).unwrap_or(u32::MAX));
+        Now { mono, unix }
     }
 
     /// Machines in this world.

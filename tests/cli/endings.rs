@@ -302,3 +302,82 @@ fn reply_of_another_version_is_an_error_with_remedy() {
     assert_eq!(succeeds(&raw), "{\"client\":\"whisht/9.0.0\"}\n");
     node.join().unwrap();
 }
+
+#[test]
+fn error_at_start_names_the_setting_that_is_wrong() {
+    let data = scratch();
+    let bridge = "obfs4 192.0.2.7:443 0123456789abcdef0123456789abcdef01234567 cert=x iat-mode=0";
+    let arti = ["run", "--no-listen", "--tor-mode", "arti", "--tor-bridge"];
+    let missing = ["--tor-transport", "obfs4=/usr/bin/nothere"];
+    for (args, parts) in [
+        (
+            [&arti[..], &[bridge], &missing].concat(),
+            ["/usr/bin/nothere", "tor.transports"],
+        ),
+        (
+            [&arti[..], &["obfs4 192.0.2.7:443"]].concat(),
+            ["line 1", "tor.bridges"],
+        ),
+    ] {
+        let said = fails(&run(&data.path, &args), 2);
+        for part in parts {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    let mut command = whisht(&data.path);
+    let output = command
+        .arg("run")
+        .env("WHISHT_RELAY", "1")
+        .output()
+        .unwrap();
+    let said = fails(&output, 2);
+    let named = said.contains("WHISHT_RELAY=1") && !said.contains("--relay");
+    assert!(named, "{said}");
+}
+
+#[test]
+fn file_in_the_place_of_the_data_directory_is_named() {
+    let data = scratch();
+    fs::write(&data.path, "").unwrap();
+    let said = fails(&run(&data.path, &["run"]), 2);
+    let named = said.contains("is not a directory") && !said.contains("config.toml");
+    assert!(named, "{said}");
+}
+
+#[test]
+fn own_address_among_the_peers_is_refused() {
+    let data = scratch();
+    let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
+    let enode = node.enode().to_owned();
+    let said = fails(&node.run(&["peers", "--add", &enode]), 2);
+    assert!(said.contains("itself"), "{said}");
+    drop(node);
+    let network = ["run", "--profile", "local", "--network", "cli-test"];
+    let peer = ["--listen", "127.0.0.1:0", "--peer", &enode];
+    let said = fails(&run(&data.path, &[&network[..], &peer].concat()), 2);
+    assert!(
+        said.contains("`peers`") && said.contains("itself"),
+        "{said}"
+    );
+}
+
+#[test]
+fn mapped_loopback_address_is_loopback() {
+    let data = scratch();
+    let node = Running::start(&data.path, &["--listen", "[::ffff:127.0.0.1]:0"]);
+    assert!(node.enode().contains("@127.0.0.1:"), "{}", node.enode());
+}
+
+#[test]
+fn public_listener_beside_tor_and_unusual_min_pow_are_warned_of() {
+    let data = scratch();
+    // The daemon's port is closed, and the address of the listener is not of this machine: the node
+    // warns before it binds.
+    let args = ["run", "--tor-mode", "socks", "--tor-socks", "127.0.0.1:1"];
+    let listen = ["--listen", "192.0.2.1:1", "--min-pow", "1e9"];
+    let output = run(&data.path, &[&args[..], &listen].concat());
+    let said = fails(&output, 1);
+    for part in ["without Tor", "min-pow"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}

@@ -109,7 +109,13 @@ impl CellClient {
         let handle = client.link.handle().unwrap();
         client.hops[1].id.0[..16].copy_from_slice(&handle.0);
         let network = NetworkId::new(Profile::Local, "processes");
-        client.send(&OnionMessage::Status { network, epoch }, Priority::Control);
+        let time = None;
+        let status = OnionMessage::Status {
+            network,
+            epoch,
+            time,
+        };
+        client.send(&status, Priority::Control);
         client
     }
 

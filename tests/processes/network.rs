@@ -41,16 +41,17 @@ fn processes_deliver_messages_across_relay_kill() {
     network.deliver("room", "room", b"after the storm");
 }
 
-struct ProcessNetwork {
+/// The nodes of a network.
+pub(crate) struct ProcessNetwork {
     scratch: TempDir,
-    relays: Vec<NodeProcess>,
+    pub(crate) relays: Vec<NodeProcess>,
     source: NodeProcess,
-    reader: NodeProcess,
+    pub(crate) reader: NodeProcess,
 }
 
 impl ProcessNetwork {
     /// Starts all nodes, and waits until the source and the reader know all relays.
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
         let mut relays: Vec<NodeProcess> = Vec::new();

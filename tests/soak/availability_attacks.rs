@@ -59,7 +59,11 @@ impl Attacker {
             let Ok(mut link) = opened else { continue };
             if self.below(2) == 0 {
                 let (network, epoch) = (self.target.network, Epoch::at(unix_now()));
-                let status = OnionMessage::Status { network, epoch };
+                let status = OnionMessage::Status {
+                    network,
+                    epoch,
+                    time: None,
+                };
                 link.send_onion(&status).await?;
             }
             links.push(link);

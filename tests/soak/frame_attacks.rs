@@ -23,7 +23,11 @@ impl Attacker {
             PeerConnection::open(&self.target, &mut self.rng, &capabilities).await?;
         let (network, epoch) = (self.target.network, Epoch::at(unix_now()));
         connection
-            .send_onion(&OnionMessage::Status { network, epoch })
+            .send_onion(&OnionMessage::Status {
+                network,
+                epoch,
+                time: None,
+            })
             .await?;
         let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
         connection

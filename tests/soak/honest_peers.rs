@@ -182,7 +182,11 @@ impl CellEcho {
         let epoch = Epoch::at(unix_now());
         let (network, bucket, have) = (self.target.network, None, Vec::new());
         connection
-            .send_onion(&OnionMessage::Status { network, epoch })
+            .send_onion(&OnionMessage::Status {
+                network,
+                epoch,
+                time: None,
+            })
             .await
             .ok()?;
         let question = OnionMessage::GetDescriptors {

@@ -217,7 +217,14 @@ impl ScriptedPeer {
     fn send_status(&mut self, now: Now, id: LinkId) {
         if let Some(network) = self.behaviour.network {
             let epoch = Epoch::at(now.unix);
-            self.queue_onion(id, &OnionMessage::Status { network, epoch });
+            self.queue_onion(
+                id,
+                &OnionMessage::Status {
+                    network,
+                    epoch,
+                    time: None,
+                },
+            );
         }
         if let Some(protocol) = self.behaviour.shh {
             let min_pow = MinPow::new(self.behaviour.min_pow).expect("it is finite");

@@ -11,6 +11,30 @@ use thiserror::Error;
 /// Reason why Tor cannot start. No traffic was sent.
 #[derive(Debug, Error)]
 pub enum TorStartError {
+    /// A bridge line that arti cannot read.
+    #[error("bridge line {number} of tor.bridges: {cause}; copy the whole line again")]
+    Bridge {
+        /// Its number in the list, from 1.
+        number: usize,
+        /// What arti says about it.
+        cause: String,
+    },
+    /// The directory of keys does not exist.
+    #[error("tor.keys: there is no directory {}; create it, or leave tor.keys out", .0.display())]
+    NoKeys(PathBuf),
+    /// A pluggable transport that cannot be started.
+    #[error(
+        "tor.transports: {} is not an executable file; install it, or correct the path", .0.display()
+    )]
+    NoProgram(PathBuf),
+    /// A reader of the onion service whose name or key arti cannot read.
+    #[error("reader `{name}` of tor.readers: {cause}; copy the key again")]
+    Reader {
+        /// The name that the operator gave.
+        name: String,
+        /// What arti says about it.
+        cause: String,
+    },
     /// Arti refuses the value of a setting.
     #[error("invalid Tor setting: {0}")]
     Setting(String),
@@ -45,6 +69,22 @@ pub enum ConnectError {
     /// Any other failure, which is usually temporary.
     #[error("the Tor circuit failed")]
     Circuit,
+}
+
+impl TorStartError {
+    /// Whether the settings are wrong, rather than the system.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        match self {
+            Self::Bridge { .. }
+            | Self::NoKeys(_)
+            | Self::NoProgram(_)
+            | Self::Reader { .. }
+            | Self::Setting(_)
+            | Self::Unknown(_) => true,
+            Self::Locked(_) | Self::System(_) => false,
+        }
+    }
 }
 
 impl ConnectError {

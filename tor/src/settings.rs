@@ -4,9 +4,11 @@
 //! would select the public network. Unknown settings are therefore refused
 //! ([`TorStartError::Unknown`]).
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use arti_client::TorClientConfig;
+use arti_client::config::BridgeConfigBuilder;
 use arti_client::config::onion_service::{OnionServiceConfig, OnionServiceConfigBuilder};
 use serde::Serialize;
 use tor_config::load::{ConfigResolveOptions, ResolutionResults, resolve_return_results};
@@ -64,6 +66,7 @@ pub struct AuthorizedClient {
 impl ArtiSettings {
     /// The configuration of the client. Every setting that affects safety is explicit.
     pub(crate) fn build(&self) -> Result<TorClientConfig, TorStartError> {
+        self.check()?;
         let ours = toml::to_string(&Sections::of(self)).map_err(|error| setting(&error))?;
         let mut sources = ConfigurationSources::new_empty();
         for text in self.network.iter().chain([&ours]) {
@@ -83,6 +86,48 @@ impl ArtiSettings {
     }
 }
 
+impl ArtiSettings {
+    /// Checks what the operator wrote, one value at a time, so that an error names the value. Arti
+    /// names its own generated configuration, and reports a missing transport program never.
+    fn check(&self) -> Result<(), TorStartError> {
+        for (number, line) in (1..).zip(&self.bridges) {
+            let bridge = line.parse::<BridgeConfigBuilder>();
+            let cause = match bridge.map(|bridge| bridge.build()) {
+                Ok(Ok(_)) => continue,
+                Ok(Err(error)) => with_causes(&error),
+                Err(error) => with_causes(&error),
+            };
+            return Err(TorStartError::Bridge { number, cause });
+        }
+        for TransportProgram { program, .. } in &self.transports {
+            check_program(program)?;
+        }
+        match &self.keys {
+            Some(keys) if !keys.is_dir() => Err(TorStartError::NoKeys(keys.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Checks that a program exists and can be executed. A name without a slash is looked up in `PATH`,
+/// as it is when the program starts.
+fn check_program(program: &Path) -> Result<(), TorStartError> {
+    let is_executable = |path: &Path| {
+        let metadata = path.metadata();
+        metadata.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    let found = if program.components().count() > 1 {
+        is_executable(program)
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|dir| is_executable(&dir.join(program)))
+    };
+    if found {
+        return Ok(());
+    }
+    Err(TorStartError::NoProgram(program.to_owned()))
+}
+
 impl ServiceSettings {
     pub(crate) fn build(&self) -> Result<OnionServiceConfig, TorStartError> {
         let nickname =
@@ -93,8 +138,12 @@ impl ServiceSettings {
             let restricted = builder.restricted_discovery();
             restricted.enabled(true);
             for AuthorizedClient { name, key } in &self.readers {
-                let name = name.parse().map_err(|error| setting(&error))?;
-                let key = key.parse().map_err(|error| setting(&error))?;
+                let wrong = |cause: &dyn std::error::Error| TorStartError::Reader {
+                    name: name.clone(),
+                    cause: with_causes(cause),
+                };
+                let key = key.parse().map_err(|error| wrong(&error))?;
+                let name = name.parse().map_err(|error| wrong(&error))?;
                 restricted.static_keys().access().push((name, key));
             }
         }
@@ -195,3 +244,75 @@ fn setting(error: &(dyn std::error::Error + 'static)) -> TorStartError {
 
 /// Name of the service in arti's state. The key of the service, and so its address, depends on it.
 const NICKNAME: &str = "whisht";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BRIDGE: &str = "192.0.2.7:443 $0123456789abcdef0123456789abcdef01234567";
+
+    fn refused(settings: ArtiSettings) -> String {
+        let settings = ArtiSettings {
+            directory: "/nonexistent".into(),
+            ..settings
+        };
+        settings.build().map(drop).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn malformed_bridge_line_is_refused_with_its_number() {
+        let bridges = vec![BRIDGE.to_owned(), "obfs4 192.0.2.7:443 cert=x".to_owned()];
+        let text = refused(ArtiSettings {
+            bridges,
+            ..ArtiSettings::default()
+        });
+        assert!(text.starts_with("bridge line 2 of tor.bridges:"), "{text}");
+    }
+
+    #[test]
+    fn missing_transport_program_is_refused() {
+        for program in ["/usr/bin/nothere", "whisht-nothere", "/dev/null", "/usr"] {
+            let transport = TransportProgram {
+                protocols: vec!["obfs4".to_owned()],
+                program: program.into(),
+            };
+            let text = refused(ArtiSettings {
+                bridges: vec![BRIDGE.to_owned()],
+                transports: vec![transport],
+                ..ArtiSettings::default()
+            });
+            assert!(
+                text.contains(program) && text.contains("tor.transports"),
+                "{text}"
+            );
+        }
+        check_program(Path::new("sh")).unwrap();
+        check_program(Path::new("/bin/sh")).unwrap();
+    }
+
+    #[test]
+    fn missing_directory_of_keys_is_refused() {
+        let text = refused(ArtiSettings {
+            keys: Some("/nonexistent/keys".into()),
+            ..ArtiSettings::default()
+        });
+        assert!(text.contains("tor.keys"), "{text}");
+    }
+
+    #[test]
+    fn malformed_reader_is_refused_with_its_name() {
+        let reader = AuthorizedClient {
+            name: "alice".to_owned(),
+            key: "descriptor:x25519:AAAA".to_owned(),
+        };
+        let settings = ServiceSettings {
+            port: 1,
+            readers: vec![reader],
+        };
+        let text = settings.build().map(drop).unwrap_err().to_string();
+        assert!(
+            text.contains("`alice`") && text.contains("tor.readers"),
+            "{text}"
+        );
+    }
+}

@@ -11,13 +11,13 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::cli::durations::time;
 use crate::cli::output::{Printer, Spinner, grouped, one_line, say, say_value};
 use crate::cli::remote_node::RemoteNode;
-use crate::cli::send::time;
 use crate::cli::{Exit, Failure};
 use crate::envelope::Topic;
 use crate::identity::parse_topic;
-use crate::node::{Event, FetchEnd, FetchStage, FetchView};
+use crate::node::{Event, FetchEnd, FetchStage, FetchView, StatusView};
 use crate::rpc::EventNotice;
 use crate::shell::clock::Clock;
 use crate::shell::password::first_line;
@@ -97,7 +97,25 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
         }
     };
     progress.end();
+    warn_of_clock(node).await?;
     report(node.printer, &outcome)
+}
+
+/// Warns if this machine's clock, from which the requested range was computed, seems to be wrong.
+async fn warn_of_clock(node: &mut RemoteNode) -> Result<(), Failure> {
+    let status: StatusView = node.call("whisht_status", json!([])).await?;
+    if let Some(clock) = status.clock.filter(|clock| clock.is_off()) {
+        let text = format!(
+            "the clock of this machine is {clock}, and the requested range was computed from it; \
+             check it (`timedatectl`), then fetch again"
+        );
+        if node.printer.json {
+            say_value(&json!({"warning": text}));
+        } else {
+            say(&text);
+        }
+    }
+    Ok(())
 }
 
 /// The result of an exchange, as `--json` prints it.

@@ -66,6 +66,8 @@ pub(in crate::node) struct RelayState {
     pub(in crate::node) load: u8,
     /// The difficulty of tickets.
     pub(in crate::node) ticket_bits: u8,
+    /// Whether this relay would refuse what others send, as sent in the future or expired.
+    pub(in crate::node) clock_is_wrong: bool,
 }
 
 impl DescriptorPublisher {
@@ -185,7 +187,7 @@ impl DescriptorPublisher {
     ///
     /// On `main` it is due at a random second in the first half of the epoch, so that it does not
     /// reveal when this node started (spec M12). A relay without a stem for what it rebuilds
-    /// publishes none.
+    /// publishes none, and neither does a relay with a wrong clock, which drops what it rebuilds.
     fn publish(&mut self, fx: &mut Effects, now: Now, epoch: Epoch, relay: RelayState) {
         if self.draining {
             return;
@@ -199,7 +201,8 @@ impl DescriptorPublisher {
                 due
             }
         };
-        if due > now.unix || !relay.can_stem || self.advertise.is_empty() {
+        let is_usable = relay.can_stem && !relay.clock_is_wrong;
+        if due > now.unix || !is_usable || self.advertise.is_empty() {
             return;
         }
         let onion = self.onion_keys.get(&epoch);
@@ -315,7 +318,12 @@ impl DescriptorPublisher {
     }
 
     /// Whether this relay is listed in the directory, for its operator.
-    pub(in crate::node) fn listing_status(&self, now: Now, can_stem: bool) -> &'static str {
+    pub(in crate::node) fn listing_status(
+        &self,
+        now: Now,
+        can_stem: bool,
+        clock_is_wrong: bool,
+    ) -> &'static str {
         let epoch = Epoch::at(now.unix);
         if !self.enabled {
             return "no: it does not relay";
@@ -333,8 +341,12 @@ impl DescriptorPublisher {
             return "no: the keys of this epoch were lost; it is back in the next";
         }
         match self.publications.get(&epoch) {
+            Some(Publication::Made) if clock_is_wrong => {
+                "until the epoch ends: the clock of this machine is wrong"
+            }
             Some(Publication::Made) => "yes",
             Some(Publication::Solving(..)) => "soon: its puzzle is being solved",
+            _ if clock_is_wrong => "no: the clock of this machine is wrong",
             _ if !can_stem => "no: it needs two peers of its own choice that speak onion/1",
             _ => "later: each relay waits for a random moment of the epoch",
         }

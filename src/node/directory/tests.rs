@@ -13,6 +13,7 @@ const READY: RelayState = RelayState {
     can_stem: true,
     load: 0,
     ticket_bits: 17,
+    clock_is_wrong: false,
 };
 
 fn puzzles(outputs: &[Output]) -> usize {
@@ -51,8 +52,26 @@ fn relay_without_a_stem_publishes_nothing() {
         ..READY
     };
     assert_eq!(puzzles(&turn(&mut test, state)), 0);
-    let status = test.directory.publisher().listing_status(START, false);
+    let status = test
+        .directory
+        .publisher()
+        .listing_status(START, false, false);
     assert!(status.starts_with("no: it needs two peers"), "{status}");
+}
+
+#[test]
+fn relay_with_a_wrong_clock_publishes_nothing() {
+    let mut test = Fixture::new(|_| {});
+    let state = RelayState {
+        clock_is_wrong: true,
+        ..READY
+    };
+    assert_eq!(puzzles(&turn(&mut test, state)), 0);
+    let publisher = test.directory.publisher();
+    let status = publisher.listing_status(START, true, true);
+    assert!(status.starts_with("no: the clock"), "{status}");
+    // Set right, it publishes in the same epoch.
+    assert_eq!(puzzles(&turn(&mut test, READY)), 1);
 }
 
 #[test]

@@ -39,6 +39,7 @@ impl Peers {
         let status = OnionMessage::Status {
             network: self.local.requirements().network,
             epoch: Epoch::at(now.unix),
+            time: self.local.shown_time(now.unix),
         };
         self.send_onion(id, Priority::Control, &status);
     }

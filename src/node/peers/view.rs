@@ -14,6 +14,7 @@ use crate::discovery::Discovery;
 use crate::envelope::ProtocolVersion;
 use crate::gossip::PeerInfo;
 use crate::link::Capability;
+use crate::node::clock_skew::ClockWitness;
 use crate::node::gossip::EnvelopeGossip;
 use crate::node::hex;
 use crate::node::stem::StemPeer;
@@ -129,6 +130,17 @@ impl Peers {
     /// Whether the user named this peer.
     pub(in crate::node) fn is_static(&self, key: RelayKey) -> bool {
         self.dialer.is_static(key)
+    }
+
+    /// The peer of a connection as a witness of the time; `None` if the user did not name it.
+    pub(in crate::node) fn clock_witness(&self, id: LinkId) -> Option<ClockWitness> {
+        let connection = self.table.get(id)?;
+        let key = connection.key()?;
+        let is_named = self.is_static(key) || self.is_trusted(key);
+        is_named.then_some(ClockWitness {
+            key,
+            subnet: connection.subnet(),
+        })
     }
 
     /// Whether this peer is admitted above the maximum number of peers.

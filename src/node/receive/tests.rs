@@ -47,18 +47,18 @@ fn received_with_one_tag(messages: &[(&[u8], Option<&ClientSecret>)]) -> Vec<Str
     for (payload, signer) in messages {
         let plaintext = Plaintext::build(test.fx.rng(), payload, padding, *signer).unwrap();
         let copy = sealed(&mut test, &plaintext, 1);
-        test.receive
-            .offer(&mut test.fx, START, copy, DeliveryPath::Direct);
+        test.receive.on_direct(&mut test.fx, START, LinkId(1), copy);
     }
-    test.receive.try_decrypt(&mut test.fx);
-    let inbox = test.receive.messages(0).unwrap().into_iter();
+    run(&mut test);
+    let inbox = test.receive.messages(&InboxQuery::All).unwrap();
+    let inbox = inbox.into_iter();
     inbox.map(|message| message.payload).collect()
 }
 
 #[test]
 fn copy_of_a_message_in_another_envelope_is_stored_once() {
     let inbox = received_with_one_tag(&[(b"hello", None), (b"hello", None)]);
-    assert_eq!(inbox, [crate::node::hex(b"hello")]);
+    assert_eq!(inbox, [hex(b"hello")]);
 }
 
 #[test]

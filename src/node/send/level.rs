@@ -6,6 +6,7 @@ use circuits::time::Now;
 
 use super::confirm::MIN_WITNESSES;
 use super::message::relaxed_words;
+use crate::node::clock_skew::ClockSkew;
 use crate::node::command::Refusal;
 use crate::node::directory::RelayDirectory;
 use crate::node::gossip::EnvelopeGossip;
@@ -27,6 +28,8 @@ pub(in crate::node) struct SendContext<'a> {
     pub(in crate::node) directory: &'a RelayDirectory,
     /// The identities of the user.
     pub(in crate::node) receive: &'a Receiver,
+    /// What peers show of this machine's clock.
+    pub(in crate::node) clock: &'a ClockSkew,
 }
 
 impl SendContext<'_> {
@@ -49,6 +52,7 @@ impl SendContext<'_> {
                 "use `normal`, and read docs/threat-model.md for what it does not protect from",
             ));
         }
+        self.clock.check(now)?;
         match level.rules().insertion {
             Insertion::Gossip => Ok(RelaxedRules::default()),
             Insertion::Stem if self.stem.can_stem() => Ok(RelaxedRules::default()),

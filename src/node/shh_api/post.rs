@@ -186,6 +186,7 @@ fn route(
     }
     let level = post.level.unwrap_or(default_level);
     if level.rules().insertion == Insertion::Gossip {
+        context.clock.check(now)?;
         return Ok(PostRoute::Gossip);
     }
     context.check_level(now, level)?;

@@ -140,6 +140,7 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         relay: true,
         listed: "yes".into(),
         drained_in_secs: Some(0),
+        clock: Some(clock()),
         pool_envelopes: 7,
         pool_bytes: 9_000,
         gossip_displaced: 3,
@@ -186,6 +187,30 @@ fn inbound() -> InboundView {
             reason: "out of descriptors".into(),
             secs_ago: 3,
         }),
+    }
+}
+
+fn clock() -> ClockView {
+    ClockView {
+        behind_secs: -600,
+        witnesses: 3,
+        refuses: true,
+    }
+}
+
+#[test]
+fn clock_is_described_with_direction_and_witnesses() {
+    for (behind_secs, witnesses, text) in [
+        (-600, 3, "10 min ahead of that of 3 named peers"),
+        (7_200, 1, "2 h behind that of 1 named peer"),
+        (0, 2, "equal to that of 2 named peers"),
+    ] {
+        let view = ClockView {
+            behind_secs,
+            witnesses,
+            refuses: false,
+        };
+        assert_eq!(view.to_string(), text);
     }
 }
 
@@ -355,6 +380,7 @@ fn event_read_from_its_json_writes_the_same_json() {
         Event::Message(message()),
         Event::Peers(3),
         Event::Relays(12),
+        Event::Clock(clock()),
     ];
     let traces = traces().into_iter().map(Event::Trace);
     let all = outgoing.chain(fetches).chain(others).chain(traces);

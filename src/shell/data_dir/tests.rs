@@ -165,3 +165,19 @@ fn erase_removes_file_and_accepts_missing_file() {
     assert!(!path.exists());
     files::erase(&path).unwrap();
 }
+
+#[test]
+fn directory_of_another_user_is_refused() {
+    let scratch = scratch();
+    let path = scratch.path().join("data");
+    drop(open(&path).unwrap());
+    if std::os::unix::fs::chown(&path, Some(65_534), None).is_err() {
+        // Only root can give a directory away, and only root could use one that is not its own.
+        return;
+    }
+    let refused = open(&path).unwrap_err();
+    assert!(
+        matches!(refused, DirError::OtherOwner { owner: 65_534, .. }),
+        "{refused}"
+    );
+}

@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 
 use super::Completion;
 use crate::endpoint::Endpoint;
-use crate::node::{CommandId, Event, Job, JobId, Output, Refusal, Reply};
+use crate::node::{ClockView, CommandId, Event, Job, JobId, Output, Refusal, Reply};
 use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
 use crate::shell::archive::ArchiveHandle;
 use crate::shell::clock::Clock;
@@ -121,6 +121,9 @@ impl EffectExecutor {
                 }
             }
             Output::Notify(event) => {
+                if let Event::Clock(view) = &event {
+                    log_clock(view);
+                }
                 // Having no subscriber is not an error.
                 let _ = self.events.send(Arc::new(event));
             }
@@ -201,5 +204,22 @@ impl EffectExecutor {
     fn complete(&self, completion: Completion) {
         // The driver holds the receiving task, so the channel is open.
         let _ = self.to_completions.send(completion);
+    }
+}
+
+/// Logs what peers show of this machine's clock.
+fn log_clock(view: &ClockView) {
+    if view.refuses {
+        tracing::error!(
+            "the clock of this machine is {view}; nothing is sent until it is set \
+             (`timedatectl set-ntp true`)"
+        );
+    } else if !view.is_off() {
+        tracing::info!("the clock of this machine is {view}");
+    } else {
+        tracing::warn!(
+            "the clock of this machine is {view}; check it (`timedatectl`), because messages with a \
+             wrong time are lost"
+        );
     }
 }

@@ -132,7 +132,7 @@ impl World {
     }
 
     pub(super) fn feed(&mut self, at: usize, input: Input<'_>) {
-        let now = self.clock();
+        let now = self.clock_of(at);
         let mut outputs = core::mem::take(&mut self.outputs);
         match &mut self.machine_mut(at).process {
             Process::Node(node) => outputs.extend(node.handle(now, input)),

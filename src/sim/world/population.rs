@@ -102,6 +102,7 @@ impl World {
             wake: WakeUp::default(),
             dials: 0,
             behind_nat: false,
+            clock_ahead: 0,
         });
     }
 
