@@ -67,7 +67,7 @@ pub(super) struct AnswerBudget {
 
 impl AnswerBudget {
     /// Waits for the turn to make a large answer. `None` if a batch with `waiting` bytes would wait
-    /// for memory: batches that wait for each other would wait for ever.
+    /// for memory: batches that wait for each other would never end.
     pub(super) async fn turn(&self, waiting: usize) -> Option<MutexGuard<'_, ()>> {
         let turn = self.maker.lock().await;
         while !self.has_room() {
