@@ -289,6 +289,37 @@ impl Node {
         }
     }
 
+    // -- the shell
+
+    /// Mixes entropy into every generator of the node.
+    fn reseed(&mut self, entropy: &[u8; 32]) {
+        self.fx.reseed(entropy);
+        self.gossip.reseed(&self.fx.seed());
+        self.peers.reseed(&self.fx.seed());
+    }
+
+    /// Hands queued bytes to the shell. A link with new room may take more mail.
+    fn flush_links(&mut self, now: Now) {
+        loop {
+            let flushed = self.peers.flush(&mut self.fx, now);
+            if flushed.is_empty() {
+                return;
+            }
+            for link in flushed {
+                self.mail.on_link_flushed(&mut self.fx, link, &self.peers);
+            }
+            self.run_actions(now);
+        }
+    }
+
+    fn on_connectivity(&mut self, now: Now, connectivity: Connectivity) {
+        let online = self.send.on_connectivity(&mut self.fx, now, connectivity);
+        if online {
+            self.peers.expedite_redials(now.mono);
+            self.directory.expedite_guard_dials(&mut self.fx, now.mono);
+        }
+    }
+
     // -- simulation
 
     /// Takes verified descriptors from the other nodes of a simulated world.

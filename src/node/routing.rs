@@ -14,7 +14,7 @@ use super::durability::Continuation;
 use super::effects::Counter;
 use super::event::{Event, Trace};
 use super::gossip::NewPeer;
-use super::input::{Connectivity, Input, StoreId};
+use super::input::{Input, StoreId};
 use super::jobs::{JobId, JobOwner, JobResult};
 use super::peers::{BanScope, OnionHandshake, PeerConnection, PeerKnowledge, RemotePeer};
 use super::shh_api::{self, ShhReply};
@@ -61,13 +61,6 @@ impl Node {
             Input::Connectivity(connectivity) => self.on_connectivity(now, connectivity),
             Input::Command(id, command) => self.on_command(now, id, command),
         }
-    }
-
-    /// Mixes entropy into every generator of the node.
-    fn reseed(&mut self, entropy: &[u8; 32]) {
-        self.fx.reseed(entropy);
-        self.gossip.reseed(&self.fx.seed());
-        self.peers.reseed(&self.fx.seed());
     }
 
     // -- actions
@@ -289,28 +282,6 @@ impl Node {
             self.fx.expedite(TimerId::Epoch, now.mono);
         }
         self.fx.notify(Event::Peers(self.peers.connected()));
-    }
-
-    /// Hands queued bytes to the shell. A link with new room may take more mail.
-    pub(super) fn flush_links(&mut self, now: Now) {
-        loop {
-            let flushed = self.peers.flush(&mut self.fx, now);
-            if flushed.is_empty() {
-                return;
-            }
-            for link in flushed {
-                self.mail.on_link_flushed(&mut self.fx, link, &self.peers);
-            }
-            self.run_actions(now);
-        }
-    }
-
-    fn on_connectivity(&mut self, now: Now, connectivity: Connectivity) {
-        let online = self.send.on_connectivity(&mut self.fx, now, connectivity);
-        if online {
-            self.peers.expedite_redials(now.mono);
-            self.directory.expedite_guard_dials(&mut self.fx, now.mono);
-        }
     }
 
     // -- packets of `shh`

@@ -95,7 +95,11 @@ fn status_after_the_timeout_still_opens_the_link_for_cells() {
     });
     fixture.run(10);
     let epoch = Epoch::at(fixture.world.clock().unix);
-    fixture.send_onion(&OnionMessage::Status { network, epoch });
+    fixture.send_onion(&OnionMessage::Status {
+        network,
+        epoch,
+        time: None,
+    });
     fixture.run(1);
     fixture.fetch_descriptors();
     let cell = fixture.echo_cell();

@@ -205,6 +205,7 @@ fn onion_status() -> OnionMessage {
     OnionMessage::Status {
         network: NetworkId::new(Profile::Local, "processes"),
         epoch: Epoch::at(UnixSecs(0)),
+        time: None,
     }
 }
 

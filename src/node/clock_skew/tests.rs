@@ -1,3 +1,5 @@
+use circuits::ids::LinkId;
+
 use super::*;
 use crate::node::fixture::{START, peer_key};
 

@@ -1,7 +1,7 @@
 //! Guards that lose everything: when another guard is tried, and how seldom.
 //!
-//! A guard may answer every dial and drop every cell. Nobody reports that; the sender sees only that no
-//! echo comes. But others can suppress an echo too: the rendezvous, a relay of the lanes, and an attacker
+//! A guard may answer every dial and drop every cell. No message reports that; the sender sees only that
+//! no echo comes. But others can suppress an echo too: the rendezvous, a relay of the lanes, and an attacker
 //! who holds many relays does so on purpose, to make this node try guard after guard until it takes one
 //! of his. So a guard is set aside only on evidence that points at it, for a while, and only for its
 //! first backup (docs/decisions/0014):
