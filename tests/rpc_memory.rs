@@ -3,8 +3,6 @@
 //! The test counts the bytes requested from the allocator, so the result does not depend on the
 //! machine. The binary contains this one test, because allocations of others would count too.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use std::alloc::System;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
