@@ -4,11 +4,6 @@
 //! release build from git. A build without git or outside of a repository has no commit, and does not
 //! fail. Other builds do not ask git, because every commit would then compile the program again.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "a build script instructs cargo by its output"
-)]
-
 use std::process::Command;
 
 fn main() {

@@ -58,9 +58,17 @@ fn banner_names_rpc_addresses_and_token() {
 #[test]
 fn bytes_in_json_have_no_prefix() {
     let data = scratch();
-    let node = Running::start(&data.path, &["--listen", "127.0.0.1:0", "--level", "open"]);
+    // Without proof of work the test does not depend on the speed of the machine.
+    let quick = ["--level", "open", "--min-pow", "0"];
+    let node = Running::start(
+        &data.path,
+        &[&quick[..], &["--listen", "127.0.0.1:0"]].concat(),
+    );
     let peer = scratch();
-    let peer = Running::start(&peer.path, &["--no-listen", "--peer", node.enode()]);
+    let peer = Running::start(
+        &peer.path,
+        &["--no-listen", "--min-pow", "0", "--peer", node.enode()],
+    );
     let made = succeeds(&node.run(&["id", "new", "desk", "--no-password", "--json"]));
     succeeds(&node.run(&["send", "--to", "desk", "--allow-empty", "--no-wait"]));
     let shared = [
