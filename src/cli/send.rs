@@ -2,7 +2,8 @@
 //!
 //! There is no stage "sent". The command shows what the node sees: it ends with 0 only when gossip
 //! returned the envelope, with 3 if that is not known (the user stops waiting before, or peers took an
-//! envelope of level `open`, which they do not send back), and with 4 if the node gave up. The body comes from a file or from standard input, never from an argument, because every
+//! envelope of level `open`, which they do not send back), and with 4 if the node gave up. The body comes
+//! from a file or from standard input, never from an argument, because every
 //! process of the machine can read the arguments of every other.
 
 mod progress;

@@ -18,7 +18,6 @@ use super::input::{Input, StoreId};
 use super::jobs::{JobId, JobOwner, JobResult};
 use super::peers::{BanScope, OnionHandshake, PeerConnection, PeerKnowledge, RemotePeer};
 use super::shh_api::{self, ShhReply};
-use super::stem::StemPeer;
 use super::timers::TimerId;
 use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired};
@@ -111,9 +110,8 @@ impl Node {
             }
             Action::Trust(link, false) => self.gossip.distrust(link),
             Action::PlanLanes(id, level) => {
-                let lanes = self
-                    .directory
-                    .pick_lanes(fx, now, level.rules(), &self.peers);
+                let (directory, peers) = (&mut self.directory, &self.peers);
+                let lanes = directory.pick_lanes(fx, now, level.rules(), peers);
                 self.send.on_lanes(fx, id, lanes);
             }
             Action::GuardProven(guard) => self.directory.guard_proven(guard),
@@ -138,8 +136,8 @@ impl Node {
     }
 
     fn insert_by_stem(&mut self, now: Now, envelope: Envelope, source: StemSource) {
-        let (stem, gossip) = (&mut self.stem, &self.gossip);
-        if stem.insert(&mut self.fx, now, &envelope, source, gossip) {
+        let (fx, gossip) = (&mut self.fx, &self.gossip);
+        if self.stem.insert(fx, now, &envelope, source, gossip) {
             return;
         }
         match source {
@@ -375,9 +373,8 @@ impl Node {
         let fx = &mut self.fx;
         match message {
             OnionMessage::Descriptors(descriptors) => {
-                let peers = &self.peers;
-                self.directory
-                    .on_descriptors(fx, now, from, &descriptors, peers);
+                let (directory, peers) = (&mut self.directory, &self.peers);
+                directory.on_descriptors(fx, now, from, &descriptors, peers);
             }
             OnionMessage::GetDescriptors {
                 epoch,
@@ -389,9 +386,8 @@ impl Node {
                     bucket,
                     have,
                 };
-                let peers = &self.peers;
-                self.directory
-                    .on_get_descriptors(fx, now, from, &request, peers);
+                let (directory, peers) = (&mut self.directory, &self.peers);
+                directory.on_get_descriptors(fx, now, from, &request, peers);
             }
             OnionMessage::Cell(bytes) => self.on_cell(now, from, bytes.as_slice()),
             OnionMessage::Stem(envelope) => self.on_stem(now, from, &envelope),
@@ -406,10 +402,10 @@ impl Node {
     }
 
     fn on_stem(&mut self, now: Now, from: LinkId, envelope: &Envelope) {
-        let Some(id) = self.peers.relay_at(from) else {
+        let Some(peer) = self.peers.stem_peer(from) else {
             return;
         };
-        let (fx, peer) = (&mut self.fx, StemPeer { link: from, id });
+        let fx = &mut self.fx;
         let passed_on = self.stem.on_stem(fx, now, peer, envelope, &self.gossip);
         if passed_on.is_err_and(StemRejected::is_strike) {
             self.peers.strike(now, from, BanScope::KeyAndAddress);

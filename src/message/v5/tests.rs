@@ -133,7 +133,9 @@ proptest! {
             let plaintext = PlaintextV5::build(&mut rng, &payload, padding, signer).unwrap();
             match padding {
                 Padding::Align => prop_assert_eq!(plaintext.as_bytes().len() % 256, 0),
-                Padding::UpTo(len) | Padding::Tagged(_, len) => prop_assert_eq!(plaintext.as_bytes().len(), len),
+                Padding::UpTo(len) | Padding::Tagged(_, len) => {
+                    prop_assert_eq!(plaintext.as_bytes().len(), len);
+                }
                 Padding::Given(given) => {
                     let padding = parse(plaintext.as_bytes()).unwrap().padding;
                     prop_assert_eq!(padding, given);

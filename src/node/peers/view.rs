@@ -115,11 +115,13 @@ impl Peers {
             chosen(link) && link.is_onion_ready() && link.speaks(Capability::SHH_6)
         };
         let links = self.table.iter().filter(|(_, link)| suits(link));
-        let peer = |(link, connection): (LinkId, &PeerConnection)| {
-            let id = connection.remote()?.short();
-            Some(StemPeer { link, id })
-        };
-        links.filter_map(peer).collect()
+        links.filter_map(|(id, _)| self.stem_peer(id)).collect()
+    }
+
+    /// The peer on a link, as the stem knows it.
+    pub(in crate::node) fn stem_peer(&self, link: LinkId) -> Option<StemPeer> {
+        let id = self.relay_at(link)?;
+        Some(StemPeer { link, id })
     }
 
     /// Whether the configuration trusts this peer.
