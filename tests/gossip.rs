@@ -4,8 +4,9 @@
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "an unexpected result is a failed test"
+    reason = "an unexpected result is a failed test, and figures are for the terminal"
 )]
 
 #[path = "gossip/cost.rs"]

@@ -258,7 +258,11 @@ fn missing_wait(rng: &mut impl CryptoRng, law: Duration, own: Duration) -> Durat
 const LAG_LAW: &LevelRules = &DARK;
 
 /// Number of waits of the longest path: payload slot, hold, delays at the relays.
-const MAX_WAITS: usize = 2 + DARK.relays as usize;
+const MAX_WAITS: usize = 7;
+const _: () = assert!(
+    DARK.relays == 5,
+    "MAX_WAITS is 2 more than the relays of `dark`"
+);
 
 const OPEN: LevelRules = LevelRules {
     relays: 0,

@@ -18,6 +18,7 @@ use super::input::{Input, StoreId};
 use super::jobs::{JobId, JobOwner, JobResult};
 use super::peers::{BanScope, OnionHandshake, PeerConnection, PeerKnowledge, RemotePeer};
 use super::shh_api::{self, ShhReply};
+use super::stem::StemPeer;
 use super::timers::TimerId;
 use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired};

@@ -125,6 +125,7 @@ fn inbox_is_asked_by_id_or_time() {
     use crate::node::InboxQuery;
 
     let id = "ab".repeat(32);
+    let short = "ab".repeat(4);
     let after = InboxQuery::After(id.parse().unwrap());
     for (params, wanted) in [
         (json!([]), InboxQuery::All),
@@ -134,8 +135,8 @@ fn inbox_is_asked_by_id_or_time() {
         (json!([id]), after.clone()),
         (json!([{"after": format!("0x{id}")}]), after),
         (
-            json!({"id": id[..8]}),
-            InboxQuery::One(id[..8].parse().unwrap()),
+            json!({"id": short}),
+            InboxQuery::One(short.parse().unwrap()),
         ),
     ] {
         let call = call("whisht_inbox", params).unwrap();

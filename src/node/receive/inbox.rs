@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn id_of_a_message_is_the_same_when_the_network_returns_it_in_another_order() {
         let (before, after) = (inbox(&[1, 2, 3]), inbox(&[3, 1, 2]));
-        let short: MessageIdPrefix = id(2)[..8].parse().unwrap();
+        let short: MessageIdPrefix = id(2).get(..8).unwrap().parse().unwrap();
         for inbox in [before, after] {
             let query = InboxQuery::One(short.clone());
             assert_eq!(payloads(&inbox, &query), ["02"]);

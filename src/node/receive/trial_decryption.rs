@@ -269,7 +269,11 @@ impl TrialQueue {
     /// Takes the batch that began first, if it has ended, and passes its messages to `deliver`.
     /// Returns whether there was such a batch.
     pub(super) fn take_ended(&mut self, mut deliver: impl FnMut(TriedEnvelope<'_>)) -> bool {
-        let Some(batch) = self.running.pop_front_if(|batch| batch.results.is_some()) else {
+        let has_ended = |batch: &&RunningBatch| batch.results.is_some();
+        if self.running.front().filter(has_ended).is_none() {
+            return false;
+        }
+        let Some(batch) = self.running.pop_front() else {
             return false;
         };
         let is_direct = batch.kind == BatchKind::Direct;

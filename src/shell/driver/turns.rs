@@ -45,8 +45,10 @@ impl TurnMeter {
     }
 
     fn forget(&mut self, minute: u64) {
-        let is_old = |(at, _): &mut (u64, Duration)| at.saturating_add(MINUTES) <= minute;
-        while self.minutes.pop_front_if(is_old).is_some() {}
+        let is_old = |(at, _): &&(u64, Duration)| at.saturating_add(MINUTES) <= minute;
+        while self.minutes.front().filter(is_old).is_some() {
+            self.minutes.pop_front();
+        }
     }
 }
 

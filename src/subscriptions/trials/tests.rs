@@ -47,22 +47,22 @@ impl Keys {
         Envelope::build(UnixSecs(1_700_000_000), Ttl(50), Topic([1; 4]), data, 1)
     }
 
-    fn to_pair(&mut self, len: usize) -> Envelope {
+    fn for_pair(&mut self, len: usize) -> Envelope {
         self.envelope(len, |keys, text| {
             seal_asymmetric(&mut keys.rng, &keys.pair.public(), text)
         })
     }
 
-    fn to_shared(&mut self, len: usize) -> Envelope {
+    fn for_shared(&mut self, len: usize) -> Envelope {
         self.envelope(len, |keys, text| {
             seal_symmetric(&mut keys.rng, &keys.shared, text)
         })
     }
 
-    fn to_stranger(&mut self, len: usize) -> Envelope {
-        let stranger = ClientSecret::generate(&mut self.rng).public();
+    fn for_other(&mut self, len: usize) -> Envelope {
+        let other = ClientSecret::generate(&mut self.rng).public();
         self.envelope(len, |keys, text| {
-            seal_asymmetric(&mut keys.rng, &stranger, text)
+            seal_asymmetric(&mut keys.rng, &other, text)
         })
     }
 }
@@ -84,10 +84,10 @@ fn batch_decrypts_every_envelope_for_us_in_order() {
     let mut world = Keys::new();
     let keys = world.snapshot(3);
     let envelopes = vec![
-        world.to_stranger(20),
-        world.to_shared(20),
-        world.to_stranger(20),
-        world.to_pair(20),
+        world.for_other(20),
+        world.for_shared(20),
+        world.for_other(20),
+        world.for_pair(20),
     ];
     let (results, _) = run(&keys, envelopes);
     let positions: Vec<usize> = results.iter().map(|result| result.envelope).collect();
@@ -101,8 +101,8 @@ fn batch_decrypts_every_envelope_for_us_in_order() {
 fn batch_takes_equal_steps_on_hit_and_miss() {
     let mut world = Keys::new();
     let keys = world.snapshot(150);
-    let hits = vec![world.to_pair(300), world.to_pair(300)];
-    let misses = vec![world.to_stranger(300), world.to_stranger(300)];
+    let hits = vec![world.for_pair(300), world.for_pair(300)];
+    let misses = vec![world.for_other(300), world.for_other(300)];
     assert_eq!(keys.time(&hits[0]), keys.time(&misses[0]));
     let (found, steps_on_hit) = run(&keys, hits);
     let (none, steps_on_miss) = run(&keys, misses);
@@ -115,7 +115,7 @@ fn batch_takes_equal_steps_on_hit_and_miss() {
 fn envelope_of_a_megabyte_is_tried_with_one_key_per_step() {
     let mut world = Keys::new();
     let keys = world.snapshot(4);
-    let envelope = world.to_pair(1_000_000);
+    let envelope = world.for_pair(1_000_000);
     let (results, steps) = run(&keys, vec![envelope]);
     assert_eq!(results.len(), 1);
     assert!(steps >= 5);
@@ -125,7 +125,7 @@ fn envelope_of_a_megabyte_is_tried_with_one_key_per_step() {
 fn batch_without_keys_costs_nothing() {
     let mut world = Keys::new();
     let keys = Arc::new(TrialKeys::new(core::iter::empty()));
-    let envelopes: Vec<_> = (0..100).map(|_| world.to_shared(20)).collect();
+    let envelopes: Vec<_> = (0..100).map(|_| world.for_shared(20)).collect();
     let batch = TrialBatch::new(Arc::clone(&keys), envelopes.clone());
     assert_eq!(batch.time(), Duration::ZERO);
     assert!(run(&keys, envelopes).0.is_empty());
