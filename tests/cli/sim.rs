@@ -73,7 +73,7 @@ fn documented_anonymity_commands_print_their_figures() {
 #[test]
 fn anonymity_of_a_network_without_paths_is_refused() {
     let args = ["sim", "anonymity", "--relays", "3"];
-    let said = fails(&program().args(&args).output().unwrap(), 2);
+    let said = fails(&program().args(args).output().unwrap(), 2);
     assert!(said.contains("as many relays as a path has"), "{said}");
 }
 
@@ -91,7 +91,7 @@ fn sim_delivers_messages_and_repeats_with_equal_seed() {
         "--json",
     ];
     let report = || -> Value {
-        let said = succeeds(&program().args(&args).output().unwrap());
+        let said = succeeds(&program().args(args).output().unwrap());
         let mut report: Value = serde_json::from_str(&said).unwrap();
         let fields = report.as_object_mut().unwrap();
         for own in ["wall_seconds", "speed", "peak_memory_bytes"] {

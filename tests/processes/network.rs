@@ -133,7 +133,7 @@ impl ProcessNetwork {
         assert_eq!(message["to"], identity);
         assert_eq!(message["from"], Value::Null);
         let id = message["id"].as_str().unwrap();
-        for id in [id, &id[..12]] {
+        for id in [id, id.get(..12).unwrap()] {
             assert_eq!(self.reader.run(&["inbox", "--body", id]).stdout, body);
         }
 
