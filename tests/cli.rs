@@ -183,7 +183,7 @@ fn mistyped_arguments_are_usage_errors_with_remedy() {
         (&["run", "--config", "/nonexistent"], "--config"),
         (&["id", "new", "Bad Name"], "a name begins with a letter"),
         (&["id", "new", "us", "--shared"], "--topic"),
-        (&["send", "--to", "desk", "--ttl", "1 hour"], "24h"),
+        (&["send", "--to", "desk", "--ttl", "1 hour"], "1h30m"),
         (&["stauts"], "status"),
     ] {
         let said = fails(&run(dir, args), 2);

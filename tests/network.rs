@@ -59,7 +59,8 @@ fn populate(mut world: World, relays: usize, ahead: &[(usize, i64)]) -> World {
     }
     // The first relays had no peers to dial when they started.
     for relay in 0..5 {
-        for peer in [relays - 1 - relay, relays - 2 - relay] {
+        let peers = [relays - 1 - relay, relays - 2 - relay].into_iter();
+        for peer in peers.filter(|peer| *peer != relay) {
             let peer = world.addr(peer);
             world.command(relay, Command::AddPeer(peer)).unwrap();
         }

@@ -37,8 +37,8 @@ pub(super) struct EnvelopeGossip {
     pow: PowPolicy,
     /// When a peer last brought an envelope.
     last_foreign: Instant,
-    /// Envelopes whose first transmission was traced; empty unless traces are emitted.
-    traced: BTreeSet<EnvelopeHash>,
+    /// Pooled envelopes that were not sent to a peer yet; empty unless traces are emitted.
+    unsent: BTreeSet<EnvelopeHash>,
 }
 
 /// A new gossip peer.
@@ -67,7 +67,7 @@ impl EnvelopeGossip {
             pool: Pool::new(config.pool_bytes),
             pow: PowPolicy::new(config.pow_generation, config.min_pow),
             last_foreign: now,
-            traced: BTreeSet::new(),
+            unsent: BTreeSet::new(),
         }
     }
 
@@ -193,15 +193,8 @@ impl EnvelopeGossip {
 
     /// Traces envelopes that were sent to a peer for the first time.
     fn trace_first_transmissions(&mut self, fx: &mut Effects) {
-        if !fx.reveals_paths() {
-            return;
-        }
-        let hashes = self.pool.iter().map(|pooled| pooled.envelope.hash());
-        let new: Vec<EnvelopeHash> = hashes
-            .filter(|hash| !self.traced.contains(hash) && self.machine.sent_to_count(*hash) > 0)
-            .collect();
-        for hash in new {
-            self.traced.insert(hash);
+        let is_sent = |hash: &EnvelopeHash| self.machine.sent_to_count(*hash) > 0;
+        for hash in self.unsent.extract_if(.., is_sent) {
             fx.trace(|| Trace::Gossiped {
                 envelope: hex(&hash.0),
             });

@@ -4,7 +4,6 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use circuits::ids::RelayKey;
 use circuits::time::Instant;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -24,7 +23,6 @@ pub(crate) struct PeerConnection {
     pub(crate) link: Link,
     pub(crate) stream: TcpStream,
     rng: ChaCha20Rng,
-    us: RelayKey,
 }
 
 impl PeerConnection {
@@ -35,7 +33,6 @@ impl PeerConnection {
         capabilities: &[Capability],
     ) -> io::Result<Self> {
         let key = new_key(rng);
-        let us = key.public();
         let stream = connect(target).await?;
         let config = Arc::new(LinkConfig {
             client_id: "whisht/v0.1.0".to_owned(),
@@ -57,18 +54,12 @@ impl PeerConnection {
             link,
             stream,
             rng: ChaCha20Rng::from_seed(seed),
-            us,
         };
         connection.flush().await?;
         match timeout(IO_TIMEOUT, connection.next()).await? {
             Some(LinkEvent::Connected { .. }) => Ok(connection),
             _ => Err(ErrorKind::ConnectionRefused.into()),
         }
-    }
-
-    /// The attacker's key.
-    pub(crate) const fn own_key(&self) -> RelayKey {
-        self.us
     }
 
     /// Sends one message, compressed by the rules.

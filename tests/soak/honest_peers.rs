@@ -8,7 +8,7 @@ use circuits::cell::HopDelay;
 use circuits::cell_builder::{Hop, LayerSpec, seal};
 use circuits::directory::{Descriptor, Requirements};
 use circuits::dispersal::Payload;
-use circuits::ids::{Epoch, Profile};
+use circuits::ids::{Epoch, Profile, RelayId};
 use circuits::keys::OnionSecret;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -213,10 +213,13 @@ impl CellEcho {
             }
         };
         let myself = *OnionSecret::generate(&mut self.rng).public();
+        // A relay forwards to a peer outside the directory by the handle of its link only.
+        let mut own = RelayId([0; 32]);
+        own.0[..16].copy_from_slice(&connection.link.handle()?.0);
         let hops = [
             Hop { id, onion },
             Hop {
-                id: connection.own_key().id(),
+                id: own,
                 onion: myself,
             },
         ];

@@ -39,6 +39,12 @@ impl EnvelopeGossip {
                 return None;
             }
         }
+        if fx.reveals_paths() {
+            self.unsent.insert(hash);
+            for evicted in self.pool.last_evicted() {
+                self.unsent.remove(evicted);
+            }
+        }
         if from.is_some() {
             // All our envelopes are of `shh/6`; one of `shh/5` does not show that they would
             // spread.
@@ -100,7 +106,7 @@ impl EnvelopeGossip {
     pub(in crate::node) fn expire(&mut self, now: Now) -> Vec<EnvelopeHash> {
         let expired = self.pool.expire(now.unix);
         for hash in &expired {
-            self.traced.remove(hash);
+            self.unsent.remove(hash);
         }
         self.machine.forget(&expired);
         expired
