@@ -136,6 +136,13 @@ pub struct OutboundPacket {
     pub payload: Vec<u8>,
 }
 
+impl OutboundPacket {
+    /// Whether envelopes are in it, not only their hashes.
+    pub(crate) fn carries_envelopes(&self) -> bool {
+        self.capability != Capability::ONION_1 && self.code == code::MESSAGES
+    }
+}
+
 /// The result of a received packet.
 #[derive(Debug, Default)]
 #[must_use]

@@ -44,6 +44,11 @@ impl Backlog {
         self.wanted.get_or_insert(self.not_before);
     }
 
+    /// Takes the wish for a walk, which another queue of the same peer will fulfil.
+    pub(super) fn take_wish(&mut self) -> bool {
+        self.wanted.take().is_some()
+    }
+
     /// Starts a wanted walk, and reserves steps if the window has room for what they find.
     pub(super) fn plan(&mut self, now: Instant, rng: &mut impl CryptoRng, budget: &mut WalkBudget) {
         if self.wanted.is_some_and(|wanted| wanted <= now) {

@@ -145,6 +145,7 @@ impl Gossip {
         let Some(peer) = self.peers.get_mut(&link) else {
             return;
         };
+        peer.move_walk();
         let (rng, budget) = (&mut self.rng, &mut self.walks);
         peer.scanned_queue().backlog.plan(now.mono, rng, budget);
         while let Some(mut walk) = peer.scanned_queue().backlog.take_walk(now.mono) {

@@ -263,6 +263,14 @@ impl GossipPeer {
         }
     }
 
+    /// Lets the queue of hashes walk the pool for what the queue of envelopes had no room for: a peer
+    /// that pulls has one walk. A wish that no queue fulfils would always be due.
+    pub(super) fn move_walk(&mut self) {
+        if self.delivery == DeliveryMode::Pull && self.queue.backlog.take_wish() {
+            self.announcements.queue.backlog.want_walk();
+        }
+    }
+
     /// When the next packet to it is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         [self.queue.next_due(), self.announcements.next_due()]

@@ -87,3 +87,33 @@ fn closed_link_leaves_only_envelope_hashes() {
     gossip.forget(&[hash]);
     assert_eq!(gossip.index.len(), 0);
 }
+
+#[test]
+fn overflow_towards_a_peer_that_pulls_leaves_nothing_due_at_once() {
+    let mut gossip = between([LinkId(1), LinkId(100)]);
+    let links: Vec<LinkId> = (2..10).map(LinkId).collect();
+    let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
+    let mut pool = Pool::new(1 << 24);
+    for link in &links {
+        let _ = gossip.add_peer(NOW, *link, "whisht/v0.1.0");
+        gossip.defer_delivery(*link);
+        let _ = gossip.receive(NOW, *link, code::STATUS, &status, &pool);
+        gossip.decide_delivery(*link, true);
+    }
+    for number in 0..20_000 {
+        let envelope = envelope(number);
+        let (pow, not_expired) = gossip.validate(NOW, &envelope).unwrap();
+        gossip.on_pooled(NOW, &envelope, &pow, Some(LinkId(1)));
+        let _ = pool.insert(envelope, pow, not_expired);
+    }
+    // The peers' links are congested: what is due waits, and its time must not stay in the past.
+    let mut now = NOW;
+    let mut ticks = 0;
+    while now.mono < Instant::from_micros(10_000_000) {
+        let _ = gossip.tick(now, &pool, |_| true);
+        let due = gossip.next_due().unwrap();
+        now.mono = due.max(now.mono.after(Duration::from_micros(1)));
+        ticks += 1;
+        assert!(ticks < 2_000, "the gossip is always due");
+    }
+}

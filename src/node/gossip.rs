@@ -175,7 +175,9 @@ impl EnvelopeGossip {
         // envelopes in it would count as sent.
         let congested = |link| peers.queued_bytes(link).is_none_or(|bytes| bytes > 0);
         let packets = self.machine.tick(now, &self.pool, congested);
-        self.trace_first_transmissions(fx);
+        if packets.iter().any(OutboundPacket::carries_envelopes) {
+            self.trace_first_transmissions(fx);
+        }
         self.send(fx, packets);
     }
 
