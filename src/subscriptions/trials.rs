@@ -61,7 +61,7 @@ impl TrialKeys {
         self.keys.is_empty()
     }
 
-    /// The time of one core to try all keys on this envelope, by [`trial_time`].
+    /// The time of one core to try all keys on this envelope, by `trial_time`.
     #[must_use]
     pub fn time(&self, envelope: &Envelope) -> Duration {
         if self.keys.is_empty() {
@@ -165,7 +165,7 @@ impl TrialBatch {
         }
     }
 
-    /// Tries keys for about [`STEP_TIME`]. Returns all messages, in the order of the envelopes, when
+    /// Tries keys for about `STEP_TIME`. Returns all messages, in the order of the envelopes, when
     /// every key was tried on every envelope.
     pub fn step(&mut self) -> Option<Vec<TrialResult>> {
         let mut left = STEP_TIME;
@@ -214,7 +214,7 @@ impl TrialBatch {
         (end, time)
     }
 
-    /// The time of one core for the whole batch, by [`trial_time`].
+    /// The time of one core for the whole batch, by `trial_time`.
     #[must_use]
     pub fn time(&self) -> Duration {
         let times = self.envelopes.iter().map(|one| self.keys.time(one));

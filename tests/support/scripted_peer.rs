@@ -28,7 +28,7 @@ use whisht::link::{
     Priority,
 };
 use whisht::node::{Input, Output};
-use whisht::onion_wire::OnionMessage;
+use whisht::onion_wire::{MAX_HASHES, OnionMessage};
 use whisht::sim::Actor;
 
 #[path = "behaviour.rs"]
@@ -210,7 +210,9 @@ impl ScriptedPeer {
             self.send_status(now, id);
         }
         if self.behaviour.requests_announced && !wanted.is_empty() {
-            self.queue_onion(id, &OnionMessage::GetEnvelopes(wanted));
+            for some in wanted.chunks(MAX_HASHES) {
+                self.queue_onion(id, &OnionMessage::GetEnvelopes(some.to_vec()));
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A table that is too wide for the terminal loses its empty columns first. Then its widest columns
 //! shrink, and their cells take several lines. Where no table fits, each row is shown as a record: one
-//! line for each cell. No word is broken ([`super::wrap`]).
+//! line for each cell. No word is broken ([`super::wrap()`]).
 
 use super::wrap::{columns, wrap};
 
