@@ -167,7 +167,7 @@ impl Shell {
         let shown = String::from_utf8_lossy(&output.stdout).into_owned();
         let said = String::from_utf8_lossy(&output.stderr);
         let code = output.status.code();
-        // A network of two nodes cannot confirm a message: the page says so.
+        // A network of two nodes cannot confirm a message, as the page states.
         let is_handed_over = code == Some(3) && said.contains("handed to 1 peer; not confirmed");
         assert!(
             code == Some(0) || is_handed_over,
