@@ -65,7 +65,7 @@ fn operating_page_contains_the_generated_tables() {
 }
 
 #[test]
-#[ignore = "writes docs/operating.md"]
+#[ignore = "rewrites a page; run by hand after a setting changed, and checked by the test above"]
 fn rewrite_operating_page() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operating.md");
     std::fs::write(path, generated(PAGE)).unwrap();
