@@ -31,7 +31,7 @@ pub fn cell(data: &[u8]) {
     if let Some(bytes) = data.first_chunk::<SLOT_LEN>() {
         slot_has_one_spelling(bytes);
     }
-    log_is_whole_or_refused(data);
+    log_is_whole_or_cut_or_refused(data);
 }
 
 /// A relay accepts a cell at most once.
@@ -116,8 +116,12 @@ fn slot_has_one_spelling(bytes: &[u8; SLOT_LEN]) {
     }
 }
 
-fn log_is_whole_or_refused(data: &[u8]) {
+fn log_is_whole_or_cut_or_refused(data: &[u8]) {
     let key = &publics()[0];
+    if let Some(sound) = ReplayLog::torn_at(data, EPOCH, key) {
+        assert!(ReplayLog::read(data, EPOCH, key, 1_000).is_err());
+        assert!(ReplayLog::read(&data[..sound], EPOCH, key, 1_000).is_ok());
+    }
     let Ok((mut log, seen)) = ReplayLog::read(data, EPOCH, key, 1_000) else {
         return;
     };

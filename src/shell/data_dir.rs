@@ -140,13 +140,24 @@ impl DataDir {
         self.secret("guard-seed")
     }
 
-    /// The token that RPC clients present over TCP; generated if the file does not exist.
+    /// The token that RPC clients present over TCP; generated if the file does not exist or is
+    /// damaged. Unlike a key, a token is worth nothing after its loss: programs read the new one.
     ///
     /// # Errors
     ///
-    /// [`DirError`] if the file holds no token or cannot be read or written.
+    /// [`DirError`] if the file cannot be read or written.
     pub fn rpc_token(&self) -> Result<Secret<32>, DirError> {
-        self.secret(RPC_TOKEN)
+        match self.secret(RPC_TOKEN) {
+            Err(DirError::Damaged { path }) => {
+                tracing::warn!(
+                    path = %path.display(),
+                    "the token of programs over TCP is damaged; it is made anew, and programs must \
+                     read the file again"
+                );
+                generate(&path)
+            }
+            token => token,
+        }
     }
 
     /// The port of the last run, if one is stored.
@@ -195,14 +206,17 @@ impl DataDir {
                     .map_err(|_| DirError::Damaged { path })?;
                 Ok(Secret::take(&mut bytes))
             }
-            None => {
-                let mut bytes = Zeroizing::new(random::<N>()?);
-                let digits = Zeroizing::new(hex::encode(bytes.as_ref()));
-                files::replace(&path, digits.as_bytes()).map_err(|error| at(&path, error))?;
-                Ok(Secret::take(&mut bytes))
-            }
+            None => generate(&path),
         }
     }
+}
+
+/// Writes a new secret into a file, as hexadecimal digits.
+fn generate<const N: usize>(path: &Path) -> Result<Secret<N>, DirError> {
+    let mut bytes = Zeroizing::new(random::<N>()?);
+    let digits = Zeroizing::new(hex::encode(bytes.as_ref()));
+    files::replace(path, digits.as_bytes()).map_err(|error| at(path, error))?;
+    Ok(Secret::take(&mut bytes))
 }
 
 /// The default location of the data directory: `~/.whisper`.

@@ -1,11 +1,15 @@
 //! The replay set on disk: an append-only file for each key, as a pure codec (spec M9).
 //!
-//! `"whisht/1/replay-log" | epoch 4 | X 32`, then blocks of
-//! `count 2 | count tags of 16 | check 16`. The check is the first half of a SHA-256 chain over the
-//! header and every block. The loss, change or move of a block is therefore detected, except for a
-//! loss at the very end. Such a loss is harmless: the cells of a block leave only after the block
-//! is on disk. A log that cannot be read completely does not prove which cells the key has
-//! decrypted; the key must then be erased, and the log is not repaired.
+//! `"whisht/2/replay-log" | epoch 4 | X 32`, then blocks of
+//! `count 2 | head check 6 | count tags of 16 | check 16`. Both checks continue a SHA-256 chain over
+//! the header and every block, so the change, the move and the loss of a block before the last are
+//! detected. A log that cannot be read completely does not prove which cells the key has decrypted;
+//! the key must then be erased.
+//!
+//! A crash in the middle of a write leaves a last block that is incomplete. The cells of that block
+//! have not left, because they leave only after the block is on disk, so the block can be cut off:
+//! [`ReplayLog::torn_at`]. The head check proves the length of the block, which a damaged count would
+//! otherwise imitate. Logs of format 1 have no head check and are never cut.
 //!
 //! The caller owns the file: it appends the output of [`ReplayLog::append`], flushes the file, and
 //! then releases the cells. One block contains the tags since the last flush, at most 20 ms of
@@ -24,15 +28,24 @@ use crate::keys::OnionPublic;
 #[derive(Debug)]
 pub struct ReplayLog {
     chain: [u8; 32],
+    format: Format,
+}
+
+/// The version of a log file. A log is continued in the format in which it began.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Format {
+    /// Blocks without a head check, as version 0.1 of whisht writes them.
+    One,
+    /// Blocks with a head check.
+    Two,
 }
 
 impl ReplayLog {
     /// Creates the log of a new key; the second value is the header of the file.
     #[must_use]
     pub fn create(epoch: Epoch, key: &OnionPublic) -> (Self, Vec<u8>) {
-        let header = header(epoch, key);
-        let chain = Sha256::digest(&header).into();
-        (Self { chain }, header)
+        let header = header(Format::Two, epoch, key);
+        (Self::after_header(Format::Two, &header), header)
     }
 
     /// Encodes tags for appending to the file; empty for no tags.
@@ -42,6 +55,9 @@ impl ReplayLog {
         for block in tags.chunks(MAX_BLOCK_TAGS) {
             let count = u16::try_from(block.len()).unwrap_or(u16::MAX).to_be_bytes();
             out.extend_from_slice(&count);
+            if self.format == Format::Two {
+                out.extend_from_slice(&self.head_check(count));
+            }
             out.extend(block.iter().flat_map(|tag| tag.0));
             out.extend_from_slice(&self.link(count, block));
         }
@@ -60,37 +76,94 @@ impl ReplayLog {
         key: &OnionPublic,
         limit: usize,
     ) -> Result<(Self, ReplaySet), ReplayLogError> {
-        let (mut log, header) = Self::create(epoch, key);
         let mut reader = ByteReader::new(bytes);
-        if reader.take(header.len())? != header {
-            return Err(ReplayLogError::Foreign);
-        }
+        let mut log = Self::read_header(&mut reader, epoch, key)?;
         let mut seen = ReplaySet::with_limit(usize::MAX);
         while reader.remaining() > 0 {
-            log.read_block(&mut reader, &mut seen)?;
+            for tag in log.read_block(&mut reader)? {
+                // A duplicate tag is harmless: it stays in the set.
+                let _ = seen.insert(tag);
+            }
         }
         seen.set_limit(limit);
         Ok((log, seen))
     }
 
+    /// The length in bytes to which a file must be cut because a crash interrupted the writing of
+    /// its last block. `None` if nothing must or may be cut: the log is complete, damaged before
+    /// its end, of another key, or of format 1.
+    ///
+    /// A block counts as interrupted if the file ends within it, or if nothing but zeros follows
+    /// where its check should be: a file system may lengthen a file before it writes the content.
+    #[must_use]
+    pub fn torn_at(bytes: &[u8], epoch: Epoch, key: &OnionPublic) -> Option<usize> {
+        let mut reader = ByteReader::new(bytes);
+        let mut log = Self::read_header(&mut reader, epoch, key).ok()?;
+        if log.format == Format::One {
+            return None;
+        }
+        while reader.remaining() > 0 {
+            let sound = bytes.len().checked_sub(reader.remaining())?;
+            match log.read_block(&mut reader) {
+                Ok(_) => {}
+                Err(ReplayLogError::Truncated) => return Some(sound),
+                Err(ReplayLogError::Corrupt | ReplayLogError::Foreign) => return None,
+            }
+        }
+        None
+    }
+
+    fn read_header(
+        reader: &mut ByteReader<'_>,
+        epoch: Epoch,
+        key: &OnionPublic,
+    ) -> Result<Self, ReplayLogError> {
+        let found = reader.take(HEADER_LEN)?;
+        [Format::Two, Format::One]
+            .into_iter()
+            .find(|format| header(*format, epoch, key) == found)
+            .map(|format| Self::after_header(format, found))
+            .ok_or(ReplayLogError::Foreign)
+    }
+
+    fn after_header(format: Format, header: &[u8]) -> Self {
+        Self {
+            chain: Sha256::digest(header).into(),
+            format,
+        }
+    }
+
+    /// Reads one block. [`ReplayLogError::Truncated`] if the file ends within it.
     fn read_block(
         &mut self,
         reader: &mut ByteReader<'_>,
-        seen: &mut ReplaySet,
-    ) -> Result<(), ReplayLogError> {
+    ) -> Result<Vec<ReplayTag>, ReplayLogError> {
         let count = reader.array()?;
+        if self.format == Format::Two {
+            let found = reader.array()?;
+            if found != self.head_check(count) {
+                return Err(damage(&[&count, &found], reader));
+            }
+        }
         let mut block = Vec::new();
         for _ in 0..u16::from_be_bytes(count) {
             block.push(ReplayTag(reader.array()?));
         }
-        if reader.array()? != self.link(count, &block) {
-            return Err(ReplayLogError::Corrupt);
+        let found: [u8; CHECK_LEN] = reader.array()?;
+        if found != self.link(count, &block) {
+            return Err(damage(&[&found], reader));
         }
-        for tag in block {
-            // A duplicate tag is harmless: it stays in the set.
-            let _ = seen.insert(tag);
-        }
-        Ok(())
+        Ok(block)
+    }
+
+    /// The check of a block's count: the count continues this chain.
+    fn head_check(&self, count: [u8; 2]) -> [u8; HEAD_CHECK_LEN] {
+        let mut hash = Sha256::new();
+        hash.update(self.chain);
+        hash.update(count);
+        hash.update(b"head");
+        let digest: [u8; 32] = hash.finalize().into();
+        *part::<0, _, _>(&digest)
     }
 
     /// Extends the chain by a block and returns the block's check.
@@ -101,6 +174,17 @@ impl ReplayLog {
         block.iter().for_each(|tag| hash.update(tag.0));
         self.chain = hash.finalize().into();
         *part::<0, _, _>(&self.chain)
+    }
+}
+
+/// What a check that does not hold means: the file ends here if only zeros follow.
+fn damage(fields: &[&[u8]], reader: &mut ByteReader<'_>) -> ReplayLogError {
+    let rest = reader.take(reader.remaining()).unwrap_or_default();
+    let mut bytes = fields.iter().copied().flatten().chain(rest);
+    if bytes.all(|byte| *byte == 0) {
+        ReplayLogError::Truncated
+    } else {
+        ReplayLogError::Corrupt
     }
 }
 
@@ -135,146 +219,22 @@ impl From<Truncated> for ReplayLogError {
 }
 
 /// Header of the log file of a key.
-fn header(epoch: Epoch, key: &OnionPublic) -> Vec<u8> {
-    [
-        &b"whisht/1/replay-log"[..],
-        &epoch.0.to_be_bytes(),
-        key.as_bytes(),
-    ]
-    .concat()
+fn header(format: Format, epoch: Epoch, key: &OnionPublic) -> Vec<u8> {
+    let magic = match format {
+        Format::One => b"whisht/1/replay-log",
+        Format::Two => b"whisht/2/replay-log",
+    };
+    [&magic[..], &epoch.0.to_be_bytes(), key.as_bytes()].concat()
 }
 
+/// Length of the header: magic 19, epoch 4, key 32.
+const HEADER_LEN: usize = 19 + 4 + 32;
 /// Maximum number of tags in one block: the range of its count.
 const MAX_BLOCK_TAGS: usize = 65_535;
-/// Bytes of the chain that a block contains.
+/// Bytes of the chain at the end of a block.
 const CHECK_LEN: usize = 16;
+/// Bytes of the check of a block's count: against damage, not against forgery.
+const HEAD_CHECK_LEN: usize = 6;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keys::OnionSecret;
-    use crate::relay::ReplaySetError;
-    use crate::secret::Secret;
-
-    const EPOCH: Epoch = Epoch(7);
-
-    fn key(seed: u8) -> OnionPublic {
-        *OnionSecret::from_secret(Secret::init_with(|bytes| bytes.fill(seed))).public()
-    }
-
-    fn tags(range: core::ops::Range<u8>) -> Vec<ReplayTag> {
-        range.map(|number| ReplayTag([number; 16])).collect()
-    }
-
-    /// A log of three blocks, and the offset at which each of them ends.
-    fn sample() -> (Vec<u8>, Vec<usize>) {
-        let (mut log, mut file) = ReplayLog::create(EPOCH, &key(1));
-        let mut ends = vec![file.len()];
-        for range in [0..3, 3..4, 4..40] {
-            file.extend(log.append(&tags(range)));
-            ends.push(file.len());
-        }
-        (file, ends)
-    }
-
-    fn read(file: &[u8]) -> Result<(ReplayLog, ReplaySet), ReplayLogError> {
-        ReplayLog::read(file, EPOCH, &key(1), 1_000)
-    }
-
-    #[test]
-    fn log_read_returns_all_tags_and_can_be_continued() {
-        let (mut file, _) = sample();
-        let (mut log, _) = read(&file).unwrap();
-        file.extend(log.append(&tags(40..50)));
-        let (_, mut seen) = read(&file).unwrap();
-        assert_eq!(seen.len(), 50);
-        for tag in tags(0..50) {
-            assert_eq!(seen.insert(tag), Err(ReplaySetError::Seen));
-        }
-    }
-
-    #[test]
-    fn log_append_without_tags_writes_nothing() {
-        let (mut log, header) = ReplayLog::create(EPOCH, &key(1));
-        assert!(log.append(&[]).is_empty());
-        assert!(read(&header).unwrap().1.is_empty());
-    }
-
-    #[test]
-    fn log_truncated_within_block_is_refused() {
-        let (file, ends) = sample();
-        for len in (0..file.len()).filter(|len| !ends.contains(len)) {
-            assert!(read(&file[..len]).is_err(), "{len} bytes");
-        }
-    }
-
-    #[test]
-    fn log_with_any_flipped_bit_is_refused() {
-        let (file, _) = sample();
-        for bit in 0..file.len() * 8 {
-            let mut bad = file.clone();
-            bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(read(&bad).is_err(), "bit {bit}");
-        }
-    }
-
-    #[test]
-    fn log_with_missing_or_moved_block_is_refused() {
-        let (file, ends) = sample();
-        let block = |n: usize| &file[ends[n - 1]..ends[n]];
-        let header = &file[..ends[0]];
-        for order in [&[2, 3][..], &[1, 3], &[2, 1, 3], &[1, 1, 2, 3]] {
-            let blocks = order.iter().map(|n| block(*n));
-            let bad = std::iter::once(header)
-                .chain(blocks)
-                .collect::<Vec<_>>()
-                .concat();
-            assert_eq!(
-                read(&bad).unwrap_err(),
-                ReplayLogError::Corrupt,
-                "{order:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn log_with_trailing_zeros_is_refused() {
-        // A file system may append zeros after a crash.
-        let (mut file, _) = sample();
-        file.extend([0; 4_096]);
-        assert!(read(&file).is_err());
-    }
-
-    #[test]
-    fn log_of_other_key_or_epoch_is_refused() {
-        let (file, _) = sample();
-        for (epoch, seed) in [(Epoch(8), 1), (EPOCH, 2)] {
-            let result = ReplayLog::read(&file, epoch, &key(seed), 1_000);
-            assert_eq!(result.unwrap_err(), ReplayLogError::Foreign);
-        }
-    }
-
-    #[test]
-    fn log_longer_than_limit_gives_full_set_with_all_tags() {
-        let (file, _) = sample();
-        let (_, mut seen) = ReplayLog::read(&file, EPOCH, &key(1), 10).unwrap();
-        assert_eq!(seen.len(), 40);
-        assert!(seen.is_full());
-        assert_eq!(seen.insert(ReplayTag([39; 16])), Err(ReplaySetError::Seen));
-        assert_eq!(seen.insert(ReplayTag([99; 16])), Err(ReplaySetError::Full));
-    }
-
-    #[test]
-    fn log_append_splits_tags_over_block_limit() {
-        let (mut log, mut file) = ReplayLog::create(EPOCH, &key(1));
-        let many: Vec<_> = (0..65_600_u32)
-            .map(|number| {
-                let mut tag = ReplayTag([0; 16]);
-                tag.0[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b9).to_be_bytes());
-                tag
-            })
-            .collect();
-        file.extend(log.append(&many));
-        assert_eq!(read(&file).unwrap().1.len(), many.len());
-    }
-}
+mod tests;

@@ -113,14 +113,10 @@ fn damaged_text_file_is_called_damaged() {
     let scratch = scratch();
     let dir = open(scratch.path()).unwrap();
     let garbled = [0xff_u8; 200];
-    for name in ["nodekey", "guard-seed", "rpc-token"] {
+    for name in ["nodekey", "guard-seed"] {
         files::replace(&scratch.path().join(name), &garbled).unwrap();
     }
-    let refusals = [
-        dir.node_key().map(drop),
-        dir.guard_seed().map(drop),
-        dir.rpc_token().map(drop),
-    ];
+    let refusals = [dir.node_key().map(drop), dir.guard_seed().map(drop)];
     for refusal in refusals {
         assert!(
             matches!(refusal, Err(DirError::Damaged { .. })),
@@ -132,6 +128,22 @@ fn damaged_text_file_is_called_damaged() {
         files::replace(&scratch.path().join("profile"), content).unwrap();
         let refusal = open(scratch.path()).unwrap_err().to_string();
         assert!(refusal.contains("profile is damaged"), "{refusal}");
+    }
+}
+
+#[test]
+fn damaged_token_is_made_anew() {
+    let scratch = scratch();
+    let dir = open(scratch.path()).unwrap();
+    let path = scratch.path().join("rpc-token");
+    for content in [&b""[..], &[0xff; 200], b"12ab"] {
+        files::replace(&path, content).unwrap();
+        let token = dir.rpc_token().unwrap();
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            hex::encode(token.expose())
+        );
+        assert_eq!(dir.rpc_token().unwrap().expose(), token.expose());
     }
 }
 

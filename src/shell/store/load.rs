@@ -1,7 +1,8 @@
 //! Reads the state that an earlier run stored.
 //!
 //! The node judges whether a replay log is complete; here an onion key is given up only if its key
-//! or its log cannot be read at all. The directory is a cache: if it is damaged, the node starts
+//! or its log cannot be read at all. A last block that a crash interrupted is cut off first
+//! (docs/decisions/0022). The directory is a cache: if it is damaged, the node starts
 //! without it and fetches it again. The guards are not: a node that chose new ones because of a damaged
 //! file would use more relays as first hops than it should, so a damaged file is refused.
 
@@ -12,7 +13,9 @@ use std::path::Path;
 
 use circuits::bytes::ByteReader;
 use circuits::ids::Epoch;
+use circuits::keys::OnionSecret;
 use circuits::path::Guards;
+use circuits::relay::ReplayLog;
 use circuits::secret::Secret;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -22,7 +25,7 @@ use super::disk::{
     key_path, tags_path,
 };
 use crate::node::Restored;
-use crate::shell::data_dir::{DESCRIPTOR, DataDir, DirError, ONION, at};
+use crate::shell::data_dir::{DESCRIPTOR, DataDir, DirError, ONION, at, files};
 
 /// Reads all state that a node restores.
 ///
@@ -76,10 +79,21 @@ fn onion_keys(dir: &DataDir) -> Result<Vec<(Epoch, Secret<32>, Vec<u8>)>, DirErr
 }
 
 fn onion_key(dir: &DataDir, epoch: Epoch) -> io::Result<(Secret<32>, Vec<u8>)> {
-    let tags = fs::read(tags_path(dir, epoch))?;
+    let mut tags = fs::read(tags_path(dir, epoch))?;
     let digits = Zeroizing::new(fs::read_to_string(key_path(dir, epoch))?);
     let mut key = Zeroizing::new([0; 32]);
     hex::decode_to_slice(digits.trim(), key.as_mut()).map_err(io::Error::other)?;
+    let secret = OnionSecret::from_secret(Secret::init_with(|copy| copy.copy_from_slice(&*key)));
+    if let Some(sound) = ReplayLog::torn_at(&tags, epoch, secret.public()) {
+        let lost = tags.len().saturating_sub(sound);
+        tracing::info!(
+            epoch = epoch.0,
+            bytes = lost,
+            "the end of a replay log was not written completely; it is cut off, no cell of it has left"
+        );
+        tags.truncate(sound);
+        files::replace(&tags_path(dir, epoch), &tags)?;
+    }
     Ok((Secret::take(&mut key), tags))
 }
 

@@ -3,6 +3,8 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 
 use circuits::ids::{Epoch, Profile};
+use circuits::keys::OnionSecret;
+use circuits::relay::{ReplayLog, ReplayTag};
 use circuits::secret::Secret;
 
 use super::*;
@@ -78,6 +80,44 @@ fn replay_log_continues_after_restart() {
     let more = vec![Record::ReplayTags(Epoch(7), b"two".to_vec())];
     let restored = store_and_load(scratch.path(), more);
     assert_eq!(restored.onion_keys.first().unwrap().2, b"onetwo");
+}
+
+#[test]
+fn replay_log_torn_by_crash_keeps_its_key_and_all_complete_blocks() {
+    let scratch = tempfile::tempdir().unwrap();
+    let secret = OnionSecret::from_secret(key(1));
+    let (mut log, header) = ReplayLog::create(Epoch(7), secret.public());
+    let whole = [
+        header,
+        log.append(&[ReplayTag([1; 16]), ReplayTag([2; 16])]),
+    ]
+    .concat();
+    let torn = log.append(&[ReplayTag([3; 16])]);
+    let records = [&whole[..], &torn[..torn.len() - 1]].concat();
+    let restored = store_and_load(
+        scratch.path(),
+        vec![
+            Record::OnionKey(Epoch(7), key(1)),
+            Record::ReplayTags(Epoch(7), records),
+        ],
+    );
+    let [(_, restored_key, kept)] = restored.onion_keys.as_slice() else {
+        panic!("one key, not {}", restored.onion_keys.len());
+    };
+    assert_eq!(restored_key.expose(), &[1; 32]);
+    assert_eq!(*kept, whole, "the torn block is cut off");
+
+    // The log continues behind its last complete block.
+    let (mut log, _) = ReplayLog::read(kept, Epoch(7), secret.public(), 10).unwrap();
+    let more = log.append(&[ReplayTag([4; 16])]);
+    let restored = store_and_load(
+        scratch.path(),
+        vec![Record::ReplayTags(Epoch(7), more.clone())],
+    );
+    let kept = &restored.onion_keys.first().unwrap().2;
+    assert_eq!(*kept, [whole, more].concat());
+    let (_, seen) = ReplayLog::read(kept, Epoch(7), secret.public(), 10).unwrap();
+    assert_eq!(seen.len(), 3);
 }
 
 #[test]
