@@ -21,7 +21,7 @@ use core::fmt;
 use core::time::Duration;
 
 use self::ingress::IngressQueue;
-pub use self::ingress::RelayLimits;
+pub use self::ingress::{LinkClass, RelayLimits};
 pub use self::replay_log::{ReplayLog, ReplayLogError};
 pub use self::replay_set::{ReplaySet, ReplaySetError, ReplayTag};
 use crate::arithmetic::Arithmetic;
@@ -85,18 +85,33 @@ impl OnionRelay {
         self.keys.expire(now.unix)
     }
 
-    /// Queues a cell received from a peer.
+    /// Queues a cell received from a peer that is not in the directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::accept_from`].
+    pub fn accept(&mut self, now: Now, from: LinkId, cell: Cell) -> Result<(), DropReason> {
+        self.accept_from(now, from, LinkClass::Unlisted, cell)
+    }
+
+    /// Queues a cell received from a peer of this class.
     ///
     /// # Errors
     ///
     /// The reason why the cell was dropped instead: the peer exceeds its rate, the queue is full,
     /// or no key matches the hint of the cell.
-    pub fn accept(&mut self, now: Now, from: LinkId, cell: Cell) -> Result<(), DropReason> {
-        self.ingress.admit(now.mono, from)?;
+    pub fn accept_from(
+        &mut self,
+        now: Now,
+        from: LinkId,
+        class: LinkClass,
+        cell: Cell,
+    ) -> Result<(), DropReason> {
+        self.ingress.admit(now.mono, from, class)?;
         if self.keys.find(cell.view().hint(), now.unix).is_none() {
             return Err(DropReason::UnknownEpoch);
         }
-        self.ingress.push(from, cell)
+        self.ingress.push(from, class, cell)
     }
 
     /// A link is closed; a peer that connects again gains no further share of peeling.

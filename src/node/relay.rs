@@ -20,7 +20,7 @@ use circuits::cell::Cell;
 use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
 use circuits::mix::Mix;
 use circuits::rate_limit::KeyedLimiter;
-use circuits::relay::{OnionRelay, RelayLimits, ReplayLog};
+use circuits::relay::{LinkClass, OnionRelay, RelayLimits, ReplayLog};
 use circuits::rendezvous::{Rendezvous, RendezvousLimits, TicketBits};
 use circuits::time::Now;
 
@@ -80,9 +80,18 @@ impl Relay {
     ///
     /// Every peer may send cells, whether it is in the directory or not: clients are not. A limit on
     /// the number of clients would let idle links keep new ones out, so the ingress queue serves
-    /// links in turn instead.
-    pub(super) fn on_cell(&mut self, fx: &mut Effects, now: Now, from: LinkId, cell: Cell) -> bool {
-        if !self.enabled || self.onion.accept(now, from, cell).is_err() {
+    /// links in turn instead. Relays of the directory forward the cells of many senders, so they have
+    /// a higher rate and a turn of their own.
+    pub(super) fn on_cell(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        from: LinkId,
+        cell: Cell,
+        context: RelayContext<'_>,
+    ) -> bool {
+        let class = context.link_class(from);
+        if !self.enabled || self.onion.accept_from(now, from, class, cell).is_err() {
             fx.count(Counter::CellsDropped);
         }
         self.arm(fx);
@@ -138,6 +147,16 @@ impl RelayContext<'_> {
     fn relay_label(self, link: LinkId) -> Option<RelayLabel> {
         let relay = self.peers.relay_at(link)?;
         self.directory.contains(relay).then_some(RelayLabel(relay))
+    }
+
+    /// What the ingress queue has to know of a link.
+    fn link_class(self, link: LinkId) -> LinkClass {
+        match self.relay_label(link) {
+            Some(_) => LinkClass::Listed {
+                relays: self.directory.len(),
+            },
+            None => LinkClass::Unlisted,
+        }
     }
 }
 

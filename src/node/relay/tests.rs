@@ -26,8 +26,8 @@ fn relay(test: &Fixture) -> Relay {
 fn node_that_is_no_relay_drops_cells() {
     let mut test = Fixture::new(|config| config.relay = false);
     let mut relay = relay(&test);
-    let (fx, _, _) = test.relaying();
-    assert!(!relay.on_cell(fx, START, LinkId(1), cell(1)));
+    let (fx, context, _) = test.relaying();
+    assert!(!relay.on_cell(fx, START, LinkId(1), cell(1), context));
     assert_eq!(fx.counted(Counter::CellsDropped), 1);
 }
 
