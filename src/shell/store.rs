@@ -12,15 +12,16 @@
 
 mod disk;
 mod load;
+mod record_queue;
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use tokio::sync::oneshot;
 
 use self::disk::RecordDisk;
+use self::record_queue::{RecordReceiver, RecordSender, record_queue};
 use super::data_dir::DataDir;
 use super::panic_alarm::PanicAlarm;
 use crate::node::{Record, StoreId};
@@ -42,7 +43,7 @@ pub(super) struct Store(StoreKind);
 enum StoreKind {
     Memory(Box<dyn Fn(StoreId) + Send>),
     Disk {
-        records: Sender<NumberedRecord>,
+        records: RecordSender,
         finished: oneshot::Receiver<()>,
     },
 }
@@ -58,7 +59,7 @@ impl Store {
         let Storage::Disk(dir) = storage else {
             return Ok(Self(StoreKind::Memory(Box::new(report))));
         };
-        let (records, queue) = channel();
+        let (records, queue) = record_queue();
         let (running, finished) = oneshot::channel::<()>();
         thread::Builder::new()
             .name("whisht-store".into())
@@ -74,10 +75,7 @@ impl Store {
     pub(super) fn put(&self, id: StoreId, record: Record) {
         match &self.0 {
             StoreKind::Memory(report) => report(id),
-            StoreKind::Disk { records, .. } => {
-                // This fails only if the thread has died, of which the driver hears.
-                let _ = records.send((id, record));
-            }
+            StoreKind::Disk { records, .. } => records.put(id, record),
         }
     }
 
@@ -92,11 +90,11 @@ impl Store {
 }
 
 /// The main loop of the storage thread.
-fn commit_all(disk: &mut RecordDisk, queue: &Receiver<NumberedRecord>, report: impl Fn(StoreId)) {
+fn commit_all(disk: &mut RecordDisk, queue: &RecordReceiver, report: impl Fn(StoreId)) {
     let mut pending = Vec::new();
     let mut failure_logged = false;
     loop {
-        let connected = gather(queue, &mut pending);
+        let connected = queue.gather(&mut pending);
         let Some((last, _)) = pending.last() else {
             return;
         };
@@ -116,24 +114,6 @@ fn commit_all(disk: &mut RecordDisk, queue: &Receiver<NumberedRecord>, report: i
                 }
                 thread::sleep(RETRY_INTERVAL);
             }
-        }
-    }
-}
-
-/// Takes the queued records, and waits for one if none is pending. Returns false once every sender
-/// is gone.
-fn gather(queue: &Receiver<NumberedRecord>, pending: &mut Vec<NumberedRecord>) -> bool {
-    if pending.is_empty() {
-        match queue.recv() {
-            Ok(record) => pending.push(record),
-            Err(_) => return false,
-        }
-    }
-    loop {
-        match queue.try_recv() {
-            Ok(record) => pending.push(record),
-            Err(TryRecvError::Empty) => return true,
-            Err(TryRecvError::Disconnected) => return false,
         }
     }
 }
