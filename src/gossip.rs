@@ -64,12 +64,14 @@ mod request_queue;
 mod send_queue;
 mod source;
 mod validation;
+mod waste_quota;
 
 pub use crate::envelope_validation::EnvelopeRejected;
 pub use envelope_times::EnvelopeTimes;
 pub use fault::{GossipFault, ProtocolViolation};
 pub use peer::PeerInfo;
 pub use pow_rule::PowRule;
+pub use waste_quota::Waste;
 
 /// The configuration of a [`Gossip`].
 #[derive(Clone, Copy, Debug)]

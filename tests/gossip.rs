@@ -27,5 +27,7 @@ mod pull;
 mod rate;
 #[path = "gossip/v5.rs"]
 mod v5;
+#[path = "gossip/waste.rs"]
+mod waste;
 #[path = "gossip/world.rs"]
 mod world;

@@ -1,6 +1,7 @@
 //! Errors that end a link, and which side is at fault.
 
 use super::packet::MalformedPacket;
+use super::waste_quota::Waste;
 use crate::envelope_validation::EnvelopeRejected;
 
 /// Why a packet could not be processed, sorted by the side at fault, which decides the policy.
@@ -56,6 +57,9 @@ pub enum ProtocolViolation {
     /// It exceeded its quota of rejected envelopes; this was the last of them.
     #[error("too many rejected envelopes; the last one: {0}")]
     TooManyRejected(EnvelopeRejected),
+    /// It exceeded its quota of traffic that is worth nothing.
+    #[error("too much that is worth nothing: {0}")]
+    TooWasteful(Waste),
 }
 
 impl ProtocolViolation {
@@ -66,6 +70,7 @@ impl ProtocolViolation {
         match self {
             Self::BeforeStatus | Self::MalformedPacket(_) | Self::Oversized => true,
             Self::TooManyRejected(refused) => matches!(refused, EnvelopeRejected::LowPow),
+            Self::TooWasteful(waste) => matches!(waste, Waste::Repeated | Waste::Unread),
             Self::BothLight => false,
         }
     }

@@ -42,6 +42,11 @@ impl PeerEnvelopeIndex {
         before & PeerFlags::CROSSED == 0
     }
 
+    /// Whether the peer has sent us the envelope.
+    pub(super) fn has_received(&self, envelope: EnvelopeHash, peer: LinkId) -> bool {
+        self.flags_of(&envelope, peer) & PeerFlags::RECEIVED != 0
+    }
+
     /// Records that the peer announced the envelope; `false` if it had shown it before.
     pub(super) fn mark_announced_by(&mut self, envelope: EnvelopeHash, peer: LinkId) -> bool {
         let before = self.set_flag(envelope, peer, PeerFlags::ANNOUNCED_BY_PEER);

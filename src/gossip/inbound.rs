@@ -14,6 +14,7 @@ use super::envelope_times::EnvelopeTimes;
 use super::packet::outgoing::ResponseErrorCode;
 use super::packet::{Envelopes, P2pKind, ShhPacket, code, outgoing};
 use super::rejection_quota::REJECTION_QUOTA;
+use super::waste_quota::Waste;
 use super::{
     EnvelopeRejected, Gossip, GossipFault, OutboundPacket, PacketOutcome, ProtocolViolation, shh,
 };
@@ -81,17 +82,20 @@ impl Gossip {
                 };
                 received.direct = envelopes.collect::<Result<_, _>>()?;
             }
-            // From an untrusted peer the packet is not decoded.
-            ShhPacket::P2p(P2pKind::Message, _) => {}
-            // Mail responses carry `shh/6` envelopes, which this peer does not understand.
-            ShhPacket::P2p(..) if protocol == ProtocolVersion::V5 => {}
+            // From an untrusted peer the packet is not decoded. Mail responses carry `shh/6`
+            // envelopes, which a peer of `shh/5` does not understand.
+            ShhPacket::P2p(P2pKind::Message, _) | ShhPacket::Unknown(_) => {
+                self.charge_waste(now, link, Waste::Unread)?;
+            }
+            ShhPacket::P2p(..) if protocol == ProtocolVersion::V5 => {
+                self.charge_waste(now, link, Waste::Unread)?;
+            }
             ShhPacket::P2p(kind, payload) => received.p2p = Some((kind, payload.to_vec())),
             ShhPacket::RateLimits(Some(limits)) => peer.set_rate_limits(limits),
             // Confirmations prove nothing: success is observed when an envelope comes back.
             ShhPacket::BatchAcknowledged(_)
             | ShhPacket::MessagesResponse(_)
-            | ShhPacket::RateLimits(None)
-            | ShhPacket::Unknown(_) => {}
+            | ShhPacket::RateLimits(None) => {}
         }
         Ok(received)
     }
@@ -109,7 +113,11 @@ impl Gossip {
         for envelope in envelopes {
             let envelope = envelope?;
             let hash = envelope.hash();
-            if !seen.insert(hash) {
+            let is_first = seen.insert(hash);
+            if !is_first || self.index.has_received(hash, link) {
+                self.charge_waste(now, link, Waste::Repeated)?;
+            }
+            if !is_first {
                 continue;
             }
             self.note_times(link, &envelope);
@@ -125,6 +133,7 @@ impl Gossip {
                     }
                 }
                 Err(refused) if refused.is_innocent(protocol) => {
+                    self.charge_waste(now, link, Waste::JustExpired)?;
                     let _announcers = self.fetcher.on_arrived(now.mono, &hash);
                 }
                 Err(refused) => {
@@ -206,6 +215,21 @@ impl Gossip {
             Ok(())
         } else {
             Err(ProtocolViolation::TooManyRejected(refused).into())
+        }
+    }
+
+    /// Charges traffic that is worth nothing to the peer's quota.
+    pub(super) fn charge_waste(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        waste: Waste,
+    ) -> Result<(), GossipFault> {
+        let peer = self.peers.get_mut(&link).ok_or(GossipFault::NoSuchLink)?;
+        if peer.waste.take(waste, now.mono) {
+            Ok(())
+        } else {
+            Err(ProtocolViolation::TooWasteful(waste).into())
         }
     }
 

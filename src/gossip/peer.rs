@@ -17,6 +17,7 @@ use super::packet::{MinPow, RateLimits, Status};
 use super::peer_score::PeerScore;
 use super::pow_rule::{PowRule, PowRuleEstimator};
 use super::send_queue::EnvelopeQueue;
+use super::waste_quota::WasteQuota;
 
 /// The state of a peer.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(super) struct GossipPeer {
     /// Whether its direct messages are accepted without checks.
     pub(super) trusted: bool,
     pub(super) rejections: TokenBucket,
+    pub(super) waste: WasteQuota,
     pub(super) score: PeerScore,
     estimator: PowRuleEstimator,
     pub(super) delivery: DeliveryMode,
@@ -140,6 +142,7 @@ impl GossipPeer {
             early_bloom: None,
             trusted: false,
             rejections: TokenBucket::full(now),
+            waste: WasteQuota::full(now),
             score: PeerScore::default(),
             estimator: PowRuleEstimator::default(),
             delivery: DeliveryMode::default(),

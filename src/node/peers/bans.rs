@@ -17,7 +17,8 @@ use std::net::IpAddr;
 
 use circuits::backoff::Backoff;
 use circuits::bounded_map::BoundedMap;
-use circuits::ids::RelayKey;
+use circuits::ids::{LinkId, RelayKey};
+use circuits::rate_limit::{KeyedLimiter, Quota};
 use circuits::time::Instant;
 
 /// All bans; bounded in number.
@@ -29,6 +30,8 @@ pub(super) struct BanList {
     addresses: BoundedMap<IpAddr, BanRecord, Instant>,
     /// Useful keys, ranked by the time when they disconnected.
     useful: BoundedMap<RelayKey, (), Instant>,
+    /// Packets of `onion/1` that this node does not read. Gossip counts those of `shh` itself.
+    unread: KeyedLimiter<LinkId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +46,7 @@ impl Default for BanList {
             keys: BoundedMap::new(MAX_ENTRIES),
             addresses: BoundedMap::new(MAX_ENTRIES),
             useful: BoundedMap::new(MAX_ENTRIES),
+            unread: KeyedLimiter::new(UNREAD_QUOTA, MAX_ENTRIES),
         }
     }
 }
@@ -95,6 +99,11 @@ impl BanList {
             .flatten()
             .max()
             .filter(|until| now < *until)
+    }
+
+    /// Charges a packet that this node does not read; `false` if the link exceeds its quota.
+    pub(super) fn tolerates_unread(&mut self, now: Instant, link: LinkId) -> bool {
+        self.unread.take(link, now)
     }
 
     /// Number of banned keys and addresses.
@@ -150,6 +159,10 @@ fn identifies_host(address: IpAddr) -> bool {
         }
     }
 }
+
+/// Packets that this node does not read, per second and at once, of one link. Later versions may have
+/// codes of their own, but need few of them on a link that does not know them.
+const UNREAD_QUOTA: Quota = Quota::per_second(16, 1_024);
 
 /// Ban of a key, from its first strike on.
 const KEY_BAN: Backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(6 * 3600));
