@@ -44,6 +44,8 @@ pub struct MailServer {
     /// Queries that the archive has not answered; `None` if the client has gone.
     queries: BTreeMap<QueryId, Option<LinkId>>,
     last_query: u64,
+    /// The link that was served last.
+    last_asker: Option<LinkId>,
     /// Envelopes sent since the start.
     sent: u64,
 }
@@ -120,6 +122,7 @@ impl MailServer {
             queues: BTreeMap::new(),
             queries: BTreeMap::new(),
             last_query: 0,
+            last_asker: None,
             sent: 0,
         }
     }
@@ -217,24 +220,30 @@ impl MailServer {
         }
     }
 
-    /// Queries the next page of every answer whose link is free.
+    /// Queries the next page of every answer whose link is free. If the archive has no room for all,
+    /// the links take turns.
     #[must_use]
     pub fn find_next_pages(&mut self, free: impl Fn(LinkId) -> bool) -> Vec<ServerAction> {
         let mut actions = Vec::new();
-        for (link, queue) in &mut self.queues {
+        let links = self.queues.keys().copied();
+        let (earlier, later): (Vec<_>, Vec<_>) =
+            links.partition(|link| Some(*link) <= self.last_asker);
+        for link in later.into_iter().chain(earlier) {
             if self.queries.len() >= MAX_QUERIES {
                 break;
             }
-            let Some(answer) = queue.front_mut() else {
+            let front = self.queues.get_mut(&link).and_then(VecDeque::front_mut);
+            let Some(answer) = front else {
                 continue;
             };
-            if answer.state != AnswerState::Waiting || !free(*link) {
+            if answer.state != AnswerState::Waiting || !free(link) {
                 continue;
             }
+            self.last_asker = Some(link);
             self.last_query = self.last_query.saturating_add(1);
             let id = QueryId(self.last_query);
             answer.state = AnswerState::Asked(id);
-            self.queries.insert(id, Some(*link));
+            self.queries.insert(id, Some(link));
             actions.push(ServerAction::Find(id, answer.query()));
         }
         actions

@@ -27,7 +27,7 @@ use super::peers::Peers;
 use super::receive::Receiver;
 use super::views::MailView;
 use crate::endpoint::PeerAddr;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, EnvelopeHash};
 use crate::gossip::OutboundPacket;
 use crate::gossip::packet::P2pKind;
 use crate::link::{Capability, DisconnectReason};
@@ -132,16 +132,21 @@ impl Mail {
     }
 
     /// An envelope entered the mempool.
-    pub(super) fn on_pooled(&mut self, envelope: &Envelope) {
+    pub(super) fn on_pooled(&mut self, from: Option<LinkId>, envelope: &Envelope) {
         if let Some(server) = &mut self.server {
-            server.offer(envelope);
+            server.offer(from, envelope);
         }
     }
 
     /// Sends acknowledgements of a packet of envelopes: a mail server waits until these are durable.
-    pub(super) fn acknowledge(&mut self, fx: &mut Effects, packets: Vec<OutboundPacket>) {
+    pub(super) fn acknowledge(
+        &mut self,
+        fx: &mut Effects,
+        packets: Vec<OutboundPacket>,
+        envelopes: &[EnvelopeHash],
+    ) {
         let packets = match &mut self.server {
-            Some(server) => server.acknowledge(packets),
+            Some(server) => server.acknowledge(packets, envelopes),
             None => packets,
         };
         for packet in packets {

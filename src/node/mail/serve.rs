@@ -8,7 +8,7 @@ use circuits::time::Now;
 
 use super::archive_queue::ArchiveQueue;
 use super::{MailContext, disconnect, packet};
-use crate::envelope::{Envelope, ProtocolVersion};
+use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 use crate::gossip::OutboundPacket;
 use crate::gossip::packet::P2pKind;
 use crate::mail::access::AccessPolicy;
@@ -39,15 +39,20 @@ impl MailServerRole {
     }
 
     /// An envelope is public, so the archive may keep it. No client can read one of `shh/5`.
-    pub(super) fn offer(&mut self, envelope: &Envelope) {
+    pub(super) fn offer(&mut self, from: Option<LinkId>, envelope: &Envelope) {
         if envelope.protocol() == ProtocolVersion::V6 {
-            self.archive.offer(envelope.clone());
+            self.archive.offer(from, envelope.clone());
         }
     }
 
-    /// Queues acknowledgements. Returns those that may be sent at once.
-    pub(super) fn acknowledge(&mut self, packets: Vec<OutboundPacket>) -> Vec<OutboundPacket> {
-        self.archive.acknowledge(packets)
+    /// Queues the acknowledgements of a packet with these envelopes. Returns those that may be sent
+    /// at once.
+    pub(super) fn acknowledge(
+        &mut self,
+        packets: Vec<OutboundPacket>,
+        envelopes: &[EnvelopeHash],
+    ) -> Vec<OutboundPacket> {
+        self.archive.acknowledge(packets, envelopes)
     }
 
     /// The archive answered.
@@ -167,6 +172,7 @@ impl MailServerRole {
     /// A link is closed.
     pub(super) fn on_link_closed(&mut self, fx: &mut Effects, link: LinkId, peers: &Peers) {
         let withdrawn = self.server.close(link);
+        self.archive.on_link_closed(link);
         self.outbox.remove(&link);
         self.apply(fx, withdrawn, peers);
     }

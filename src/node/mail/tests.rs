@@ -68,8 +68,8 @@ fn fetch_dials_its_server_and_ends_when_it_cannot_be_reached() {
 fn server_archives_what_enters_the_mempool() {
     let mut test = Fixture::new(|config| config.mail = Some(MailService::default()));
     let mut mail = mail(&test);
-    mail.on_pooled(&envelope(1));
-    mail.on_pooled(&envelope(2));
+    mail.on_pooled(None, &envelope(1));
+    mail.on_pooled(Some(LinkId(1)), &envelope(2));
     let (fx, context) = test.mailing();
     mail.poll(fx, START, context);
     let outputs = fx.take_outputs();
