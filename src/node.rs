@@ -21,6 +21,7 @@
 //! `commands` answers users. [`Node`] itself decides nothing.
 
 mod action;
+mod client_messages;
 mod clock_skew;
 mod command;
 mod commands;
@@ -65,6 +66,7 @@ use circuits::time::{Instant, Now};
 
 #[cfg(feature = "sim")]
 use self::action::Action;
+use self::client_messages::ClientMessages;
 use self::clock_skew::{ClockSkew, ShownTime};
 use self::directory::{RelayDirectory, RelayState};
 use self::effects::Effects;
@@ -89,7 +91,7 @@ pub use config::{MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
 pub use gossip::MAX_ENVELOPE_SIZE;
 pub use inbox_query::{InboxQuery, MessageIdError, MessageIdPrefix};
-pub use input::{CommandId, Connectivity, Input, StoreId};
+pub use input::{ClientId, CommandId, Connectivity, Input, StoreId};
 pub use jobs::{Job, JobId, JobResult};
 pub use local_peer::CLIENT_ID;
 pub use output::{Output, Record};
@@ -115,6 +117,7 @@ pub struct Node {
     send: Sender,
     receive: Receiver,
     shh_api: ShhApi,
+    client_messages: ClientMessages,
     mail: Mail,
     turn_times: Option<TurnTimes>,
     clock: ClockSkew,
@@ -153,6 +156,7 @@ impl Node {
             send: Sender::new(&config, local.arithmetic(), now.mono),
             receive: Receiver::default(),
             shh_api: ShhApi::default(),
+            client_messages: ClientMessages::default(),
             mail,
             turn_times: None,
             clock: ClockSkew::new(config.profile),

@@ -21,12 +21,12 @@ use zeroize::Zeroizing;
 use self::progress::SendProgress;
 use super::durations::{lifetime, time};
 use super::levels;
-use super::output::{count, say};
+use super::output::{Printer, count, say};
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 use crate::config::value;
 use crate::envelope::Topic;
-use crate::envelope_builder::longest_payload;
+use crate::envelope_builder::{Life, longest_payload};
 use crate::identity::parse_topic;
 use crate::node::{EstimateView, Event, IdentityView, MessageId, OutgoingView, Stage};
 use crate::rpc::EventNotice;
@@ -91,8 +91,7 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
     }]);
     if args.dry_run {
         let estimate: EstimateView = node.call("whisht_estimate", params).await?;
-        levels::estimate(node.printer, &estimate)?;
-        return Ok(Exit::Done);
+        return show_estimate(node.printer, &estimate, args.ttl);
     }
     // Before the message is sent, so that no stage is missed.
     node.client.subscribe().await?;
@@ -107,6 +106,57 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
         return Ok(Exit::Done);
     }
     follow(node, id, args.timeout).await
+}
+
+/// Shows the cost of a message, and the lifetime that its envelope states.
+fn show_estimate(
+    printer: Printer,
+    estimate: &EstimateView,
+    wanted: Duration,
+) -> Result<Exit, Failure> {
+    let stated = stated_life(estimate.level, wanted);
+    if printer.json {
+        printer.value(&DryRun {
+            estimate,
+            wanted_life_secs: wanted.as_secs(),
+            stated_life_secs: stated,
+        })?;
+        return Ok(Exit::Done);
+    }
+    levels::estimate(printer, estimate)?;
+    if let Some(stated) = stated {
+        printer.line(format_args!(
+            "lifetime: the envelope states {}, the shortest that leaves the wanted {}",
+            short_time(stated),
+            short_time(wanted.as_secs())
+        ))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The cost of a message under `--json`.
+#[derive(Serialize)]
+struct DryRun<'a> {
+    #[serde(flatten)]
+    estimate: &'a EstimateView,
+    wanted_life_secs: u64,
+    stated_life_secs: Option<u64>,
+}
+
+/// The lifetime in seconds that an envelope of this level states: that of the shortest class which
+/// leaves the wanted one. `None` if there is none, which the node has refused.
+fn stated_life(level: Level, wanted: Duration) -> Option<u64> {
+    let classes = Life::at_least(wanted).over(level.rules()).classes().ok()?;
+    Some(classes.first()?.ttl().0.into())
+}
+
+/// A time in the largest units, as options have it.
+fn short_time(secs: u64) -> String {
+    let parts = [(secs / 3_600, "h"), (secs / 60 % 60, "m"), (secs % 60, "s")];
+    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+    parts
+        .map(|(count, unit)| format!("{count}{unit}"))
+        .collect()
 }
 
 /// Shows stages until one is final.
@@ -270,4 +320,26 @@ pub(super) fn body(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
         )));
     }
     Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stated_life_is_the_shortest_class_that_leaves_the_wanted_life() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        for (wanted, stated) in [
+            (7, "30m"),
+            (10, "1h"),
+            (60, "6h"),
+            (300, "24h"),
+            (1_440, "72h"),
+        ] {
+            let secs = stated_life(Level::Normal, minutes(wanted)).unwrap();
+            assert_eq!(short_time(secs), stated, "{wanted} min");
+        }
+        assert_eq!(stated_life(Level::Normal, minutes(6_000)), None);
+        assert_eq!(short_time(5_405), "1h30m5s");
+    }
 }

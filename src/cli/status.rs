@@ -245,6 +245,12 @@ fn network(status: &StatusView) -> Vec<String> {
             count(status.refused)
         ));
     }
+    if status.key_in_use {
+        lines.push(
+            "          another node seems to use the key of this node; stop one of the two"
+                .to_owned(),
+        );
+    }
     lines.extend(inbound(&status.inbound));
     lines.push(match status.discovery {
         None => "discovery off".to_owned(),

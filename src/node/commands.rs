@@ -5,9 +5,9 @@
 use circuits::ids::{Profile, RelayKey};
 use circuits::time::Now;
 
-use super::command::{Command, Refusal, Reply};
+use super::command::{Command, Refusal, Reply, SendRequest};
 use super::effects::Counter;
-use super::input::{CommandId, Connectivity};
+use super::input::{ClientId, CommandId, Connectivity};
 use super::local_peer::CLIENT_ID;
 use super::peers::PeerKnowledge;
 use super::receive::MAX_FILTERS;
@@ -64,10 +64,7 @@ impl Node {
                 })
             }
             Command::AddLocked(name, identity) => self.receive.add_locked(name, identity).map(done),
-            Command::Send(request) => {
-                let (send, fx, context) = self.sending();
-                send.send(fx, now, request, context).map(Reply::Accepted)
-            }
+            Command::Send(request) => self.send_message(now, id.client, request),
             Command::Cancel(message) if self.send.cancel(&mut self.fx, message) => Ok(Reply::Done),
             Command::Cancel(message) => Err(Refusal::usage(
                 format!("message {} is not in flight", message.0),
@@ -89,6 +86,21 @@ impl Node {
             query => self.answer_query(now, &query),
         };
         self.fx.reply(id, reply);
+    }
+
+    fn send_message(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        request: SendRequest,
+    ) -> Result<Reply, Refusal> {
+        let send = &self.send;
+        self.client_messages
+            .check(client, |message| send.is_in_flight(message))?;
+        let (send, fx, context) = self.sending();
+        let message = send.send(fx, now, request, context)?;
+        self.client_messages.note(message, client);
+        Ok(Reply::Accepted(message))
     }
 
     /// Changes what this node requires of its peers.
@@ -174,8 +186,8 @@ impl Node {
 
     fn on_shh_command(&mut self, now: Now, id: CommandId, command: ShhCommand) {
         let answer = match command {
-            ShhCommand::Post(post) => match self.begin_post(now, id, &post) {
-                Ok(Some(post)) => self.send_post(now, post).map(ShhReply::Posted),
+            ShhCommand::Post(post) => match self.begin_post(now, id, post) {
+                Ok(Some(post)) => self.send_post(now, id, post).map(ShhReply::Posted),
                 Ok(None) => return,
                 Err(error) => Err(error),
             },
@@ -239,7 +251,7 @@ impl Node {
         &mut self,
         now: Now,
         id: CommandId,
-        post: &Post,
+        post: Box<Post>,
     ) -> Result<Option<SealedPost>, ShhError> {
         let level = self.send.default_level();
         let context = SendContext {
@@ -258,6 +270,7 @@ impl Node {
     pub(super) fn send_post(
         &mut self,
         now: Now,
+        command: CommandId,
         post: SealedPost,
     ) -> Result<EnvelopeHash, ShhError> {
         let (envelope, route, pow_target) = post.into_parts();
@@ -274,8 +287,12 @@ impl Node {
                 self.pool_envelope(now, envelope, proofs, None);
             }
             PostRoute::Hidden(level) => {
+                let (client, send) = (command.client, &self.send);
+                self.client_messages
+                    .check(client, |message| send.is_in_flight(message))?;
                 let (send, fx, context) = self.sending();
                 let message = send.send_envelope(fx, now, level, envelope, context)?;
+                self.client_messages.note(message, client);
                 self.run_actions(now);
                 if let Some(reason) = self.send.failure(message) {
                     return Err(Refusal::policy(reason, "send it again").into());
@@ -326,6 +343,7 @@ impl Node {
             unreached_peers: self.peers.unreached_views(now.mono),
             unserved_peers: self.gossip.unserved_peers(),
             refused: self.peers.banned(now.mono),
+            key_in_use: self.peers.is_key_in_use(now.mono),
             inbound: self.peers.inbound_view(
                 now.mono,
                 PeerKnowledge::new(self.gossip.machine(), &|peer| self.directory.contains(peer)),

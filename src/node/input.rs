@@ -87,6 +87,21 @@ impl Connectivity {
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct StoreId(pub u64);
 
-/// The number of a command, chosen by the shell; the reply has the same.
+/// Names a command; the reply has the same name.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct CommandId(pub u64);
+pub struct CommandId {
+    /// Chosen by the shell; no two commands have the same.
+    pub number: u64,
+    /// Who sent it.
+    pub client: ClientId,
+}
+
+/// The client that sent a command: one connection of a program, or the process of the node itself. What
+/// clients share is divided between them.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ClientId(pub u64);
+
+impl ClientId {
+    /// The process of the node itself. No connection has this number.
+    pub const OWN: Self = Self(0);
+}

@@ -169,7 +169,7 @@ impl Node {
         if let Some(path) = self.gossip.insert(fx, now, &envelope, proofs, from) {
             self.receive
                 .on_dropped(fx, self.gossip.pool().last_evicted());
-            self.mail.on_pooled(&envelope);
+            self.mail.on_pooled(from, &envelope);
             self.receive
                 .on_pooled(fx, now, from, &envelope, proofs.0, path);
         }
@@ -210,9 +210,7 @@ impl Node {
             } => self.on_onion_packet(now, link, code, &payload),
             LinkEvent::Message { code, payload, .. } => self.on_shh(now, link, code, &payload),
             LinkEvent::Disconnected(reason) => {
-                let said = format!("the peer disconnected: {reason}");
-                self.peers.note_failure(link, said);
-                self.peers.close(&mut self.fx, now, link);
+                self.peers.on_disconnected(&mut self.fx, now, link, reason);
             }
         }
     }
@@ -311,7 +309,9 @@ impl Node {
         for (envelope, pow, not_expired) in outcome.admitted {
             self.pool_envelope(now, envelope, (pow, not_expired), Some(from));
         }
-        self.mail.acknowledge(&mut self.fx, outcome.replies);
+        let accepted = &outcome.accepted;
+        self.mail
+            .acknowledge(&mut self.fx, outcome.replies, accepted);
         self.on_echoes(outcome.accepted);
         let (mail, _, context) = self.mailing();
         let direct = mail.on_direct(now, from, outcome.direct, context);
@@ -342,7 +342,7 @@ impl Node {
         let message = match message {
             Ok(Ok(Some(message))) => message,
             // A reserved code: a later version may use it.
-            Ok(Ok(None)) => return,
+            Ok(Ok(None)) => return self.on_unread(now, link),
             Ok(Err(_)) | Err(_) => {
                 self.fx.count(Counter::Malformed);
                 self.peers.strike(now, link, BanScope::KeyAndAddress);
@@ -366,8 +366,20 @@ impl Node {
                 self.on_onion_outcome(now, link, outcome);
             }
             // Before the handshake, no other message is accepted.
-            (OnionHandshake::Off | OnionHandshake::AwaitingStatus, _) => {}
+            (OnionHandshake::Off | OnionHandshake::AwaitingStatus, _) => self.on_unread(now, link),
         }
+    }
+
+    /// A peer sent a packet that this node does not read. A peer that sends far more of them than any
+    /// honest one is disconnected.
+    fn on_unread(&mut self, now: Now, link: LinkId) {
+        if self.peers.tolerates_unread(now.mono, link) {
+            return;
+        }
+        self.fx.count(Counter::Malformed);
+        self.peers.strike(now, link, BanScope::KeyAndAddress);
+        let reason = DisconnectReason::SubprotocolError;
+        self.peers.disconnect(&mut self.fx, now, link, reason);
     }
 
     fn on_onion_message(&mut self, now: Now, from: LinkId, message: OnionMessage) {
@@ -398,7 +410,7 @@ impl Node {
             }
             OnionMessage::GetEnvelopes(hashes) => self.gossip.on_requested(fx, now, from, hashes),
             // A second status carries no information.
-            OnionMessage::Status { .. } => {}
+            OnionMessage::Status { .. } => self.on_unread(now, from),
         }
     }
 
@@ -419,7 +431,8 @@ impl Node {
         let Ok(cell) = Cell::parse(bytes) else {
             return self.fx.count(Counter::CellsDropped);
         };
-        if self.relay.on_cell(&mut self.fx, now, from, cell) {
+        let (relay, fx, context, _) = self.relaying();
+        if relay.on_cell(fx, now, from, cell, context) {
             self.peers.note_cell(now.mono, from);
         }
     }
@@ -474,8 +487,10 @@ impl Node {
             Some(JobResult::Nonce(nonce)) => Some(nonce),
             _ => None,
         };
-        if let Some((command, post)) = self.shh_api.on_nonce(job, nonce) {
-            let sent = post.and_then(|post| self.send_post(now, post));
+        let ended = self.shh_api.on_nonce(job, nonce);
+        self.shh_api.mine_posts(&mut self.fx, now, &self.gossip);
+        if let Some((command, post)) = ended {
+            let sent = post.and_then(|post| self.send_post(now, command, post));
             shh_api::answer(&mut self.fx, command, sent.map(ShhReply::Posted));
         }
     }

@@ -415,6 +415,12 @@ impl Sender {
             .count()
     }
 
+    /// Whether a message has not ended.
+    pub(super) fn is_in_flight(&self, id: MessageId) -> bool {
+        let message = self.messages.get(&id);
+        message.is_some_and(|message| !message.state().has_ended())
+    }
+
     /// All messages, for a listing.
     pub(super) fn views(&self) -> Vec<OutgoingView> {
         let view = |(id, message): (&MessageId, &Outgoing)| {

@@ -11,6 +11,7 @@ mod command;
 mod filters;
 mod keys;
 mod post;
+mod post_queue;
 
 use circuits::ids::RelayKey;
 use sha3::{Digest, Keccak256};

@@ -215,6 +215,8 @@ pub struct StatusView {
     pub unserved_peers: usize,
     /// Number of banned keys and addresses.
     pub refused: usize,
+    /// Whether another node seems to use the key of this one.
+    pub key_in_use: bool,
     /// The places of inbound links, and the listeners.
     pub inbound: InboundView,
     /// Number of known relays.

@@ -44,8 +44,8 @@ use super::workers::Workers;
 use super::{NoRandomness, random};
 use crate::mail::archive::ArchiveResponse;
 use crate::node::{
-    Command, Connectivity, Input, JobId, JobResult, Node, NodeConfig, NodeKeys, Refusal, Reply,
-    Restored, StoreId,
+    ClientId, Command, Connectivity, Input, JobId, JobResult, Node, NodeConfig, NodeKeys, Refusal,
+    Reply, Restored, StoreId,
 };
 
 /// Everything that a node needs to run.
@@ -95,6 +95,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
     let events = driver.effects.events.downgrade();
     let (driver, finished) = spawn(driver);
     Ok(Handle {
+        client: ClientId::OWN,
         requests,
         events,
         addresses,
@@ -353,8 +354,8 @@ impl Driver {
     /// handle to it any more.
     fn on_request(&mut self, request: Option<DriverRequest>) -> ControlFlow<()> {
         match request {
-            Some(DriverRequest::Command(command, answer)) => {
-                self.on_command(command, answer);
+            Some(DriverRequest::Command(client, command, answer)) => {
+                self.on_command(client, command, answer);
                 ControlFlow::Continue(())
             }
             Some(DriverRequest::Shutdown) | None => ControlFlow::Break(()),
@@ -425,19 +426,24 @@ impl Driver {
         ControlFlow::Continue(())
     }
 
-    fn on_command(&mut self, command: Command, answer: oneshot::Sender<Result<Reply, Refusal>>) {
+    fn on_command(
+        &mut self,
+        client: ClientId,
+        command: Command,
+        answer: oneshot::Sender<Result<Reply, Refusal>>,
+    ) {
         if matches!(command, Command::Status) {
             let times = self.turns.times(self.effects.clock.now().mono);
             self.feed(Input::TurnTimes(times));
         }
-        let id = self.effects.expect_reply(answer);
+        let id = self.effects.expect_reply(client, answer);
         self.feed(Input::Command(id, command));
     }
 
     /// Shuts down in order: disconnect messages are written, records are made durable.
     async fn finish(mut self) {
         let (answer, _) = oneshot::channel();
-        self.on_command(Command::Shutdown, answer);
+        self.on_command(ClientId::OWN, Command::Shutdown, answer);
         // Readers that wait for the node end; dropped links write their last bytes.
         self.net.close();
         while self.net.try_recv().is_ok() {}

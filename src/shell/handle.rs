@@ -2,17 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
-use crate::node::{Command, Event, Refusal, Reply};
+use crate::node::{ClientId, Command, Event, Refusal, Reply};
 
 /// A request to the driver.
 #[derive(Debug)]
 pub(super) enum DriverRequest {
-    /// Execute a command and reply.
-    Command(Command, oneshot::Sender<Result<Reply, Refusal>>),
+    /// Execute a command of a client and reply.
+    Command(ClientId, Command, oneshot::Sender<Result<Reply, Refusal>>),
     /// Shut down in order.
     Shutdown,
 }
@@ -20,6 +21,7 @@ pub(super) enum DriverRequest {
 /// A running node. Clones refer to the same node, which ends when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Handle {
+    pub(super) client: ClientId,
     pub(super) requests: mpsc::Sender<DriverRequest>,
     pub(super) events: broadcast::WeakSender<Arc<Event>>,
     pub(super) addresses: Arc<[SocketAddr]>,
@@ -29,6 +31,14 @@ pub struct Handle {
 }
 
 impl Handle {
+    /// A handle for a new client: what clients share is divided between them.
+    pub(super) fn for_new_client(&self) -> Self {
+        Self {
+            client: ClientId(NEXT_CLIENT.fetch_add(1, Ordering::Relaxed)),
+            ..self.clone()
+        }
+    }
+
     /// Sends the node a command and waits for its reply.
     ///
     /// # Errors
@@ -37,7 +47,7 @@ impl Handle {
     pub async fn command(&self, command: Command) -> Result<Result<Reply, Refusal>, Stopped> {
         let (answer, answered) = oneshot::channel();
         self.requests
-            .send(DriverRequest::Command(command, answer))
+            .send(DriverRequest::Command(self.client, command, answer))
             .await
             .map_err(|_| Stopped)?;
         answered.await.map_err(|_| Stopped)
@@ -73,6 +83,9 @@ impl Handle {
         while self.finished.clone().changed().await.is_ok() {}
     }
 }
+
+/// The number of the next client of any node of this process; 0 is the process itself.
+static NEXT_CLIENT: AtomicU64 = AtomicU64::new(1);
 
 /// A stream of events. A reader that is too slow loses the oldest events, and receives their
 /// number.

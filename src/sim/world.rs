@@ -29,7 +29,7 @@ use super::network::NetworkModel;
 use super::observer::Observer;
 use super::seed::WorldSeed;
 use crate::endpoint::{Endpoint, PeerAddr};
-use crate::node::{Command, CommandId, Input, Output, Refusal, RefusalKind, Reply};
+use crate::node::{ClientId, Command, CommandId, Input, Output, Refusal, RefusalKind, Reply};
 
 /// The rules of a world.
 #[derive(Clone, Debug)]
@@ -302,7 +302,10 @@ impl World {
 
     fn submit(&mut self, at: usize, command: Command) -> CommandId {
         self.commands += 1;
-        let id = CommandId(self.commands);
+        let id = CommandId {
+            number: self.commands,
+            client: ClientId::OWN,
+        };
         self.feed(at, Input::Command(id, command));
         id
     }

@@ -100,6 +100,82 @@ fn send_of_cancelled_message_exits_with_4() {
 }
 
 #[test]
+fn send_that_stops_waiting_exits_with_3_and_the_node_goes_on() {
+    let data = scratch();
+    // Without a peer no echo returns, so the message stays in the outbox.
+    let node = Running::start(&data.path, &["--no-listen", "--level", "open"]);
+    succeeds(&node.run(&["id", "new", "me", "--no-password"]));
+    let body = crate::secret_file(&data.parent, "body", "hello");
+    let send = ["send", "--to", "me", "-f", &body, "--timeout", "1s"];
+    let sent = node.run(&[&send[..], &["--json"]].concat());
+    assert_eq!(sent.status.code(), Some(3));
+    let outcome: Value = serde_json::from_str(&stdout(&sent)).unwrap();
+    assert_eq!(
+        (&outcome["delivered"], &outcome["exit"]),
+        (&false.into(), &3.into())
+    );
+    let sent = node.run(&send);
+    assert_eq!(sent.status.code(), Some(3));
+    let said = stdout(&sent);
+    assert!(
+        said.contains("has not come back yet; the node continues"),
+        "{said}"
+    );
+    let outbox = succeeds(&node.run(&["outbox", "--json"]));
+    let outbox: Value = serde_json::from_str(&outbox).unwrap();
+    assert_eq!(outbox.as_array().map(Vec::len), Some(2), "{outbox}");
+}
+
+#[test]
+fn dry_run_shows_the_lifetime_that_the_envelope_states() {
+    let data = scratch();
+    let node = Running::start(&data.path, &["--no-listen", "--level", "open"]);
+    succeeds(&node.run(&["id", "new", "me", "--no-password"]));
+    let body = crate::secret_file(&data.parent, "body", "hello");
+    let args = [
+        "send",
+        "--to",
+        "me",
+        "-f",
+        &body,
+        "--dry-run",
+        "--ttl",
+        "10m",
+    ];
+    let said = succeeds(&node.run(&args));
+    assert!(
+        said.contains("the envelope states 1h") && said.contains("wanted 10m"),
+        "{said}"
+    );
+    let said = succeeds(&node.run(&[&args[..], &["--json"]].concat()));
+    let shown: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (&shown["wanted_life_secs"], &shown["stated_life_secs"]),
+        (&600.into(), &3_600.into())
+    );
+    assert_eq!(shown["level"], "open");
+}
+
+#[test]
+fn taken_default_port_is_named_with_its_replacement() {
+    let data = scratch();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    drop(Running::start(&data.path, &["--no-listen"]));
+    crate::secret_file(&data.path, "port", &format!("{port}\n"));
+    let log = data.parent.join("log");
+    let mut command = whisht(&data.path);
+    command.stderr(fs::File::create(&log).unwrap());
+    let node = Running::spawn(command, &data.path, &[]);
+    let said = fs::read_to_string(&log).unwrap();
+    assert!(said.contains("the port is taken"), "{said}");
+    assert!(said.contains(&format!("wanted={port}")), "{said}");
+    let (_, listening) = node.enode().rsplit_once(':').unwrap();
+    assert_ne!(listening, port.to_string());
+    assert!(said.contains(&format!("port={listening}")), "{said}");
+}
+
+#[test]
 fn demo_refuses_before_it_starts_relays() {
     for (args, part) in [
         (["demo", "--relays", "1"], "--relays 4 or more"),
@@ -380,4 +456,27 @@ fn public_listener_beside_tor_and_unusual_min_pow_are_warned_of() {
     for part in ["without Tor", "min-pow"] {
         assert!(said.contains(part), "{part}: {said}");
     }
+}
+
+#[test]
+fn clone_of_a_data_directory_is_noticed_and_told() {
+    let (hub, data, clone) = (scratch(), scratch(), scratch());
+    let hub = Running::start(&hub.path, &["--listen", "127.0.0.1:0"]);
+    let args = ["--no-listen", "--peer", hub.enode()];
+    drop(Running::start(&data.path, &args));
+    let copied = Command::new("cp")
+        .arg("-rp")
+        .args([&data.path, &clone.path])
+        .status();
+    assert!(copied.unwrap().success());
+    let nodes = [&data.path, &clone.path].map(|path| Running::start(path, &args));
+    let is_told = || {
+        let status = succeeds(&nodes[0].run(&["status"]));
+        status.contains("another node seems to use the key")
+    };
+    let told = (0..600).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        is_told()
+    });
+    assert!(told, "the two nodes replace each other's links");
 }

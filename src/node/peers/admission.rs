@@ -56,6 +56,30 @@ impl Peers {
         true
     }
 
+    /// The peer ended this link, for this reason.
+    pub(in crate::node) fn on_disconnected(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: LinkId,
+        reason: DisconnectReason,
+    ) {
+        self.note_failure(id, format_args!("the peer disconnected: {reason}"));
+        let key = self.get(id).and_then(PeerConnection::key);
+        if reason == DisconnectReason::AlreadyConnected
+            && let Some(key) = key.filter(|key| self.dialer.has_dialed(*key))
+            && self.table.to_key(key) == Some(id)
+        {
+            self.dialer.note_replaced(now.mono);
+        }
+        self.close(fx, now, id);
+    }
+
+    /// Whether another node seems to use this node's key.
+    pub(in crate::node) fn is_key_in_use(&self, now: Instant) -> bool {
+        self.dialer.is_key_in_use(now)
+    }
+
     /// Of two links to one peer, the one that the lower key dialled stays, so that both sides
     /// decide alike. A link with gossip is never replaced by a link for cells or an older version.
     fn keeps_older_link(&self, older: LinkId, younger: LinkId, key: RelayKey) -> bool {
@@ -85,6 +109,11 @@ impl Peers {
         let until = self.bans.strike(now.mono, key, address);
         self.dialer
             .backoff_until(key, until.min(now.mono.after(MAX_BACKOFF)));
+    }
+
+    /// Whether a link may send another packet that this node does not read.
+    pub(in crate::node) fn tolerates_unread(&mut self, now: Instant, id: LinkId) -> bool {
+        self.bans.tolerates_unread(now, id)
     }
 
     /// Whether a peer that connected to us is banned. A peer that we dialled is admitted.

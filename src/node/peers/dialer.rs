@@ -5,7 +5,7 @@
 //! the same peer do not redial in step. The dialer opens no connection.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use circuits::backoff::Backoff;
 use circuits::bounded_map::BoundedMap;
@@ -22,6 +22,8 @@ pub(super) struct Dialer {
     discovered: BoundedMap<RelayKey, DiscoveredPeer, (bool, Instant)>,
     /// Peers that are admitted above the maximum number of peers.
     always_admitted: BTreeSet<RelayKey>,
+    /// When dialled peers last replaced this node's only link to them by another with its key.
+    replaced: VecDeque<Instant>,
 }
 
 struct StaticPeer {
@@ -66,6 +68,7 @@ impl Dialer {
             static_peers: BTreeMap::new(),
             discovered: BoundedMap::new(MAX_DISCOVERED),
             always_admitted: BTreeSet::new(),
+            replaced: VecDeque::new(),
         };
         for peer in peers {
             dialer.add(*peer, now);
@@ -163,6 +166,31 @@ impl Dialer {
         }
     }
 
+    /// A dialled peer disconnected this node's only link to it as a duplicate: another node connected
+    /// to the peer with this node's key.
+    pub(super) fn note_replaced(&mut self, now: Instant) {
+        let was_in_use = self.is_key_in_use(now);
+        self.replaced.push_back(now);
+        if self.replaced.len() > REPLACED_LINKS {
+            self.replaced.pop_front();
+        }
+        if !was_in_use && self.is_key_in_use(now) {
+            tracing::warn!(
+                "another node seems to use the key of this node, as a copy of its data directory would; \
+                 stop one of the two, or delete `nodekey` in one directory, and `onion/` and \
+                 `descriptor/` with it"
+            );
+        }
+    }
+
+    /// Whether another node seems to use this node's key. Two such nodes replace each other's links
+    /// again and again; a single replacement may be a link that this machine has lost.
+    pub(super) fn is_key_in_use(&self, now: Instant) -> bool {
+        let oldest = self.replaced.front();
+        self.replaced.len() >= REPLACED_LINKS
+            && oldest.is_some_and(|oldest| now.since(*oldest) <= REPLACED_WITHIN)
+    }
+
     /// Static peers whose wait is over.
     pub(super) fn due(&mut self, now: Instant) -> Vec<PeerAddr> {
         let due = |entry: &&mut StaticPeer| entry.next_try.is_some_and(|next| next <= now);
@@ -235,6 +263,11 @@ const UNEXPLAINED: &str = "\
     the connection ended without a reason; the address may belong to another key, or to another kind \
     of node";
 
+/// Number of replaced links from which on a second node with this node's key is assumed.
+const REPLACED_LINKS: usize = 3;
+/// The time in which they are counted: several times the maximum wait between two dials.
+const REPLACED_WITHIN: Duration = Duration::from_secs(600);
+
 /// Waits before a static peer is dialled again.
 const REDIAL: Backoff = Backoff::new(Duration::from_secs(1), MAX_REDIAL_DELAY);
 const MAX_REDIAL_DELAY: Duration = Duration::from_secs(60);
@@ -277,6 +310,19 @@ mod tests {
         dialer.lost(later, peer().key, &mut rng);
         assert!(dialer.due(later).is_empty());
         assert_eq!(dialer.due(later.after(Duration::from_secs(2))).len(), 1);
+    }
+
+    #[test]
+    fn key_is_in_use_elsewhere_after_three_replaced_links_in_ten_minutes() {
+        let mut dialer = Dialer::new(&[peer()], Instant::ZERO);
+        let minute = |minute| Instant::from_micros(60_000_000 * minute);
+        for when in [1, 8, 15, 22] {
+            dialer.note_replaced(minute(when));
+            assert!(!dialer.is_key_in_use(minute(when)));
+        }
+        dialer.note_replaced(minute(23));
+        assert!(dialer.is_key_in_use(minute(23)));
+        assert!(!dialer.is_key_in_use(minute(40)));
     }
 
     #[test]

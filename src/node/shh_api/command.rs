@@ -153,9 +153,15 @@ pub struct ShhInfo {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShhError {
-    /// Too many posts wait for their proof of work.
-    #[error("too many messages are being sealed; wait for one of them")]
-    Busy,
+    /// The client has its maximum number of posts in progress.
+    #[error("{0} messages of this client wait for their proof of work; wait for one of them")]
+    Busy(usize),
+    /// The posts of all clients took too much memory, and those of this client most.
+    #[error(
+        "the messages that wait for their proof of work take too much memory, those of this client \
+         most; send fewer at once, and this one again"
+    )]
+    Displaced,
     /// The topic of a post is outside the node's own topic filter.
     #[error("envelope does not match bloom filter, hash=[0x{hash}]")]
     BloomMismatch {

@@ -10,7 +10,6 @@
 //! peer knows its sender.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use circuits::ids::RelayKey;
@@ -18,6 +17,7 @@ use circuits::level::{Insertion, Level};
 use circuits::time::Now;
 
 use super::command::{Post, PostTo, ShhError};
+use super::post_queue::{MAX_POSTS_PER_CLIENT, PostQueue};
 use super::{ShhApi, answer};
 use crate::envelope::{EncryptionHint, Envelope, EnvelopeHash, Ttl, UnminedEnvelope};
 use crate::envelope_builder::{self, EncryptionKey, Life, OutgoingMessage};
@@ -34,11 +34,19 @@ use crate::node::jobs::{Job, JobId, JobOwner};
 use crate::node::send::SendContext;
 use crate::pow::{Generations, OutOfTime, PowGoal, PowJob, required_bits};
 
-/// Posts whose proof of work is being searched.
-#[derive(Default)]
-pub(super) struct PendingPosts(BTreeMap<JobId, PendingPost>);
+/// Posts whose proof of work is being searched, or waits for it.
+pub(super) type PendingPosts = PostQueue<WaitingPost, MiningPost>;
 
-struct PendingPost {
+/// A post that waits for the turn of its client.
+pub(super) struct WaitingPost {
+    command: CommandId,
+    post: Box<Post>,
+    keys: PostKeys,
+    route: PostRoute,
+}
+
+/// A post whose nonce is being searched.
+pub(super) struct MiningPost {
     command: CommandId,
     draft: PostDraft,
 }
@@ -97,43 +105,72 @@ enum PostReader {
 }
 
 impl ShhApi {
-    /// Accepts a post. Returns it if it needs no proof of work; otherwise its job is started, and
-    /// the client is answered when that ends.
+    /// Accepts a post. Returns it if it needs no proof of work; otherwise it waits for the turn of
+    /// its client, and the client is answered when its job ends.
     pub(in crate::node) fn begin_post(
         &mut self,
         fx: &mut Effects,
         now: Now,
         command: CommandId,
-        post: &Post,
+        post: Box<Post>,
         default_level: Level,
         context: SendContext<'_>,
     ) -> Result<Option<SealedPost>, ShhError> {
-        let keys = self.post_keys(post)?;
-        let route = route(now, post, default_level, context)?;
+        let keys = self.post_keys(&post)?;
+        let route = route(now, &post, default_level, context)?;
         if post.pow_target > 0.0 && post.pow_time == 0 {
             return Err(OutOfTime { seconds: 0 }.into());
         }
         check_pow_target(route, post.pow_target, context.gossip)?;
-        if self.posts.0.len() >= MAX_PENDING_POSTS {
-            return Err(ShhError::Busy);
-        }
-        let gossip = context.gossip;
-        let (unmined, job) = match route {
-            PostRoute::Hidden(level) => draft_hidden(fx, now, post, &keys, level, gossip)?,
-            PostRoute::Gossip | PostRoute::Peer(_) => draft_plain(fx, now, post, &keys, gossip)?,
-        };
-        let draft = PostDraft {
-            unmined,
-            route,
-            pow_target: post.pow_target,
-        };
-        let Some(job) = job else {
+        let needs_work = post.pow_target > 0.0 || post.pow_target < 0.0;
+        if !needs_work && !matches!(route, PostRoute::Hidden(_)) {
+            let (unmined, _) = draft_plain(fx, now, &post, &keys, context.gossip)?;
+            let draft = PostDraft {
+                unmined,
+                route,
+                pow_target: post.pow_target,
+            };
             return Ok(Some(draft.complete(0)));
+        }
+        if !self.posts.has_room(command.client) {
+            return Err(ShhError::Busy(MAX_POSTS_PER_CLIENT));
+        }
+        let bytes = post.payload.len().saturating_add(post.padding.len());
+        let waiting = WaitingPost {
+            command,
+            post,
+            keys,
+            route,
         };
-        let search = Job::ProofOfWork(Box::new(job.search(fx.rng())));
-        let job = fx.start_job(JobOwner::Post, search);
-        self.posts.0.insert(job, PendingPost { command, draft });
+        for displaced in self.posts.push(command.client, bytes, waiting) {
+            answer(fx, displaced.command, Err(ShhError::Displaced));
+        }
+        self.mine_posts(fx, now, context.gossip);
         Ok(None)
+    }
+
+    /// Starts the search for posts that wait, as far as their clients have a turn.
+    pub(in crate::node) fn mine_posts(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        gossip: &EnvelopeGossip,
+    ) {
+        while let Some((client, waiting)) = self.posts.next() {
+            let command = waiting.command;
+            match waiting.draft(fx, now, gossip) {
+                Ok((draft, job)) => {
+                    let search = Job::ProofOfWork(Box::new(job.search(fx.rng())));
+                    let job = fx.start_job(JobOwner::Post, search);
+                    self.posts
+                        .started(client, job, MiningPost { command, draft });
+                }
+                Err(error) => {
+                    self.posts.skipped(client);
+                    answer(fx, command, Err(error));
+                }
+            }
+        }
     }
 
     /// The search for the nonce of a post has ended; `None` if the shell stopped it. Returns the
@@ -143,7 +180,7 @@ impl ShhApi {
         job: JobId,
         nonce: Option<Result<u64, OutOfTime>>,
     ) -> Option<(CommandId, Result<SealedPost, ShhError>)> {
-        let PendingPost { command, draft } = self.posts.0.remove(&job)?;
+        let MiningPost { command, draft } = self.posts.ended(job)?;
         let sealed = match nonce {
             Some(Ok(nonce)) => Ok(draft.complete(nonce)),
             Some(Err(out_of_time)) => Err(ShhError::from(out_of_time)),
@@ -154,9 +191,13 @@ impl ShhApi {
 
     /// The node stops: cancels all posts, and answers their clients.
     pub(in crate::node) fn shut_down(&mut self, fx: &mut Effects) {
-        for (job, pending) in core::mem::take(&mut self.posts.0) {
+        let (mining, waiting) = self.posts.take();
+        for (job, post) in mining {
             fx.cancel_job(job);
-            answer(fx, pending.command, Err(ShhError::NotAdded));
+            answer(fx, post.command, Err(ShhError::NotAdded));
+        }
+        for post in waiting {
+            answer(fx, post.command, Err(ShhError::NotAdded));
         }
     }
 
@@ -171,6 +212,31 @@ impl ShhApi {
             PostTo::Shared(id) => PostReader::Shared(Arc::clone(self.keys.shared(id)?)),
         };
         Ok(PostKeys { reader, signer })
+    }
+}
+
+impl WaitingPost {
+    /// The envelope without its nonce, and the search for the nonce. The life of the envelope begins
+    /// here, not when the client asked.
+    fn draft(
+        self,
+        fx: &mut Effects,
+        now: Now,
+        gossip: &EnvelopeGossip,
+    ) -> Result<(PostDraft, PowJob), ShhError> {
+        let Self {
+            post, keys, route, ..
+        } = self;
+        let (unmined, job) = match route {
+            PostRoute::Hidden(level) => draft_hidden(fx, now, &post, &keys, level, gossip)?,
+            PostRoute::Gossip | PostRoute::Peer(_) => draft_plain(fx, now, &post, &keys, gossip)?,
+        };
+        let draft = PostDraft {
+            unmined,
+            route,
+            pow_target: post.pow_target,
+        };
+        Ok((draft, job.ok_or(ShhError::NotAdded)?))
     }
 }
 
@@ -336,9 +402,6 @@ const DEFAULT_TTL: Ttl = Ttl(50);
 
 /// Maximum time limit of a search in seconds.
 const MAX_SEARCH_SECS: u32 = 3600;
-
-/// Maximum number of posts whose proof of work is being searched.
-const MAX_PENDING_POSTS: usize = 64;
 
 #[cfg(test)]
 mod tests {

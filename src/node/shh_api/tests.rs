@@ -7,8 +7,14 @@ use circuits::level::Level;
 use super::*;
 use crate::envelope::{Topic, Ttl};
 use crate::node::fixture::{Fixture, START};
+use crate::node::input::ClientId;
 use crate::node::output::Output;
 use crate::subscriptions::FilterId;
+
+const COMMAND: CommandId = CommandId {
+    number: 1,
+    client: ClientId::OWN,
+};
 
 fn symmetric_key(api: &mut ShhApi, fx: &mut Effects) -> String {
     match api.run_key_command(fx, ShhCommand::NewSymKey) {
@@ -38,7 +44,7 @@ fn post_without_work_is_ready_at_once() {
     let mut api = ShhApi::default();
     let post = post(symmetric_key(&mut api, &mut test.fx), 0.0);
     let (fx, context) = test.sending();
-    let ready = api.begin_post(fx, START, CommandId(1), &post, Level::Open, context);
+    let ready = api.begin_post(fx, START, COMMAND, Box::new(post), Level::Open, context);
     assert!(matches!(ready, Ok(Some(_))));
 }
 
@@ -48,7 +54,7 @@ fn post_in_progress_is_answered_when_the_node_stops() {
     let mut api = ShhApi::default();
     let post = post(symmetric_key(&mut api, &mut test.fx), 0.001);
     let (fx, context) = test.sending();
-    let mining = api.begin_post(fx, START, CommandId(1), &post, Level::Open, context);
+    let mining = api.begin_post(fx, START, COMMAND, Box::new(post), Level::Open, context);
     assert!(matches!(mining, Ok(None)));
     api.shut_down(fx);
     assert!(matches!(
@@ -56,7 +62,7 @@ fn post_in_progress_is_answered_when_the_node_stops() {
         [
             Output::Work(..),
             Output::CancelWork(_),
-            Output::Reply(CommandId(1), Ok(Reply::Shh(Err(ShhError::NotAdded))))
+            Output::Reply(COMMAND, Ok(Reply::Shh(Err(ShhError::NotAdded))))
         ]
     ));
 }
@@ -67,7 +73,7 @@ fn post_at_an_unavailable_level_is_refused() {
     let mut api = ShhApi::default();
     let post = post(symmetric_key(&mut api, &mut test.fx), 0.0);
     let (fx, context) = test.sending();
-    let refused = api.begin_post(fx, START, CommandId(1), &post, Level::Swift, context);
+    let refused = api.begin_post(fx, START, COMMAND, Box::new(post), Level::Swift, context);
     assert!(matches!(refused, Err(ShhError::Refused(_))));
 }
 

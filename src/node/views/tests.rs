@@ -133,6 +133,7 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         }],
         unserved_peers: 1,
         refused: 0,
+        key_in_use: false,
         inbound: inbound(),
         relays: 20,
         eligible_relays: 12,

@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 
 use super::Completion;
 use crate::endpoint::Endpoint;
-use crate::node::{ClockView, CommandId, Event, Job, JobId, Output, Refusal, Reply};
+use crate::node::{ClientId, ClockView, CommandId, Event, Job, JobId, Output, Refusal, Reply};
 use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
 use crate::shell::archive::ArchiveHandle;
 use crate::shell::clock::Clock;
@@ -193,10 +193,14 @@ impl EffectExecutor {
     /// Registers a requester for the reply to the returned command id.
     pub(super) fn expect_reply(
         &mut self,
+        client: ClientId,
         answer: oneshot::Sender<Result<Reply, Refusal>>,
     ) -> CommandId {
         self.last_command = self.last_command.wrapping_add(1);
-        let id = CommandId(self.last_command);
+        let id = CommandId {
+            number: self.last_command,
+            client,
+        };
         self.commands.insert(id, answer);
         id
     }

@@ -40,7 +40,7 @@ fn ask(
     command: Command,
 ) -> oneshot::Receiver<Result<Reply, Refusal>> {
     let (answer, reply) = oneshot::channel();
-    let request = DriverRequest::Command(command, answer);
+    let request = DriverRequest::Command(ClientId::OWN, command, answer);
     requests.try_send(request).unwrap();
     reply
 }

@@ -107,6 +107,10 @@ pub(super) struct SessionReply {
 
 impl RpcSession {
     pub(super) fn new(service: Service, access: ClientAccess) -> Self {
+        let service = Service {
+            handle: service.handle.for_new_client(),
+            ..service
+        };
         let client = ClientState {
             service,
             access,

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::config::rpc::RpcSettings;
-use crate::node::{IdentityKind, IdentityView};
+use crate::node::{ClientId, IdentityKind, IdentityView};
 use crate::shell::Handle;
 use crate::shell::handle::DriverRequest;
 use crate::shell::identity_service::IdentityService;
@@ -28,7 +28,7 @@ impl FakeNode {
     /// Installs the filter of the next subscription.
     async fn install(&mut self, filter: u64) {
         match self.requests.recv().await.unwrap() {
-            DriverRequest::Command(Command::Shh(ShhCommand::Subscribe(_)), answer) => {
+            DriverRequest::Command(_, Command::Shh(ShhCommand::Subscribe(_)), answer) => {
                 let reply = Reply::Shh(Ok(ShhReply::Subscribed(FilterId(filter))));
                 answer.send(Ok(reply)).unwrap();
             }
@@ -39,7 +39,7 @@ impl FakeNode {
     /// The next filter that the session releases.
     async fn removed(&mut self) -> u64 {
         match self.requests.recv().await.unwrap() {
-            DriverRequest::Command(Command::Shh(ShhCommand::Unsubscribe(filter)), answer) => {
+            DriverRequest::Command(_, Command::Shh(ShhCommand::Unsubscribe(filter)), answer) => {
                 // The requester may have ended.
                 let _ = answer.send(Ok(Reply::Shh(Ok(ShhReply::Known(true)))));
                 filter.0
@@ -55,6 +55,7 @@ fn session() -> (RpcSession, FakeNode) {
     let (events, _) = broadcast::channel(2);
     let (running, finished) = watch::channel(());
     let handle = Handle {
+        client: ClientId::OWN,
         requests: to_requests,
         events: events.downgrade(),
         addresses: Arc::new([]),
@@ -101,7 +102,7 @@ async fn is_silent(session: &mut RpcSession) -> bool {
 async fn client_gone_during_subscribe_leaves_no_filter() {
     let (mut session, mut node) = session();
     let answering = tokio::spawn(session.answer(text(SUBSCRIBE)));
-    let DriverRequest::Command(Command::Shh(ShhCommand::Subscribe(_)), reply) =
+    let DriverRequest::Command(_, Command::Shh(ShhCommand::Subscribe(_)), reply) =
         node.requests.recv().await.unwrap()
     else {
         panic!("a subscription");
@@ -190,7 +191,7 @@ async fn client_without_subscription_gets_end_only() {
 async fn serve_large(mut node: FakeNode, size: usize) -> (usize, usize) {
     let (mut served, mut at_once) = (0, 0);
     while let Some(request) = node.requests.recv().await {
-        let DriverRequest::Command(_, answer) = request else {
+        let DriverRequest::Command(_, _, answer) = request else {
             panic!("a command");
         };
         // Requests that do not wait for their turn have arrived by then.
