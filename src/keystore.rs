@@ -24,6 +24,7 @@ use crate::identity::IdentityName;
 use crate::message::{ClientPublic, ClientSecret, SymKey};
 use crate::node::{Identity, PublicIdentity};
 
+#[cfg(feature = "shell")]
 pub(crate) use file::date;
 pub use file::geth_name;
 pub use kdf::{BadKdf, Cost, Kdf, Password, PasswordTooLong};

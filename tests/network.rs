@@ -21,6 +21,8 @@ use whisht::node::{
 
 #[path = "network/clock.rs"]
 mod clock;
+#[path = "network/guard.rs"]
+mod guard;
 #[path = "network/sending.rs"]
 mod sending;
 #[path = "support/sim.rs"]

@@ -140,24 +140,60 @@ fn bucket_of_two_bytes_is_refused() {
 
 #[test]
 fn status_of_other_version_is_refused() {
-    let mut body = RlpStream::new_list(3);
-    body.append(&2_u8).append(&vec![0_u8; 32]).append(&5_u32);
+    let mut body = RlpStream::new_list(4);
+    body.append(&2_u8).append(&vec![0_u8; 32]);
+    body.append(&5_u32).append(&0_u32);
     assert_eq!(
         OnionMessage::decode(0, &body.out()),
         Err(OnionWireError::Version)
     );
 }
 
+/// The body of a status with these last fields.
+fn status_body(numbers: &[u64]) -> Vec<u8> {
+    let mut body = RlpStream::new_list(2 + numbers.len());
+    body.append(&1_u8).append(&vec![0_u8; 32]);
+    for number in numbers {
+        body.append(number);
+    }
+    Vec::from(body.out())
+}
+
 #[test]
-fn epoch_above_32_bits_is_refused() {
-    let mut body = RlpStream::new_list(3);
-    body.append(&1_u8)
-        .append(&vec![0_u8; 32])
-        .append(&(1_u64 << 32));
-    assert_eq!(
-        OnionMessage::decode(0, &body.out()),
-        Err(OnionWireError::Malformed)
-    );
+fn status_has_an_epoch_and_a_time_of_32_bits_and_no_other_number() {
+    let decode = |numbers: &[u64]| OnionMessage::decode(0, &status_body(numbers));
+    assert!(decode(&[5, 7]).is_ok());
+    for numbers in [&[1 << 32, 7][..], &[5, 1 << 32], &[5], &[5, 7, 9]] {
+        assert_eq!(
+            decode(numbers),
+            Err(OnionWireError::Malformed),
+            "{numbers:?}"
+        );
+    }
+}
+
+#[test]
+fn status_has_the_encoding_of_the_wire_page() {
+    // Made by another program; docs/wire.md has the same bytes.
+    let hex = |tail: &str| {
+        let network = hex::encode(core::array::from_fn::<u8, 32, _>(|i| {
+            u8::try_from(i).unwrap()
+        }));
+        hex::decode(format!(
+            "{}01a0{network}829c40{tail}",
+            if tail == "80" { "e6" } else { "ea" }
+        ))
+    };
+    for (time, tail) in [(Some(UnixSecs(1_700_000_000)), "846553f100"), (None, "80")] {
+        let status = OnionMessage::Status {
+            network: NetworkId(core::array::from_fn(|i| u8::try_from(i).unwrap())),
+            epoch: Epoch(40_000),
+            time,
+        };
+        let body = hex(tail).unwrap();
+        assert_eq!(status.encode(), Ok(body.clone()));
+        assert_eq!(OnionMessage::decode(0, &body), Ok(Some(status)));
+    }
 }
 
 #[test]

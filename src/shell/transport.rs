@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use super::connector::socks::{SocksError, greet};
 use super::connector::{Connector, DialError};
+#[cfg(feature = "tor")]
 use super::data_dir::ARTI;
 use crate::config::tor::{DaemonConfig, TorBackend, TorConfig};
 use crate::endpoint::Endpoint;

@@ -9,6 +9,7 @@
 //! The password is used for SCRAM only, and a database on another machine is reached by TLS only:
 //! [`connector`] has the rules. Texts of the server are made fit for a terminal before they are shown.
 
+mod channel_binding;
 mod connector;
 mod scram_only;
 mod sql;

@@ -6,6 +6,8 @@
 //! | at a loopback address | if the URL asks for it | SCRAM; with TLS also none |
 //! | elsewhere | always, with a verified certificate | SCRAM, or none |
 //!
+//! With TLS, SCRAM is bound to the certificate of the server, see [`channel_binding`].
+//!
 //! "None" is a database that does not ask for a password, for example because it knows the user of
 //! the socket. A loopback address proves nothing: each user of the machine can listen there
 //! before the database does.
@@ -18,10 +20,11 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::PostgresError;
+use super::channel_binding::{self, BindChannel};
 use super::scram_only::{AuthGate, Duplex, ScramOnly};
 use super::tls::{TlsError, TrustedCertificates};
 
@@ -38,7 +41,10 @@ pub(super) enum TlsMode {
 
 /// Makes connections to a database.
 pub(super) struct PostgresConnector {
+    /// For streams without TLS.
     config: Config,
+    /// The same for streams with TLS.
+    bound: Config,
     mode: TlsMode,
     certificates: Option<TrustedCertificates>,
 }
@@ -49,10 +55,15 @@ impl PostgresConnector {
         mode: TlsMode,
         certificates: Option<TrustedCertificates>,
     ) -> Self {
-        // TLS is done here, before tokio-postgres sees the stream.
+        // TLS is done here, before tokio-postgres sees the stream. Where it is used, tokio-postgres must
+        // take the stream as one of TLS without asking the server again.
+        let mut bound = config.clone();
+        bound.ssl_mode(SslMode::Require);
+        bound.ssl_negotiation(SslNegotiation::Direct);
         config.ssl_mode(SslMode::Disable);
         Self {
             config,
+            bound,
             mode,
             certificates,
         }
@@ -93,7 +104,7 @@ impl PostgresConnector {
     async fn connect_unix(&self, dir: &Path, port: u16) -> Result<Client, PostgresError> {
         let path = dir.join(format!(".s.PGSQL.{port}"));
         let stream = self.in_time(UnixStream::connect(path)).await?;
-        self.log_in(Box::new(stream), true).await
+        self.log_in(Box::new(stream), true, None).await
     }
 
     /// Tries the addresses of a host in turn.
@@ -136,9 +147,13 @@ impl PostgresConnector {
         match certificates {
             Some(certificates) => {
                 let stream = certificates.connect(stream, name).await?;
-                self.log_in(Box::new(stream), true).await
+                let (_, session) = stream.get_ref();
+                let shown = session.peer_certificates().and_then(<[_]>::first);
+                let end_point = shown.and_then(|shown| channel_binding::end_point(shown));
+                let binding = BindChannel { end_point };
+                self.log_in(Box::new(stream), true, Some(binding)).await
             }
-            None => self.log_in(Box::new(stream), false).await,
+            None => self.log_in(Box::new(stream), false, None).await,
         }
     }
 
@@ -166,15 +181,24 @@ impl PostgresConnector {
         &self,
         stream: Box<dyn Duplex>,
         server_is_known: bool,
+        binding: Option<BindChannel>,
     ) -> Result<Client, PostgresError> {
         let has_password = self.config.get_password().is_some();
         let gate = AuthGate::new(server_is_known, has_password);
         let stream = ScramOnly::new(stream, gate);
-        let (client, connection) = self.config.connect_raw(stream, NoTls).await?;
-        tokio::spawn(async move {
-            // The user of the client receives the error.
-            let _ = connection.await;
-        });
+        // The user of the client receives the errors of the connection.
+        let client = match binding {
+            Some(binding) => {
+                let (client, connection) = self.bound.connect_raw(stream, binding).await?;
+                tokio::spawn(async move { drop(connection.await) });
+                client
+            }
+            None => {
+                let (client, connection) = self.config.connect_raw(stream, NoTls).await?;
+                tokio::spawn(async move { drop(connection.await) });
+                client
+            }
+        };
         let row = client.query_one("SHOW transaction_read_only", &[]).await?;
         if row.try_get::<_, &str>(0)? == "on" {
             return Err(PostgresError::ReadOnly);

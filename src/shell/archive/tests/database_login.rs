@@ -3,6 +3,14 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::TcpStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
 use super::*;
 use crate::shell::archive::postgres::{AuthRefusal, PostgresError, TlsError};
 
@@ -179,6 +187,86 @@ fn postgres_over_tls_accepts_named_certificate_of_its_own() {
         "postgres://whisht:{PASSWORD}@127.0.0.1:{port}/scram?sslmode=verify-ca&sslrootcert={file}"
     ))
     .unwrap();
+}
+
+/// A machine between the node and a cluster, with a certificate of its own: it passes on what both say
+/// over two connections of TLS. Returns its port.
+fn relay_with_certificate_of_its_own(cluster: &Cluster) -> u16 {
+    let provider = || Arc::new(ring::default_provider());
+    let certificate = |name: &str| CertificateDer::from_pem_file(cluster.file(name)).unwrap();
+    let key = PrivateKeyDer::from_pem_file(cluster.file("alone.key")).unwrap();
+    let acceptor = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate("alone.crt")], key)
+        .unwrap();
+    let mut authorities = RootCertStore::empty();
+    authorities.add(certificate("authority.crt")).unwrap();
+    let connector = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(authorities)
+        .with_no_client_auth();
+    let acceptor = TlsAcceptor::from(Arc::new(acceptor));
+    let connector = TlsConnector::from(Arc::new(connector));
+    let database = cluster.port();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let relay = async move |client: std::net::TcpStream| {
+        let mut client = TcpStream::from_std(client).unwrap();
+        let mut request = [0; 8];
+        client.read_exact(&mut request).await.unwrap();
+        client.write_all(b"S").await.unwrap();
+        let mut client = acceptor.accept(client).await.unwrap();
+        let mut server = TcpStream::connect(("127.0.0.1", database)).await.unwrap();
+        server.write_all(&request).await.unwrap();
+        assert_eq!(server.read_u8().await.unwrap(), b'S');
+        let name = "127.0.0.1".try_into().unwrap();
+        let mut server = connector.connect(name, server).await.unwrap();
+        // One of them hangs up.
+        let _ended = copy_bidirectional(&mut client, &mut server).await;
+    };
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let (client, _) = listener.accept().unwrap();
+        client.set_nonblocking(true).unwrap();
+        runtime.block_on(relay(client));
+    });
+    port
+}
+
+#[test]
+fn machine_in_the_middle_with_an_accepted_certificate_gets_no_login() {
+    let settings = [
+        "ssl=on",
+        "ssl_cert_file=server.crt",
+        "ssl_key_file=server.key",
+    ];
+    let Some(cluster) = Cluster::listening(RULES, &settings) else {
+        return;
+    };
+    cluster.execute(&format!("ALTER USER whisht PASSWORD '{PASSWORD}'"));
+    cluster.database("scram");
+    // The operator's file accepts both certificates.
+    let read = |name: &str| std::fs::read_to_string(cluster.file(name)).unwrap();
+    let both = tempfile::NamedTempFile::new().unwrap();
+    let certificates = [read("authority.crt"), read("alone.crt")].concat();
+    std::fs::write(both.path(), certificates).unwrap();
+    let open = |port: u16| {
+        let file = both.path().display();
+        open(&format!(
+            "postgres://whisht:{PASSWORD}@127.0.0.1:{port}/scram?sslmode=require&sslrootcert={file}"
+        ))
+    };
+    open(cluster.port()).unwrap();
+    let error = open(relay_with_certificate_of_its_own(&cluster))
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("channel binding"), "{error}");
 }
 
 const PASSWORD: &str = "s3cr3t-of-the-operator";
