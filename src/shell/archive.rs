@@ -140,7 +140,8 @@ impl ArchiveHandle {
         Ok(Self { tasks, finished })
     }
 
-    /// Queues a request; never waits.
+    /// Queues a request; never waits. The node bounds what is queued, also while the store fails: two
+    /// batches, and `MAX_QUERIES` queries with as many withdrawals.
     pub(super) fn put(&self, task: ArchiveRequest) {
         // This fails only if the thread has died, of which the driver hears.
         let _ = self.tasks.send(task);

@@ -263,14 +263,7 @@ fn clients_that_come_and_go_do_not_fill_the_queue_of_a_slow_archive() {
     let mut server = server();
     let mut queries = Vec::new();
     for number in 0..1_000_u16 {
-        let [high, low] = number.to_be_bytes();
-        let mut key = [high; 64];
-        key[1] = low;
-        let client = MailPeer {
-            link: LinkId(u64::from(number)),
-            key: RelayKey(key),
-            subnet: Subnet::Ip4([high, low]),
-        };
+        let client = client(number);
         let _ = server.on_request(now(0), client, &plain(9, 100));
         for action in server.find_next_pages(|_| true) {
             if let ServerAction::Find(id, _) = action {
@@ -286,6 +279,43 @@ fn clients_that_come_and_go_do_not_fill_the_queue_of_a_slow_archive() {
     }
     let _ = server.on_request(now(0), CLIENT, &plain(9, 100));
     assert_eq!(server.find_next_pages(|_| true).len(), 1);
+}
+
+/// A client of its own network.
+fn client(number: u16) -> MailPeer {
+    let [high, low] = number.to_be_bytes();
+    let mut key = [high; 64];
+    key[1] = low;
+    MailPeer {
+        link: LinkId(u64::from(number)),
+        key: RelayKey(key),
+        subnet: Subnet::Ip4([high, low]),
+    }
+}
+
+#[test]
+fn clients_take_turns_at_an_archive_that_has_room_for_one_query() {
+    let mut server = server();
+    // The archive owes an answer to all queries but one, of clients that have gone.
+    let gone = u16::try_from(MAX_QUERIES - 1).unwrap();
+    for number in 0..gone {
+        let _ = server.on_request(now(0), client(number), &plain(9, 100));
+        assert_eq!(server.find_next_pages(|_| true).len(), 1);
+        let _ = server.close(client(number).link);
+    }
+    for number in [1_000, 2_000, 3_000] {
+        let _ = server.on_request(now(0), client(number), &plain(9, 100));
+    }
+    let mut served = Vec::new();
+    for _ in 0..6 {
+        let (id, _) = asked(&mut server);
+        let answered = server.on_page(id, Ok(page(envelopes(10), true)));
+        let Some(ServerAction::Send(link, ..)) = answered.first() else {
+            panic!("{answered:?}")
+        };
+        served.push(link.0);
+    }
+    assert_eq!(served, [1_000, 2_000, 3_000, 1_000, 2_000, 3_000]);
 }
 
 #[test]

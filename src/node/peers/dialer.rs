@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn key_is_in_use_elsewhere_after_three_replaced_links_in_ten_minutes() {
         let mut dialer = Dialer::new(&[peer()], Instant::ZERO);
-        let minute = |minute| Instant::from_micros(60_000_000 * minute);
+        let minute = |minute: u64| Instant::from_micros(60_000_000 * minute);
         for when in [1, 8, 15, 22] {
             dialer.note_replaced(minute(when));
             assert!(!dialer.is_key_in_use(minute(when)));

@@ -48,6 +48,13 @@ fn open(url: &str) -> Result<Postgres, PostgresError> {
     }
 }
 
+/// A cluster with TLS by these files, whose user has a password.
+fn over_tls(files: &[&'static str]) -> Option<Cluster> {
+    let cluster = Cluster::listening(RULES, &[&["ssl=on"], files].concat())?;
+    cluster.execute(&format!("ALTER USER whisht PASSWORD '{PASSWORD}'"));
+    Some(cluster)
+}
+
 #[test]
 fn false_database_gets_no_password() {
     let requests = [
@@ -131,15 +138,9 @@ fn postgres_over_tcp_requires_scram() {
 
 #[test]
 fn postgres_over_tls_verifies_certificate() {
-    let settings = [
-        "ssl=on",
-        "ssl_cert_file=server.crt",
-        "ssl_key_file=server.key",
-    ];
-    let Some(cluster) = Cluster::listening(RULES, &settings) else {
+    let Some(cluster) = over_tls(&["ssl_cert_file=server.crt", "ssl_key_file=server.key"]) else {
         return;
     };
-    cluster.execute(&format!("ALTER USER whisht PASSWORD '{PASSWORD}'"));
     for name in ["scram", "clear", "open"] {
         cluster.database(name);
     }
@@ -172,15 +173,9 @@ fn postgres_over_tls_verifies_certificate() {
 
 #[test]
 fn postgres_over_tls_accepts_named_certificate_of_its_own() {
-    let settings = [
-        "ssl=on",
-        "ssl_cert_file=alone.crt",
-        "ssl_key_file=alone.key",
-    ];
-    let Some(cluster) = Cluster::listening(RULES, &settings) else {
+    let Some(cluster) = over_tls(&["ssl_cert_file=alone.crt", "ssl_key_file=alone.key"]) else {
         return;
     };
-    cluster.execute(&format!("ALTER USER whisht PASSWORD '{PASSWORD}'"));
     cluster.database("scram");
     let (port, file) = (cluster.port(), cluster.file("alone.crt"));
     open(&format!(
@@ -241,15 +236,9 @@ fn relay_with_certificate_of_its_own(cluster: &Cluster) -> u16 {
 
 #[test]
 fn machine_in_the_middle_with_an_accepted_certificate_gets_no_login() {
-    let settings = [
-        "ssl=on",
-        "ssl_cert_file=server.crt",
-        "ssl_key_file=server.key",
-    ];
-    let Some(cluster) = Cluster::listening(RULES, &settings) else {
+    let Some(cluster) = over_tls(&["ssl_cert_file=server.crt", "ssl_key_file=server.key"]) else {
         return;
     };
-    cluster.execute(&format!("ALTER USER whisht PASSWORD '{PASSWORD}'"));
     cluster.database("scram");
     // The operator's file accepts both certificates.
     let read = |name: &str| std::fs::read_to_string(cluster.file(name)).unwrap();
