@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use circuits::level::Level;
-use whisht::node::{Event, RelayLabel, Stage, Trace};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use whisht::envelope::Topic;
+use whisht::message::ClientSecret;
+use whisht::node::{Event, Recipient, RelayLabel, Stage, Trace};
 
 use super::sim::World;
 use super::{add_recipient, deliver_to, network, request, stages};
@@ -25,8 +29,8 @@ fn guards(world: &World, source: usize) -> Vec<RelayLabel> {
 /// its end. Returns whether it was delivered.
 fn send_among_others(world: &mut World, source: usize, reader: usize, number: u8) -> bool {
     let to = || {
-        let secret = whisht::message::ClientSecret::from_bytes(&[9; 32]).unwrap();
-        whisht::node::Recipient::Public(secret.public(), whisht::envelope::Topic([1, 2, 3, 4]))
+        let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
+        Recipient::Public(secret.public(), Topic([1, 2, 3, 4]))
     };
     let before = stages(world, source).len();
     let message = request(to(), vec![number; 40], Level::Normal);
