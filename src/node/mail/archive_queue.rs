@@ -5,7 +5,7 @@
 //! what came through that link.
 //!
 //! A peer that requests acknowledgements gets one once all envelopes of its packet would survive a
-//! crash, whoever brought them first: the acknowledgement of a mail server means that the mail is
+//! crash, whichever link brought them first: the acknowledgement of a mail server means that the mail is
 //! kept. An envelope that finds no room is missed: it is not acknowledged until it has been taken from the
 //! mempool again and is kept. If too many are missed to remember them, nothing is acknowledged until
 //! the whole mempool has been offered again.

@@ -3,7 +3,7 @@
 //! A program that posts a thousand messages must not hold up another program that posts one. Each
 //! client has its own line, a few posts of each are searched for at once, and what is free goes to
 //! the clients in turn. A client that has its share of posts is refused; if all lines together take too much
-//! memory, the client that holds most loses its newest. The queue starts no job and answers nobody's
+//! memory, the client that holds most loses its newest. The queue starts no job and answers no
 //! call: its owner does both.
 
 use std::collections::{BTreeMap, VecDeque};

@@ -7,7 +7,7 @@
 //! and one descriptor an epoch.
 //!
 //! Numbers are reported up to the last record of a commit, so a replaced record counts as durable
-//! once its successor is. Nobody waits for a replaced state.
+//! once its successor is. The node waits for no replaced state.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
