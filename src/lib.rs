@@ -32,6 +32,7 @@ pub mod node;
 pub mod onion_wire;
 pub mod pow;
 mod printable;
+pub mod protection;
 mod rlp;
 pub mod rpc;
 #[cfg(feature = "shell")]

@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
         "onion_wire",
         "subscriptions",
     ],
-    &["endpoint", "gossip", "latency_model"],
+    &["endpoint", "gossip", "latency_model", "protection"],
     &["discovery", "mail"],
     &["node"],
     &["identity"],
