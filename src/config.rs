@@ -9,6 +9,7 @@ pub mod discovery;
 mod endpoints;
 mod error;
 pub mod file;
+pub mod levels;
 pub mod mail;
 pub mod rpc;
 mod setting;
@@ -92,6 +93,7 @@ impl Config {
             profile,
             network,
             level,
+            levels: levels::build(&settings.levels)?,
             relay,
             advertise,
             through_tor: tor.is_on(),

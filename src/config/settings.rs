@@ -7,6 +7,7 @@ use circuits::ids::{Profile, RelayId};
 use circuits::level::Level;
 
 use super::discovery::DiscoverySettings;
+use super::levels::LevelSettings;
 use super::mail::MailSettings;
 use super::rpc::RpcSettings;
 use super::setting::{Count, List, Number, One, Place, Switch, Table, settings};
@@ -32,7 +33,7 @@ settings! {
         One(parsed), "NAME" "whisht";
         "A local network must have a name of its own";
 
-    /// Privacy level of messages that name none: open, swift or normal
+    /// Privacy level of messages that name none, to recipients without a level of their own
     level: Level = Level::Normal;
         "level" "level" "WHISHT_LEVEL";
         One(value::level), "LEVEL" "\"normal\"";
@@ -122,6 +123,8 @@ settings! {
     tables {
         /// The table `[discovery]`.
         discovery: DiscoverySettings,
+        /// The table `[levels]`.
+        levels: LevelSettings,
         /// The table `[mail]`.
         mail: MailSettings,
         /// The table `[rpc]`.
@@ -132,10 +135,11 @@ settings! {
 }
 
 /// All tables; the first one holds the settings outside of tables.
-pub(crate) fn tables() -> [Table; 5] {
+pub(crate) fn tables() -> [Table; 6] {
     [
         Settings::declared(),
         DiscoverySettings::declared(),
+        LevelSettings::declared(),
         MailSettings::declared(),
         RpcSettings::declared(),
         TorSettings::declared(),

@@ -47,6 +47,8 @@ pub enum Command {
     AddLocked(String, PublicIdentity),
     /// Send a message.
     Send(SendRequest),
+    /// Send a message at the custom level of this name.
+    SendCustom(String, SendRequest),
     /// Cancel a message in flight; shards that have left cannot be recalled.
     Cancel(MessageId),
     /// Publish no further descriptor, so that no new path leads through this relay, or publish
@@ -70,6 +72,10 @@ pub enum Command {
     Status,
     /// Estimate the cost of a message without sending it.
     Estimate(SendRequest),
+    /// The same at the custom level of this name, whose limits are checked.
+    EstimateCustom(String, SendRequest),
+    /// Report which level can be used, and what it protects from.
+    Levels,
     /// A call of a `shh_*` method; [`Reply::Shh`] answers it.
     Shh(ShhCommand),
     /// Close all links, and emit no further output.
@@ -203,6 +209,16 @@ pub enum MailSource {
     Peer(RelayKey),
 }
 
+/// What the recipient of a message reads with.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ReaderKind {
+    /// Whisht, which rebuilds messages from several envelopes.
+    #[default]
+    Whisht,
+    /// Any Whisper client: a message is one envelope.
+    AnyClient,
+}
+
 /// The recipient of a message.
 pub enum Recipient {
     /// The holder of this key, under this topic.
@@ -238,6 +254,8 @@ pub enum Reply {
     Status(Box<StatusView>),
     /// The cost of a message.
     Estimate(super::views::EstimateView),
+    /// The levels, and the network that mixes.
+    Levels(Box<super::views::LevelsView>),
     /// The result of a `shh_*` call; errors have go-ethereum's words.
     #[serde(skip)]
     Shh(Result<ShhReply, ShhError>),

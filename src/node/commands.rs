@@ -5,7 +5,7 @@
 use circuits::ids::{Profile, RelayKey};
 use circuits::time::Now;
 
-use super::command::{Command, Refusal, Reply};
+use super::command::{Command, Refusal, Reply, SendRequest};
 use super::effects::Counter;
 use super::input::{CommandId, Connectivity};
 use super::local_peer::CLIENT_ID;
@@ -64,10 +64,10 @@ impl Node {
                 })
             }
             Command::AddLocked(name, identity) => self.receive.add_locked(name, identity).map(done),
-            Command::Send(request) => {
-                let (send, fx, context) = self.sending();
-                send.send(fx, now, request, context).map(Reply::Accepted)
-            }
+            Command::Send(request) => self.send_message(now, None, request),
+            Command::SendCustom(name, request) => self.send_message(now, Some(&name), request),
+            Command::Estimate(request) => self.estimate(now, None, request),
+            Command::EstimateCustom(name, request) => self.estimate(now, Some(&name), request),
             Command::Cancel(message) if self.send.cancel(&mut self.fx, message) => Ok(Reply::Done),
             Command::Cancel(message) => Err(Refusal::usage(
                 format!("message {} is not in flight", message.0),
@@ -114,11 +114,50 @@ impl Node {
             Command::Peers => Reply::Peers(self.peers.peer_views(&self.gossip)),
             Command::Relays => Reply::Relays(self.directory.relay_views(now)),
             Command::Status => Reply::Status(Box::new(self.status(now))),
-            Command::Estimate(request) => {
-                Reply::Estimate(self.send.estimate(now, request, context)?)
-            }
+            Command::Levels => Reply::Levels(Box::new(context.levels(now, &self.config.levels))),
             _ => Reply::Done,
         })
+    }
+
+    fn send_message(
+        &mut self,
+        now: Now,
+        custom: Option<&str>,
+        mut request: SendRequest,
+    ) -> Result<Reply, Refusal> {
+        self.choose_level(now, custom, &mut request)?;
+        let (send, fx, context) = self.sending();
+        send.send(fx, now, request, context).map(Reply::Accepted)
+    }
+
+    fn estimate(
+        &self,
+        now: Now,
+        custom: Option<&str>,
+        mut request: SendRequest,
+    ) -> Result<Reply, Refusal> {
+        self.choose_level(now, custom, &mut request)?;
+        let context = self.send_context();
+        let estimate = self.send.estimate(now, &request, context)?;
+        Ok(Reply::Estimate(estimate))
+    }
+
+    /// Writes the level that applies into a request, and checks the limits of a custom one.
+    fn choose_level(
+        &self,
+        now: Now,
+        custom: Option<&str>,
+        request: &mut SendRequest,
+    ) -> Result<(), Refusal> {
+        let default = self.send.default_level();
+        let chosen = self.config.levels.choose(default, custom, request)?;
+        request.level = Some(chosen.level);
+        if let Some(custom) = chosen.custom {
+            let context = self.send_context();
+            let estimate = self.send.estimate(now, request, context)?;
+            custom.check(&estimate, &context.limited_network(now))?;
+        }
+        Ok(())
     }
 
     fn shut_down(&mut self, now: Now) {

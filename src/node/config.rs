@@ -7,6 +7,7 @@ use circuits::ids::{Epoch, NetworkId, Profile, RelayId, RelayKey};
 use circuits::level::Level;
 use circuits::secret::Secret;
 
+use super::level_policy::LevelPolicy;
 use crate::discovery::Contact;
 use crate::endpoint::PeerAddr;
 use crate::link::LinkKey;
@@ -21,6 +22,8 @@ pub struct NodeConfig {
     pub network: String,
     /// The default level of messages.
     pub level: Level,
+    /// Custom levels, and the levels of recipients.
+    pub levels: LevelPolicy,
     /// Whether to relay cells of other nodes and to be listed in the directory. It costs bandwidth and
     /// publishes our address; it mixes our own cells with others.
     pub relay: bool,

@@ -18,6 +18,7 @@ use super::config::{NodeConfig, PowGeneration};
 use super::directory::RelayDirectory;
 use super::effects::Effects;
 use super::gossip::EnvelopeGossip;
+use super::level_policy::LevelPolicy;
 use super::local_peer::LocalPeer;
 use super::mail::MailContext;
 use super::output::Output;
@@ -196,6 +197,7 @@ pub(super) fn config() -> NodeConfig {
         profile: Profile::Local,
         network: "test".to_owned(),
         level: Level::Open,
+        levels: LevelPolicy::default(),
         relay: true,
         advertise: vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 30_303)],
         through_tor: false,

@@ -14,6 +14,7 @@ mod confirm;
 mod emission;
 mod estimate;
 mod level;
+mod levels_view;
 mod message;
 mod offline;
 mod retry;

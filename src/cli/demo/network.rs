@@ -19,8 +19,8 @@ use crate::envelope::Topic;
 use crate::link::LinkKey;
 use crate::message::{ClientPublic, ClientSecret};
 use crate::node::{
-    Command, Event, Identity, NodeConfig, NodeKeys, PowGeneration, Recipient, Refusal, Restored,
-    SendRequest,
+    Command, Event, Identity, LevelPolicy, NodeConfig, NodeKeys, PowGeneration, Recipient, Refusal,
+    Restored, SendRequest,
 };
 use crate::shell::store::Storage;
 use crate::shell::{EventItem, Handle, LinkTransport, Setup, Workers, random, seeded_rng, start};
@@ -196,6 +196,7 @@ impl PlannedNode {
             profile: Profile::Local,
             network: "demo".to_owned(),
             level: Level::Normal,
+            levels: LevelPolicy::default(),
             relay: matches!(role, Role::Relay(_)),
             advertise: vec![Advertised::Ip4(Ipv4Addr::LOCALHOST, port)],
             through_tor: false,

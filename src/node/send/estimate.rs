@@ -65,14 +65,21 @@ impl Sender {
         Ok(EstimateView {
             level,
             envelope_bytes,
+            envelopes: 1,
             expected_hashes: job.expected_hashes(),
             sealing_ms: mining.map(millis),
             cells: plan.shards,
-            network_bytes: u64::try_from(plan.cell_hops)
-                .unwrap_or(u64::MAX)
-                .saturating_mul(CELL_FRAME_LEN),
+            own_bytes: if plan.shards == 0 {
+                whole(envelope_bytes)
+            } else {
+                whole(plan.shards).saturating_mul(CELL_FRAME_LEN)
+            },
+            network_bytes: whole(plan.cell_hops).saturating_mul(CELL_FRAME_LEN),
+            flood_bytes: whole(envelope_bytes),
+            wait_ms: 0,
             median_ms: millis(latency.median),
             p95_ms: millis(latency.p95),
+            first_attempt: None,
             profile: self.profile,
         })
     }
@@ -105,6 +112,10 @@ fn plan_cells(
         needed: usize::from(class.k()),
         cell_hops: all_hops.checked_div(hops.len()).unwrap_or(0),
     })
+}
+
+fn whole(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 fn millis(time: Duration) -> u64 {

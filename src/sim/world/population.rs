@@ -18,7 +18,7 @@ use super::{World, wide};
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::link::LinkKey;
 use crate::message::SymKey;
-use crate::node::{Node, NodeConfig, NodeKeys, PowGeneration};
+use crate::node::{LevelPolicy, Node, NodeConfig, NodeKeys, PowGeneration};
 
 impl World {
     /// Adds a node that dials `peers` from `start` on; gives its number. The peers may be machines
@@ -40,6 +40,7 @@ impl World {
             profile: Profile::Local,
             network: "test".to_owned(),
             level: Level::Normal,
+            levels: LevelPolicy::default(),
             relay,
             advertise: vec![match socket {
                 SocketAddr::V4(own) => RelayEndpoint::Ip4(*own.ip(), own.port()),
