@@ -36,6 +36,7 @@ mod gossip;
 mod inbox_query;
 mod input;
 mod jobs;
+mod level_policy;
 mod local_peer;
 mod mail;
 mod output;
@@ -82,8 +83,8 @@ use self::timers::TimerId;
 use crate::discovery::{Discovery, DiscoveryConfig};
 
 pub use command::{
-    Command, FetchRequest, Identity, IdentityKind, MailSource, PublicIdentity, Recipient, Refusal,
-    RefusalKind, Reply, SendRequest,
+    Command, FetchRequest, Identity, IdentityKind, MailSource, PublicIdentity, ReaderKind,
+    Recipient, Refusal, RefusalKind, Reply, SendRequest,
 };
 pub use config::{MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
@@ -91,14 +92,19 @@ pub use gossip::MAX_ENVELOPE_SIZE;
 pub use inbox_query::{InboxQuery, MessageIdError, MessageIdPrefix};
 pub use input::{CommandId, Connectivity, Input, StoreId};
 pub use jobs::{Job, JobId, JobResult};
+pub use level_policy::{
+    ChosenLevel, CustomLevel, LevelChoice, LevelLimits, LevelNameError, LevelPolicy,
+    LevelPolicyError, LimitedNetwork, RecipientPolicy,
+};
 pub use local_peer::CLIENT_ID;
 pub use output::{Output, Record};
 pub use peers::MAX_INBOUND_LINKS;
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use views::{
-    ClockView, DirectoryAge, EstimateView, FetchView, IdentityView, InboundView, LevelView,
-    ListenerFaultView, MailView, MessageView, NodeView, OutgoingView, PeerView, RelayView,
-    StatusView, TurnTimes, UnreachedPeerView,
+    ClockView, CustomLevelView, DirectoryAge, EstimateView, FetchView, IdentityView, InboundView,
+    LevelView, LevelsView, LinkedView, ListenerFaultView, MailView, MessageView, MixingView,
+    NodeView, OutgoingView, PeerView, ProtectionView, RelayView, StatusView, TurnTimes,
+    UnreachedPeerView,
 };
 
 /// A Whisper relay node.

@@ -13,7 +13,6 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use circuits::level::Level;
 use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -24,11 +23,10 @@ use super::levels;
 use super::output::{count, say};
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
-use crate::config::value;
 use crate::envelope::Topic;
 use crate::envelope_builder::longest_payload;
 use crate::identity::parse_topic;
-use crate::node::{EstimateView, Event, IdentityView, MessageId, OutgoingView, Stage};
+use crate::node::{EstimateView, Event, IdentityView, LevelChoice, MessageId, OutgoingView, Stage};
 use crate::rpc::EventNotice;
 
 /// Options of `whisht send`.
@@ -46,9 +44,9 @@ pub(super) struct Args {
     /// Send the message even if its body is empty
     #[arg(long)]
     allow_empty: bool,
-    /// Privacy level: open, swift or normal [default: the node's level]
-    #[arg(long, value_parser = value::level)]
-    level: Option<Level>,
+    /// Privacy level, or the name of a custom one [default: that of the recipient, or of the node]
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<LevelChoice>,
     /// Lifetime of the envelope in the network, such as 30m, 1h30m or 2d, at most 59h. The envelope states
     /// 30m up to 7m, 1h up to 32m, 6h up to 4h42m, 24h up to 19h42m, else 72h
     #[arg(long, value_name = "TIME", value_parser = lifetime, default_value = "1h")]
@@ -85,13 +83,13 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
         "to": to,
         "topic": args.topic.map(|topic| hex::encode(topic.0)),
         "payload": hex::encode(&*body),
-        "level": args.level.map(Level::word),
+        "level": args.level.as_ref().map(LevelChoice::to_string),
         "life": args.ttl.as_secs(),
         "sign": args.sign,
     }]);
     if args.dry_run {
         let estimate: EstimateView = node.call("whisht_estimate", params).await?;
-        levels::estimate(node.printer, &estimate)?;
+        levels::show_price(node, &estimate).await?;
         return Ok(Exit::Done);
     }
     // Before the message is sent, so that no stage is missed.
