@@ -13,6 +13,8 @@
 mod endings;
 #[path = "cli/keystore.rs"]
 mod keystore;
+#[path = "cli/levels.rs"]
+mod levels;
 #[path = "cli/mail.rs"]
 mod mail;
 #[path = "cli/rpc.rs"]

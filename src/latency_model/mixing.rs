@@ -223,4 +223,43 @@ mod tests {
         };
         assert!(impossible.latency().first_attempt == 0.0);
     }
+
+    /// The row of docs/levels.md for a delay.
+    fn row(delay: u64) -> String {
+        let delay = Duration::from_secs(delay);
+        let cell = |hold: u64, needed: usize, cells: usize| {
+            let model = MixingModel {
+                needed,
+                cells,
+                delay,
+                hold: Duration::from_secs(hold),
+                ..MixingModel::default()
+            };
+            let MixingLatency {
+                latency,
+                first_attempt,
+            } = model.latency();
+            format!(
+                "{:.0} / {:.0} ({:.0} %)",
+                latency.median.as_secs_f64(),
+                latency.p95.as_secs_f64(),
+                first_attempt * 100.0
+            )
+        };
+        format!(
+            "| {} s | {} | {} | {} | {} |\n",
+            delay.as_secs(),
+            cell(5, 1, 1),
+            cell(10, 1, 1),
+            cell(10, 2, 3),
+            cell(10, 12, 18)
+        )
+    }
+
+    #[test]
+    fn levels_page_has_the_latencies_of_the_model() {
+        let page = include_str!("../../docs/levels.md");
+        let rows: String = [1, 2, 3, 5, 8, 12, 20].into_iter().map(row).collect();
+        assert!(page.contains(&rows), "docs/levels.md lacks:\n{rows}");
+    }
 }
