@@ -254,7 +254,7 @@ impl Node {
         let expired = self.relay.expire_keys(now);
         let state = RelayState {
             can_stem: self.stem.can_stem(),
-            load: self.relay.load(),
+            arrivals: self.relay.arrivals(),
             ticket_bits: self.relay.ticket_bits(),
             clock_is_wrong: self.clock.is_wrong(now),
         };

@@ -15,6 +15,7 @@
 //! use circuits::directory::{EligibleRelay, EndpointKinds, Snapshot, Subnet};
 //! use circuits::ids::{Epoch, Profile, RelayId};
 //! use circuits::keys::OnionSecret;
+//! use circuits::mixing::{ArrivalRate, Layer};
 //! use circuits::cell_builder::Hop;
 //! use circuits::path::{PathExclusions, GuardSeed, Guards, PathPicker, PathRules};
 //! use circuits::secret::Secret;
@@ -32,7 +33,8 @@
 //!     endpoints: EndpointKinds::IP,
 //!     dials: EndpointKinds::IP,
 //!     family: Vec::new(),
-//!     load: 0,
+//!     layer: Layer::FIRST,
+//!     arrivals: ArrivalRate::NONE,
 //!     ticket_bits: 17,
 //! });
 //! let snapshot = Snapshot::new(Epoch(40_000), Profile::Main, false, relays);
@@ -57,12 +59,14 @@ use rand_core::CryptoRng;
 
 mod guard;
 mod lane_length;
+mod mix;
 mod refusal;
 mod rules;
 mod search;
 
 pub use guard::{Guard, GuardSeed, Guards};
 pub use lane_length::lane_lengths;
+pub use mix::{MixPath, MixPaths};
 pub use refusal::{PathRefusal, PathRule, RemovedRelays};
 pub use rules::{BadPathRules, MAX_LANES, MAX_RELAYS, PathExclusions, PathRules};
 
