@@ -54,7 +54,11 @@ impl MixNetwork {
                 *count = count.saturating_add(1);
             }
         }
-        let mut rates: Vec<_> = snapshot.relays().iter().map(|relay| relay.arrivals).collect();
+        let mut rates: Vec<_> = snapshot
+            .relays()
+            .iter()
+            .map(|relay| relay.arrivals)
+            .collect();
         let rate = lower_quartile(&mut rates);
         let class = match snapshot.profile() {
             Profile::Main => DelayClass::for_rate(rate),

@@ -97,8 +97,15 @@ mod tests {
             let class = DelayClass::for_rate(rate);
             assert_eq!(class.secs(), secs, "{rate}");
             let shorter = DelayClass::ALL.into_iter().filter(|other| *other < class);
-            assert!(shorter.into_iter().all(|other| other.pool(rate) < WANTED_POOL));
+            assert!(
+                shorter
+                    .into_iter()
+                    .all(|other| other.pool(rate) < WANTED_POOL)
+            );
         }
-        assert_eq!(DelayClass::default(), DelayClass::for_rate(ArrivalRate::NONE));
+        assert_eq!(
+            DelayClass::default(),
+            DelayClass::for_rate(ArrivalRate::NONE)
+        );
     }
 }

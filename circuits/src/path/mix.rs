@@ -267,7 +267,9 @@ impl MixPaths {
         previous.can_dial(relay)
             && relay.hop.id != last.hop.id
             && !are_related(profile, relay, last)
-            && !before.iter().any(|other| are_related(profile, relay, other))
+            && !before
+                .iter()
+                .any(|other| are_related(profile, relay, other))
     }
 
     /// Searches for middles in random order.
