@@ -54,6 +54,19 @@ impl Level {
         Self::Bulletin,
     ];
 
+    /// The levels that this version implements.
+    pub const IMPLEMENTED: [Self; 6] = Self::ALL;
+
+    /// Whether this version implements the level. It implements every one.
+    #[must_use]
+    pub const fn is_implemented(self) -> bool {
+        match self {
+            Self::Open | Self::Swift | Self::Normal | Self::Hush | Self::Dark | Self::Bulletin => {
+                true
+            }
+        }
+    }
+
     /// Whether messages of the level travel among cover, through the layers of the mixing network.
     #[must_use]
     pub const fn is_mixing(self) -> bool {
@@ -291,6 +304,7 @@ const NORMAL: LevelRules = LevelRules {
     },
     insertion: Insertion::HeldStem,
     transport: TransportPolicy::Any,
+    mixing: None,
 };
 
 const HUSH: LevelRules = LevelRules {

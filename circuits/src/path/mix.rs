@@ -10,6 +10,7 @@
 //! that fit. Only if that fails many times, a search in random order decides whether there is one.
 
 use core::fmt;
+use std::sync::Arc;
 
 use rand_core::CryptoRng;
 
@@ -22,7 +23,7 @@ use crate::distributions;
 use crate::ids::{Epoch, RelayId};
 use crate::mixing::Layer;
 
-/// Draws mixing paths from one snapshot. `Debug` shows the number of relays, not their ids.
+/// Draws mixing paths from one snapshot. Cheap to clone. `Debug` shows the number of relays, not their ids.
 #[derive(Clone)]
 pub struct MixPaths {
     snapshot: Snapshot,
@@ -30,7 +31,7 @@ pub struct MixPaths {
     guard: EligibleRelay,
     /// Indices into the relays of the snapshot: the layers after the first, without this node and
     /// without relays that are related to the guard.
-    middles: [Vec<usize>; MIDDLES],
+    middles: Arc<[Vec<usize>; MIDDLES]>,
 }
 
 /// The path of one cell. `Debug` does not show it.
@@ -102,7 +103,7 @@ impl MixPaths {
             snapshot: snapshot.clone(),
             own,
             guard: guard.clone(),
-            middles,
+            middles: Arc::new(middles),
         })
     }
 
@@ -236,7 +237,7 @@ impl MixPaths {
         rng: &mut impl CryptoRng,
     ) -> Option<[&EligibleRelay; N]> {
         let mut drawn = [&self.guard; N];
-        for (relay, layer) in drawn.iter_mut().zip(&self.middles) {
+        for (relay, layer) in drawn.iter_mut().zip(self.middles.iter()) {
             let place = distributions::pick(rng, layer)?;
             *relay = self.snapshot.relays().get(*place)?;
         }

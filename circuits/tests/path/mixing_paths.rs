@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use circuits::cell_builder::Hop;
-use circuits::directory::{EligibleRelay, EndpointKinds, Snapshot};
+use circuits::directory::{EligibleRelay, EndpointKinds, RelayEndpoint, Snapshot};
 use circuits::ids::{Profile, RelayId};
 use circuits::mixing::Layer;
 use circuits::path::{LoopEnd, MixPath, MixPaths, PathRefusal, PathRule};
@@ -88,7 +88,7 @@ fn crowded(profile: Profile) -> impl Strategy<Value = Snapshot> {
             .map(|((net, kinds, family), number)| {
                 let mut relay = relay(number, &[subnet(*net)], family);
                 if *kinds == 0 {
-                    relay.endpoints = EndpointKinds::from_bits(4).unwrap();
+                    relay.endpoints = EndpointKinds::of(&[RelayEndpoint::Onion([7; 32], 1)]);
                 }
                 if *kinds < 4 {
                     relay.dials = EndpointKinds::ALL;
