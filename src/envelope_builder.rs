@@ -136,11 +136,11 @@ impl Life {
     ///
     /// [`EnvelopeBuildError::LifeTooLong`] if the longest class does not leave the wanted lifetime.
     pub fn classes(self) -> Result<Vec<TtlClass>, EnvelopeBuildError> {
-        let fits = |class: &TtlClass| class_capacity(*class, self.delays) >= self.wanted;
+        let fits = |class: &TtlClass| class_capacity(*class) >= self.wanted;
         let fitting: Vec<_> = TtlClass::ALL.into_iter().filter(fits).collect();
         if fitting.is_empty() {
             return Err(EnvelopeBuildError::LifeTooLong {
-                max: class_capacity(TtlClass::ThreeDays, self.delays),
+                max: class_capacity(TtlClass::ThreeDays),
             });
         }
         Ok(fitting)
@@ -172,12 +172,12 @@ impl Life {
 }
 
 /// The longest lifetime that an envelope of this class is certain to leave after its insertion, but for
-/// a lag above the mean, which the reserve covers.
-fn class_capacity(class: TtlClass, delays: DelayClass) -> Duration {
+/// a lag above the longest mean, which the reserve covers.
+fn class_capacity(class: TtlClass) -> Duration {
     let ttl = class.ttl().0;
     let used = class.lattice_step().saturating_add(MIN_AGE_SECS);
     Duration::from_secs(ttl.saturating_sub(used).into())
-        .saturating_sub(mean_lag(delays))
+        .saturating_sub(mean_lag(DelayClass::LONGEST))
         .saturating_sub(TTL_RESERVE)
 }
 

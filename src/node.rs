@@ -251,7 +251,9 @@ impl Node {
     }
 
     fn turn_epoch(&mut self, now: Now) {
+        let class = self.directory.mix_network(now).class();
         let expired = self.relay.expire_keys(now);
+        self.relay.set_delay_class(now, class);
         let state = RelayState {
             can_stem: self.stem.can_stem(),
             arrivals: self.relay.arrivals(),

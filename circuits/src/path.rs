@@ -68,7 +68,7 @@ pub use guard::{Guard, GuardSeed, Guards};
 pub use lane_length::lane_lengths;
 pub use mix::{MixPath, MixPaths};
 pub use refusal::{PathRefusal, PathRule, RemovedRelays};
-pub use rules::{BadPathRules, MAX_LANES, MAX_RELAYS, PathExclusions, PathRules};
+pub use rules::{BadPathRules, MAX_LANES, MAX_RELAYS, PathExclusions, PathRules, RelaxedRules};
 
 use self::search::{LaneEnds, Search, Sharing};
 use crate::cell_builder::Hop;
@@ -143,15 +143,6 @@ impl fmt::Debug for PathLane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PathLane([redacted])")
     }
-}
-
-/// Rules that were relaxed because there are too few relays. Always empty on `main`.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct RelaxedRules {
-    /// Some middles are in more than one lane of the envelope.
-    pub disjointness: bool,
-    /// The rendezvous may be a peer of this node.
-    pub peers: bool,
 }
 
 /// The end of a loop.
@@ -430,6 +421,7 @@ impl<'a> PathPicker<'a> {
             relaxed: RelaxedRules {
                 disjointness: sharing == Sharing::Middles,
                 peers: self.allows_peer_rendezvous,
+                tor: false,
             },
         }
     }

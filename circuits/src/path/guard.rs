@@ -300,6 +300,17 @@ impl Guards {
         self.choice.members.iter().map(|member| member.id)
     }
 
+    /// The guard in use: the first that is up or waited for, whether or not the directory has it now.
+    /// All cells of this node leave to it.
+    #[must_use]
+    pub fn in_use(&self, now: UnixSecs, timeout_secs: u32) -> Option<RelayId> {
+        let members = &self.choice.members;
+        let mut waited_for = members.iter();
+        let member = waited_for.find(|member| member.is_waited_for(now, timeout_secs));
+        let member = member.or_else(|| members.first());
+        self.pinned.or_else(|| Some(member?.id))
+    }
+
     /// The guards whose links are to be open now: the one in use, and those that are preferred to it
     /// and down, so that it is noticed when they return. All of them if all are down.
     #[must_use]
