@@ -9,7 +9,8 @@
 //! 5. [`rendezvous`] collects the shards, and [`dandelion`] chooses where the envelope enters the
 //!    network.
 //!
-//! [`level`] defines the requirements of each level of privacy.
+//! [`level`] defines the requirements of each level of privacy, and [`mixing`] reads from the
+//! directory whether the network meets those of the mixing levels.
 //!
 //! All modules share [`arithmetic`], [`backoff`], [`bounded_map`], [`bytes`], [`distributions`],
 //! [`due_index`], [`erasing_rng`], [`fair_queue`], [`geometry`], [`ids`], [`keys`], [`rate_limit`], [`secret`] and [`time`].
@@ -38,6 +39,7 @@ pub mod ids;
 pub mod keys;
 pub mod level;
 pub mod mix;
+pub mod mixing;
 pub mod path;
 pub mod rate_limit;
 pub mod relay;
