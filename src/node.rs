@@ -70,7 +70,7 @@ use self::action::Action;
 use self::clock_skew::{ClockSkew, ShownTime};
 use self::directory::{RelayDirectory, RelayState};
 use self::effects::Effects;
-use self::emission::{Emission, GuardLink, SlotContext};
+use self::emission::{Emission, SlotContext};
 use self::generators::Generators;
 use self::gossip::EnvelopeGossip;
 use self::local_peer::LocalPeer;
@@ -247,7 +247,7 @@ impl Node {
             TimerId::Insertion => self.relay.release_delayed(fx, now, &self.gossip),
             TimerId::Embargo => self.stem.end_embargoes(fx, now, &self.gossip),
             TimerId::Emission => {
-                let (emission, fx, context) = self.emitting(now);
+                let (emission, fx, context) = self.emitting();
                 emission.run(fx, now, context);
             }
             TimerId::Message(id) => {
@@ -381,9 +381,8 @@ impl Node {
         (&mut self.mail, &mut self.fx, context)
     }
 
-    fn emitting(&mut self, now: Now) -> (&mut Emission, &mut Effects, SlotContext<'_>) {
-        let guard: Option<ShortId> = None;
-        let _ = now;
+    fn emitting(&mut self) -> (&mut Emission, &mut Effects, SlotContext<'_>) {
+        let guard: Option<circuits::ids::ShortId> = None;
         let context = SlotContext {
             routes: None,
             guard,

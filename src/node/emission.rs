@@ -34,8 +34,7 @@ use circuits::loops::{LoopCounts, LoopFault, LoopLedger, LoopNonce};
 use circuits::stream::{EmissionStream, StreamSlot};
 use circuits::time::{Instant, Now};
 
-pub(super) use self::client_loops::ClientLoops;
-use self::cover::{CoverRoute, CoverRoutes};
+pub(super) use self::cover::{CoverRoute, CoverRoutes};
 pub(super) use self::queue::{CellOwner, EmissionQueueFull, QueuedCell};
 pub(super) use self::seal::SealJob;
 
@@ -269,7 +268,7 @@ impl Emission {
     /// A job has ended; `None` if it was stopped.
     pub(super) fn on_sealed(&mut self, fx: &mut Effects, job: JobId, result: Option<JobResult>) {
         let cell = match result {
-            Some(JobResult::Cell(cell)) => Some(cell.ok()).flatten(),
+            Some(JobResult::Cell(cell)) => cell.ok(),
             _ => None,
         };
         match self.queue.on_sealed(job, cell) {
