@@ -21,7 +21,10 @@
 mod client_loops;
 mod cover;
 mod queue;
+mod routes;
 mod seal;
+#[cfg(feature = "sim")]
+mod synthetic;
 
 use core::time::Duration;
 
@@ -36,7 +39,10 @@ use circuits::time::{Instant, Now};
 
 pub(super) use self::cover::{CoverRoute, CoverRoutes};
 pub(super) use self::queue::{CellOwner, EmissionQueueFull, QueuedCell};
+pub(super) use self::routes::MixRoutes;
 pub(super) use self::seal::SealJob;
+#[cfg(feature = "sim")]
+pub(super) use self::synthetic::synthetic_cells;
 
 use self::client_loops::ClientLoops;
 use self::cover::{CoverScope, CoverStock, SealedCover};
