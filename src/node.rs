@@ -263,10 +263,12 @@ impl Node {
     }
 
     fn turn_epoch(&mut self, now: Now) {
+        let class = self.directory.mix_network(now).class();
         let expired = self.relay.expire_keys(now);
+        self.relay.set_delay_class(now, class);
         let state = RelayState {
             can_stem: self.stem.can_stem(),
-            load: self.relay.load(),
+            arrivals: self.relay.arrivals(),
             ticket_bits: self.relay.ticket_bits(),
             clock_is_wrong: self.clock.is_wrong(now),
         };
