@@ -9,6 +9,7 @@
 //! 5. [`rendezvous`] collects the shards, and [`dandelion`] chooses where the envelope enters the
 //!    network.
 //!
+//! [`stream`] is the clock of cover traffic, and [`loops`] the record of the cells that return.
 //! [`level`] defines the requirements of each level of privacy, and [`mixing`] reads from the
 //! directory whether the network meets those of the mixing levels.
 //!
@@ -38,6 +39,7 @@ pub mod geometry;
 pub mod ids;
 pub mod keys;
 pub mod level;
+pub mod loops;
 pub mod mix;
 pub mod mixing;
 pub mod path;
@@ -45,4 +47,5 @@ pub mod rate_limit;
 pub mod relay;
 pub mod rendezvous;
 pub mod secret;
+pub mod stream;
 pub mod time;

@@ -8,6 +8,7 @@
 //! them.
 
 mod condition;
+mod emission;
 mod levels;
 
 use circuits::ids::Profile;
@@ -15,6 +16,7 @@ use circuits::level::Level;
 use serde::{Deserialize, Serialize};
 
 pub use self::condition::{ClockView, InboundView, ListenerFaultView, TurnTimes};
+pub use self::emission::{EmissionView, LoopAlarmView};
 pub use self::levels::{
     CustomLevelView, EstimateView, LevelView, LevelsView, LinkedView, MixingView, ProtectionView,
 };
@@ -263,6 +265,8 @@ pub struct StatusView {
     pub cells_dropped: u64,
     /// Number of envelopes rebuilt here as a rendezvous.
     pub rebuilt: u64,
+    /// The cover traffic of this node.
+    pub emission: EmissionView,
     /// Number of messages in flight.
     pub outgoing: usize,
     /// Number of verified nodes in discovery; `None` without discovery.

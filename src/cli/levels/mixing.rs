@@ -85,7 +85,10 @@ fn percent(share: f64) -> String {
     };
     let scale = 10_f64.powi(digits);
     let precision = usize::try_from(digits).unwrap_or(0);
-    format!("{:.precision$} %", (percent * scale - 1e-9).ceil().max(0.0) / scale)
+    format!(
+        "{:.precision$} %",
+        (percent * scale - 1e-9).ceil().max(0.0) / scale
+    )
 }
 
 /// What every figure assumes.

@@ -127,7 +127,7 @@ impl RelayDirectory {
         let addressed = |guard: RelayId| Some((guard, self.address_of(guard.short())?));
         let lanes: Vec<_> = lanes.into_iter().filter_map(addressed).collect();
         let mixing: Vec<_> = mixing.into_iter().filter_map(addressed).collect();
-        let mut dials = self.guard_links.tend(fx.rng(), now.mono, lanes, peers);
+        let mut dials = self.guard_links.tend(fx.dial_rng(), now.mono, lanes, peers);
         let (rng, links) = self.mixing.dialling(fx);
         dials.extend(links.tend(rng, now.mono, mixing, peers));
         for peer in dials {
@@ -153,7 +153,7 @@ impl RelayDirectory {
     pub(in crate::node) fn guard_failed(&mut self, fx: &mut Effects, now: Now, relay: ShortId) {
         if let Some(guard) = self.guard_links.find(relay) {
             self.guards.failed(now.unix, &guard);
-            self.guard_links.lost(fx.rng(), now.mono, guard);
+            self.guard_links.lost(fx.dial_rng(), now.mono, guard);
         }
         if let Some(guard) = self.mixing.links.find(relay) {
             self.mixing.failed(now.unix, &guard);
