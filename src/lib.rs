@@ -34,6 +34,7 @@ pub mod pow;
 mod printable;
 mod rlp;
 pub mod rpc;
+pub mod scatter;
 #[cfg(feature = "shell")]
 pub mod shell;
 #[cfg(feature = "sim")]
