@@ -9,6 +9,7 @@
 //! relay.
 
 mod egress;
+mod insertions;
 mod load;
 mod rendezvous;
 mod replay;
@@ -27,8 +28,8 @@ use circuits::time::Now;
 pub(super) use self::replay::{OnionKey, PeeledCell};
 
 use self::egress::AwaitingLink;
+use self::insertions::DelayedInsertions;
 use self::load::LoadMeter;
-use self::rendezvous::DelayedInsertions;
 use super::directory::RelayDirectory;
 use super::effects::{Counter, Effects};
 use super::event::RelayLabel;
@@ -93,6 +94,7 @@ impl Relay {
     pub(super) fn on_link_closed(&mut self, link: LinkId) {
         self.onion.on_link_closed(link);
         self.dials.forget(&link);
+        self.delayed.on_link_closed(link);
     }
 
     /// The base-2 logarithm of the mean number of cells in the mix in the epoch before, for the
