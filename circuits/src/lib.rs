@@ -9,6 +9,7 @@
 //! 5. [`rendezvous`] collects the shards, and [`dandelion`] chooses where the envelope enters the
 //!    network.
 //!
+//! [`stream`] is the clock of cover traffic, and [`loops`] the record of the cells that return.
 //! [`level`] defines the requirements of each level of privacy.
 //!
 //! All modules share [`arithmetic`], [`backoff`], [`bounded_map`], [`bytes`], [`distributions`],
@@ -37,10 +38,12 @@ pub mod geometry;
 pub mod ids;
 pub mod keys;
 pub mod level;
+pub mod loops;
 pub mod mix;
 pub mod path;
 pub mod rate_limit;
 pub mod relay;
 pub mod rendezvous;
 pub mod secret;
+pub mod stream;
 pub mod time;

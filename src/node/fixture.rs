@@ -14,7 +14,7 @@ use circuits::secret::Secret;
 use circuits::time::{Instant, Now, UnixSecs};
 
 use super::clock_skew::ClockSkew;
-use super::config::{NodeConfig, PowGeneration};
+use super::config::{Cover, NodeConfig, PowGeneration};
 use super::directory::RelayDirectory;
 use super::effects::Effects;
 use super::gossip::EnvelopeGossip;
@@ -209,6 +209,7 @@ pub(super) fn config() -> NodeConfig {
         min_pow: 0.0,
         pow_generation: PowGeneration::Auto,
         pool_bytes: 1 << 20,
+        cover: Cover::Off,
         guard: None,
         mail: None,
         via_tor: false,

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 
 use circuits::arithmetic::Arithmetic;
 use circuits::cell::Cell;
+use circuits::cell_builder::Hop;
 use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
 use circuits::mix::Mix;
 use circuits::rate_limit::KeyedLimiter;
@@ -88,6 +89,20 @@ impl Relay {
         }
         self.arm(fx);
         self.enabled
+    }
+
+    /// Whether cells of other nodes are accepted.
+    pub(super) const fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// This relay as the last hop of a loop of its own; `None` without a key of this epoch.
+    pub(super) fn hop(&self, epoch: Epoch) -> Option<Hop> {
+        let key = self.onion.key(epoch).filter(|_| self.enabled)?;
+        Some(Hop {
+            id: self.onion.id(),
+            onion: *key.secret.public(),
+        })
     }
 
     /// A link is closed.

@@ -103,7 +103,7 @@ impl RelayDirectory {
             let link = peers.to_relay(guard.short());
             let dial = self
                 .guard_links
-                .observe(fx.rng(), now.mono, guard, link.is_some());
+                .observe(fx.dial_rng(), now.mono, guard, link.is_some());
             // A link that was dialled for the cells of others becomes a guard link.
             let connection = link.and_then(|link| peers.get(link));
             let upgrade = connection.is_some_and(|link| link.purpose() == LinkPurpose::Cells);
@@ -125,7 +125,7 @@ impl RelayDirectory {
     pub(in crate::node) fn guard_failed(&mut self, fx: &mut Effects, now: Now, relay: ShortId) {
         if let Some(guard) = self.guard_links.find(relay) {
             self.guards.failed(now.unix, &guard);
-            self.guard_links.lost(fx.rng(), now.mono, guard);
+            self.guard_links.lost(fx.dial_rng(), now.mono, guard);
             fx.arm(TimerId::GuardLinks, self.guard_links.next_due());
         }
     }

@@ -5,6 +5,7 @@ use core::time::Duration;
 use circuits::dispersal::{Class, Payload};
 use circuits::geometry::DELTA_LEN;
 use circuits::ids::{Epoch, LinkId};
+use circuits::loops::LoopNonce;
 use circuits::rendezvous::ShardOutcome;
 use circuits::time::Now;
 
@@ -39,8 +40,12 @@ impl Relay {
         let Ok(payload) = Payload::parse(delta) else {
             return fx.count(Counter::CellsDropped);
         };
-        let Payload::Shard(shard) = payload else {
-            return;
+        let shard = match payload {
+            Payload::Shard(shard) => shard,
+            Payload::Loop { nonce } => {
+                return fx.request(Action::LoopReturned(LoopNonce(nonce)));
+            }
+            Payload::Drop | Payload::Meet(_) => return,
         };
         let class = shard.class;
         let (k, n) = (class.k(), class.n());
