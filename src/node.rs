@@ -70,7 +70,7 @@ use self::action::Action;
 use self::clock_skew::{ClockSkew, ShownTime};
 use self::directory::{RelayDirectory, RelayState};
 use self::effects::Effects;
-use self::emission::{Emission, GuardLink, SlotContext};
+use self::emission::{CoverRoutes, Emission, MixRoutes, SlotContext};
 use self::generators::Generators;
 use self::gossip::EnvelopeGossip;
 use self::local_peer::LocalPeer;
@@ -247,7 +247,8 @@ impl Node {
             TimerId::Insertion => self.relay.release_delayed(fx, now, &self.gossip),
             TimerId::Embargo => self.stem.end_embargoes(fx, now, &self.gossip),
             TimerId::Emission => {
-                let (emission, fx, context) = self.emitting(now);
+                let routes = self.mix_routes(now);
+                let (emission, fx, context) = self.emitting(now, routes.as_ref());
                 emission.run(fx, now, context);
             }
             TimerId::Message(id) => {
@@ -262,10 +263,12 @@ impl Node {
     }
 
     fn turn_epoch(&mut self, now: Now) {
+        let class = self.directory.mix_network(now).class();
         let expired = self.relay.expire_keys(now);
+        self.relay.set_delay_class(now, class);
         let state = RelayState {
             can_stem: self.stem.can_stem(),
-            load: self.relay.load(),
+            arrivals: self.relay.arrivals(),
             ticket_bits: self.relay.ticket_bits(),
             clock_is_wrong: self.clock.is_wrong(now),
         };
@@ -347,6 +350,30 @@ impl Node {
         self.handle(now, Input::Timeout)
     }
 
+    /// Queues cells for the emission stream, as those of a message of a simulated world. Returns their
+    /// number.
+    #[cfg(feature = "sim")]
+    pub(crate) fn queue_synthetic_cells(
+        &mut self,
+        now: Now,
+        message: MessageId,
+        count: u8,
+    ) -> usize {
+        let Some(routes) = self.mix_routes(now) else {
+            return 0;
+        };
+        let cells = emission::synthetic_cells(&mut self.fx, &routes, message, count);
+        let number = cells.len();
+        let queued = self.emission.enqueue(&mut self.fx, now, cells);
+        queued.map_or(0, |()| number)
+    }
+
+    /// Withdraws the cells of [`queue_synthetic_cells`](Self::queue_synthetic_cells).
+    #[cfg(feature = "sim")]
+    pub(crate) fn withdraw_synthetic_cells(&mut self, message: MessageId) {
+        self.emission.withdraw(message);
+    }
+
     // -- one component to change, and the others to read
 
     fn sending(&mut self) -> (&mut Sender, &mut Effects, SendContext<'_>) {
@@ -381,16 +408,26 @@ impl Node {
         (&mut self.mail, &mut self.fx, context)
     }
 
-    fn emitting(&mut self, now: Now) -> (&mut Emission, &mut Effects, SlotContext<'_>) {
-        let guard: Option<ShortId> = None;
-        let _ = now;
+    fn emitting<'a>(
+        &'a mut self,
+        now: Now,
+        routes: Option<&'a MixRoutes>,
+    ) -> (&'a mut Emission, &'a mut Effects, SlotContext<'a>) {
+        let guard = self.directory.mixing_guard(now);
         let context = SlotContext {
-            routes: None,
             guard,
             link: guard.and_then(|guard| self.peers.guard_link(guard)),
-            own: None,
+            own: routes.and_then(|routes| self.relay.hop(routes.epoch())),
+            routes: routes.map(|routes| -> &dyn CoverRoutes { routes }),
         };
         (&mut self.emission, &mut self.fx, context)
+    }
+
+    /// The routes of our cells at the levels with cover traffic.
+    fn mix_routes(&self, now: Now) -> Option<MixRoutes> {
+        let (_, paths) = self.directory.mix_paths(now).ok()?;
+        let delay = self.directory.mix_network(now).class().mean();
+        Some(MixRoutes::new(paths, delay))
     }
 
     fn relaying(&mut self) -> (&mut Relay, &mut Effects, RelayContext<'_>, &EnvelopeGossip) {

@@ -10,7 +10,8 @@
 //!    network.
 //!
 //! [`stream`] is the clock of cover traffic, and [`loops`] the record of the cells that return.
-//! [`level`] defines the requirements of each level of privacy.
+//! [`level`] defines the requirements of each level of privacy, and [`mixing`] reads from the
+//! directory whether the network meets those of the mixing levels.
 //!
 //! All modules share [`arithmetic`], [`backoff`], [`bounded_map`], [`bytes`], [`distributions`],
 //! [`due_index`], [`erasing_rng`], [`fair_queue`], [`geometry`], [`ids`], [`keys`], [`rate_limit`], [`secret`] and [`time`].
@@ -40,6 +41,7 @@ pub mod keys;
 pub mod level;
 pub mod loops;
 pub mod mix;
+pub mod mixing;
 pub mod path;
 pub mod rate_limit;
 pub mod relay;

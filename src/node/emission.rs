@@ -21,7 +21,10 @@
 mod client_loops;
 mod cover;
 mod queue;
+mod routes;
 mod seal;
+#[cfg(feature = "sim")]
+mod synthetic;
 
 use core::time::Duration;
 
@@ -34,10 +37,12 @@ use circuits::loops::{LoopCounts, LoopFault, LoopLedger, LoopNonce};
 use circuits::stream::{EmissionStream, StreamSlot};
 use circuits::time::{Instant, Now};
 
-pub(super) use self::client_loops::ClientLoops;
-use self::cover::{CoverRoute, CoverRoutes};
+pub(super) use self::cover::{CoverRoute, CoverRoutes};
 pub(super) use self::queue::{CellOwner, EmissionQueueFull, QueuedCell};
+pub(super) use self::routes::MixRoutes;
 pub(super) use self::seal::SealJob;
+#[cfg(feature = "sim")]
+pub(super) use self::synthetic::synthetic_cells;
 
 use self::client_loops::ClientLoops;
 use self::cover::{CoverScope, CoverStock, SealedCover};
@@ -269,7 +274,7 @@ impl Emission {
     /// A job has ended; `None` if it was stopped.
     pub(super) fn on_sealed(&mut self, fx: &mut Effects, job: JobId, result: Option<JobResult>) {
         let cell = match result {
-            Some(JobResult::Cell(cell)) => Some(cell.ok()).flatten(),
+            Some(JobResult::Cell(cell)) => cell.ok(),
             _ => None,
         };
         match self.queue.on_sealed(job, cell) {

@@ -9,6 +9,7 @@ use circuits::directory::{
 use circuits::ids::{Epoch, LinkId, Profile, RelayKey};
 use circuits::keys::OnionSecret;
 use circuits::level::Level;
+use circuits::mixing::ArrivalRate;
 use circuits::path::GuardSeed;
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now, UnixSecs};
@@ -88,7 +89,7 @@ impl Fixture {
             endpoints: vec![endpoint],
             dials: EndpointKinds::ALL,
             family: Vec::new(),
-            load: 0,
+            arrivals: ArrivalRate::NONE,
             ticket_bits: 17,
         };
         let signing = SigningKey::new(key.to_bytes()).unwrap();

@@ -8,9 +8,9 @@
 //! valid for one hop and worthless for the next, and would use a punishment to frame an honest
 //! relay.
 
+mod arrivals;
 mod egress;
 mod insertions;
-mod load;
 mod rendezvous;
 mod replay;
 
@@ -21,6 +21,7 @@ use circuits::cell::Cell;
 use circuits::cell_builder::Hop;
 use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
 use circuits::mix::Mix;
+use circuits::mixing::{ArrivalRate, DelayClass};
 use circuits::rate_limit::KeyedLimiter;
 use circuits::relay::{OnionRelay, RelayLimits, ReplayLog};
 use circuits::rendezvous::{Rendezvous, RendezvousLimits, TicketBits};
@@ -28,9 +29,9 @@ use circuits::time::Now;
 
 pub(super) use self::replay::{OnionKey, PeeledCell};
 
+use self::arrivals::ArrivalMeter;
 use self::egress::AwaitingLink;
 use self::insertions::DelayedInsertions;
-use self::load::LoadMeter;
 use super::directory::RelayDirectory;
 use super::effects::{Counter, Effects};
 use super::event::RelayLabel;
@@ -45,7 +46,7 @@ pub(super) struct Relay {
     /// The replay-tag log of each onion key.
     logs: BTreeMap<Epoch, ReplayLog>,
     mix: Mix<MixedCell>,
-    load: LoadMeter,
+    arrivals: ArrivalMeter,
     rendezvous: Rendezvous,
     delayed: DelayedInsertions,
     awaiting_link: AwaitingLink,
@@ -69,7 +70,7 @@ impl Relay {
             onion: OnionRelay::new(id, RelayLimits::default()).with_arithmetic(arithmetic),
             logs: BTreeMap::new(),
             mix: Mix::default(),
-            load: LoadMeter::default(),
+            arrivals: ArrivalMeter::default(),
             rendezvous: Rendezvous::new(id, RendezvousLimits::default()),
             delayed: DelayedInsertions::default(),
             awaiting_link: AwaitingLink::default(),
@@ -112,10 +113,14 @@ impl Relay {
         self.delayed.on_link_closed(link);
     }
 
-    /// The base-2 logarithm of the mean number of cells in the mix in the epoch before, for the
-    /// descriptor.
-    pub(super) fn load(&self) -> u8 {
-        self.load.log2_of_mean()
+    /// The rate at which mixing cells arrived in the epoch before, for the descriptor.
+    pub(super) const fn arrivals(&self) -> ArrivalRate {
+        self.arrivals.last()
+    }
+
+    /// The delay class of the network, from which the rate is measured.
+    pub(super) fn set_delay_class(&mut self, now: Now, class: DelayClass) {
+        self.arrivals.set_class(now, class);
     }
 
     /// Requires these bits of tickets in an epoch, as a descriptor of an earlier run states.

@@ -425,7 +425,7 @@ impl Node {
             self.relay.on_cell(&mut self.fx, now, from, cell);
             true
         } else {
-            let (emission, fx, context) = self.emitting(now);
+            let (emission, fx, context) = self.emitting(now, None);
             emission.on_cell(fx, now, from, context.link, cell)
         };
         if taken {

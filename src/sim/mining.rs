@@ -89,7 +89,7 @@ impl MiningModel {
 }
 
 /// Time of the arithmetic of six layers (docs/benchmarks.md).
-const SEAL_TIME: Duration = Duration::from_micros(600);
+const SEAL_TIME: Duration = Duration::from_micros(400);
 
 /// Time of one Equi-X nonce on one core with generated machine code.
 const PUZZLE_NONCE_TIME: Duration = Duration::from_millis(10);
