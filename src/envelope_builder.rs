@@ -33,7 +33,10 @@ use crate::message::{
 };
 use crate::pow::{Generations, PowJob, TooMuchWork, class_bits};
 
+mod scattered;
 pub mod v5;
+
+pub use self::scattered::{draft_shard, fits_smallest, longest_scattered, scatter_message};
 
 /// A message to send: its content, its recipient, and its lifetime.
 #[derive(Clone, Copy, Debug)]
@@ -256,10 +259,7 @@ pub fn draft(
             max,
         },
     )?;
-    let data = match message.recipient {
-        EncryptionKey::Asymmetric(key) => message::seal_asymmetric(rng, key, &plaintext),
-        EncryptionKey::Symmetric(key) => message::seal_symmetric(rng, key, &plaintext),
-    };
+    let data = seal(rng, message.recipient, &plaintext);
     Ok(EnvelopeDraft::new(
         times,
         size,
@@ -267,6 +267,13 @@ pub fn draft(
         data,
         message.pow_minimum,
     ))
+}
+
+fn seal(rng: &mut impl CryptoRng, key: EncryptionKey<'_>, plaintext: &Plaintext) -> Vec<u8> {
+    match key {
+        EncryptionKey::Asymmetric(key) => message::seal_asymmetric(rng, key, plaintext),
+        EncryptionKey::Symmetric(key) => message::seal_symmetric(rng, key, plaintext),
+    }
 }
 
 /// Drafts an envelope of the smallest class that no key decrypts: cover traffic for real envelopes
@@ -337,6 +344,14 @@ pub enum EnvelopeBuildError {
         /// The maximum length.
         max: usize,
     },
+    /// The payload exceeds the largest message that can be scattered.
+    #[error("a payload of {len} bytes cannot be scattered: the maximum is {max} bytes")]
+    ScatterTooLong {
+        /// Its length.
+        len: usize,
+        /// The maximum length.
+        max: usize,
+    },
 }
 
 impl EnvelopeBuildError {
@@ -345,7 +360,7 @@ impl EnvelopeBuildError {
     pub const fn remedy(&self) -> &'static str {
         match self {
             Self::LifeTooLong { .. } => "ask for a shorter lifetime",
-            Self::PayloadTooLong { .. } => "shorten it or split it",
+            Self::PayloadTooLong { .. } | Self::ScatterTooLong { .. } => "shorten it or split it",
         }
     }
 }

@@ -35,6 +35,7 @@ mod printable;
 pub mod protection;
 mod rlp;
 pub mod rpc;
+pub mod scatter;
 #[cfg(feature = "shell")]
 pub mod shell;
 #[cfg(feature = "sim")]

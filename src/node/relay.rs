@@ -10,6 +10,7 @@
 
 mod arrivals;
 mod egress;
+mod insertions;
 mod rendezvous;
 mod replay;
 
@@ -30,7 +31,7 @@ pub(super) use self::replay::{OnionKey, PeeledCell};
 
 use self::arrivals::ArrivalMeter;
 use self::egress::AwaitingLink;
-use self::rendezvous::DelayedInsertions;
+use self::insertions::DelayedInsertions;
 use super::directory::RelayDirectory;
 use super::effects::{Counter, Effects};
 use super::event::RelayLabel;
@@ -109,6 +110,7 @@ impl Relay {
     pub(super) fn on_link_closed(&mut self, link: LinkId) {
         self.onion.on_link_closed(link);
         self.dials.forget(&link);
+        self.delayed.on_link_closed(link);
     }
 
     /// The rate at which mixing cells arrived in the epoch before, for the descriptor.
