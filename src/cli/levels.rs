@@ -77,7 +77,7 @@ fn protection_of_mixing(
     known: &LevelsView,
     assumptions: bool,
 ) -> io::Result<()> {
-    let mixing = known.mixing.iter().flat_map(mixing::lines);
+    let mixing = mixing::lines(known.mixing.as_ref()).into_iter();
     let assumed = assumptions.then(mixing::assumptions);
     for line in mixing.chain(assumed.into_iter().flatten()) {
         node.printer.line("")?;
@@ -93,19 +93,18 @@ fn protection_of_mixing(
 /// [`Failure`] if the node does not answer.
 pub(super) async fn show_price(node: &mut RemoteNode, price: &EstimateView) -> Result<(), Failure> {
     let known: LevelsView = node.call("whisht_levels", json!([])).await?;
-    let mixing = known
-        .mixing
-        .as_ref()
-        .filter(|_| price.first_attempt.is_some());
+    let mixing = known.mixing.as_ref();
     if node.printer.json {
         return Ok(node.printer.value(&PriceReport { price, mixing })?);
     }
     estimate(node.printer, price)?;
     let level = known.levels.iter().find(|view| view.level == price.level);
     let hides = level.map(protection);
-    let lines = mixing::price(price).into_iter().chain(hides);
-    let lines = lines.chain(mixing.into_iter().flat_map(mixing::lines));
-    for line in lines {
+    let mixed = match mixing::price(price) {
+        Some(price) => [vec![price], mixing::lines(mixing)].concat(),
+        None => Vec::new(),
+    };
+    for line in hides.into_iter().chain(mixed) {
         node.printer.line(line)?;
     }
     Ok(())

@@ -178,6 +178,18 @@ pub struct SendRequest {
     pub life: Duration,
 }
 
+/// What the recipient of a message reads with. It decides how a message that does not fit into one
+/// cell is divided at levels with cover traffic.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReaderKind {
+    /// A node of whisht, which puts scattered messages together.
+    #[default]
+    Whisht,
+    /// Any program for Whisper, which reads whole envelopes only.
+    AnyClient,
+}
+
 /// A request to fetch mail.
 pub struct FetchRequest {
     /// The server; the first trusted peer of the configuration if `None`.
@@ -207,16 +219,6 @@ pub enum MailSource {
     At(PeerAddr),
     /// The connected peer with this key.
     Peer(RelayKey),
-}
-
-/// What the recipient of a message reads with.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum ReaderKind {
-    /// Whisht, which rebuilds messages from several envelopes.
-    #[default]
-    Whisht,
-    /// Any Whisper client: a message is one envelope.
-    AnyClient,
 }
 
 /// The recipient of a message.

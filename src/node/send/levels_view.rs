@@ -1,5 +1,6 @@
 //! Levels as users see them: the network that mixes, and what is known about its protection.
 
+use circuits::mixing::ArrivalRate;
 use circuits::time::Now;
 
 use super::SendContext;
@@ -25,16 +26,34 @@ impl SendContext<'_> {
 
     /// What the limits of custom levels need to know.
     pub(in crate::node) fn limited_network(self, now: Now) -> LimitedNetwork {
-        let relays = self.directory.snapshot(now).relays().len();
+        let network = self.directory.mix_network(now);
+        let relays: usize = network.relays().iter().sum();
         LimitedNetwork {
             relays: u64::try_from(relays).unwrap_or(u64::MAX),
-            pool: None,
+            pool: (network.rate() != ArrivalRate::NONE).then(|| network.pool()),
         }
     }
 
-    fn mixing(self, _now: Now) -> Option<MixingView> {
-        None
+    /// The mixing network of the epoch; `None` while no relay states a rate.
+    fn mixing(self, now: Now) -> Option<MixingView> {
+        let network = self.directory.mix_network(now);
+        if network.rate() == ArrivalRate::NONE {
+            return None;
+        }
+        let measured = MeasuredNetwork {
+            relays: network.relays().iter().sum(),
+            rate: cells_per_second(network.rate()),
+            delay: network.class().mean(),
+        };
+        let (_, smallest) = network.smallest_layer();
+        Some(mixing_view(&measured, smallest))
     }
+}
+
+/// A rate in cells per second.
+fn cells_per_second(rate: ArrivalRate) -> f64 {
+    let millis = rate.per_million_secs() / 1_000;
+    f64::from(u32::try_from(millis).unwrap_or(u32::MAX)) / 1_000.0
 }
 
 /// A view of the network, with what the table knows about it.
