@@ -390,6 +390,7 @@ impl Node {
             directory: &self.directory,
             receive: &self.receive,
             clock: &self.clock,
+            emission: &self.emission,
         };
         (&mut self.send, &mut self.fx, context)
     }
@@ -402,6 +403,7 @@ impl Node {
             directory: &self.directory,
             receive: &self.receive,
             clock: &self.clock,
+            emission: &self.emission,
         }
     }
 

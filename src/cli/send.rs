@@ -54,6 +54,10 @@ pub(super) struct Args {
     /// Sign the message with this identity [default: unsigned]
     #[arg(long, value_name = "NAME")]
     sign: Option<String>,
+    /// The recipient reads without whisht: a long message at hush converges at one rendezvous, and dark
+    /// refuses it [default: as the configuration tells]
+    #[arg(long)]
+    any_client: bool,
     /// Show the cost of the message, and send nothing
     #[arg(long, conflicts_with_all = ["no_wait", "timeout"])]
     dry_run: bool,
@@ -86,6 +90,7 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
         "level": args.level.as_ref().map(LevelChoice::to_string),
         "life": args.ttl.as_secs(),
         "sign": args.sign,
+        "any_client": args.any_client,
     }]);
     if args.dry_run {
         let estimate: EstimateView = node.call("whisht_estimate", params).await?;

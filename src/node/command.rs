@@ -176,6 +176,8 @@ pub struct SendRequest {
     pub level: Option<Level>,
     /// Minimum time that it stays in the network.
     pub life: Duration,
+    /// What its recipient reads with.
+    pub reader: ReaderKind,
 }
 
 /// What the recipient of a message reads with. It decides how a message that does not fit into one

@@ -5,7 +5,7 @@
 use circuits::ids::{Profile, RelayKey};
 use circuits::time::Now;
 
-use super::command::{Command, Refusal, Reply, SendRequest};
+use super::command::{Command, ReaderKind, Refusal, Reply, SendRequest};
 use super::effects::Counter;
 use super::input::{CommandId, Connectivity};
 use super::local_peer::CLIENT_ID;
@@ -152,6 +152,10 @@ impl Node {
         let default = self.send.default_level();
         let chosen = self.config.levels.choose(default, custom, request)?;
         request.level = Some(chosen.level);
+        // A message to a recipient without whisht never becomes shards, whichever of the two tells.
+        if chosen.reader == Some(ReaderKind::AnyClient) {
+            request.reader = ReaderKind::AnyClient;
+        }
         if let Some(custom) = chosen.custom {
             let context = self.send_context();
             let estimate = self.send.estimate(now, request, context)?;
@@ -288,6 +292,7 @@ impl Node {
             directory: &self.directory,
             receive: &self.receive,
             clock: &self.clock,
+            emission: &self.emission,
         };
         let fx = &mut self.fx;
         self.shh_api.begin_post(fx, now, id, post, level, context)

@@ -16,7 +16,8 @@ use crate::envelope::Topic;
 use crate::identity::parse_topic;
 use crate::message::ClientPublic;
 use crate::node::{
-    Command, Criteria, LevelChoice, MessageId, Recipient, Reply, SendRequest, ShhCommand,
+    Command, Criteria, LevelChoice, MessageId, ReaderKind, Recipient, Reply, SendRequest,
+    ShhCommand,
 };
 
 /// A parsed call.
@@ -258,6 +259,8 @@ struct SendParams {
     life: Option<u64>,
     /// The identity that signs.
     sign: Option<String>,
+    /// Whether the recipient reads without whisht; as its entry in the configuration tells if absent.
+    any_client: Option<bool>,
 }
 
 /// The name of a custom level, if the parameters name one, and the message.
@@ -283,6 +286,11 @@ fn send_request(
         payload: payload.into(),
         level,
         life: Duration::from_secs(params.life.unwrap_or(DEFAULT_LIFE)),
+        reader: if params.any_client.unwrap_or(false) {
+            ReaderKind::AnyClient
+        } else {
+            ReaderKind::Whisht
+        },
     };
     Ok((custom, request))
 }

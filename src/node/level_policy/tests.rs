@@ -22,6 +22,7 @@ fn request(to: Recipient, level: Option<Level>) -> SendRequest {
         payload: b"hello".to_vec().into(),
         level,
         life: Duration::from_secs(60),
+        reader: ReaderKind::default(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Estimates: what a message would cost, and how long it would take, without sending it.
 
+mod mixing;
+
 use core::time::Duration;
 
 use circuits::dispersal::Class;
@@ -43,6 +45,9 @@ impl Sender {
         let mut rng = ChaCha20Rng::from_seed([0; 32]);
         let tag = CopyTag::draw(&mut rng);
         let (draft, job) = compose(&mut rng, now, request, level, tag, context)?;
+        if level.is_mixing() {
+            return self.estimate_mixing(now, request, level, (&draft, &job), context);
+        }
         let envelope_bytes = draft.size.len();
         let rules = level.rules();
         let plan = plan_cells(now, rules, envelope_bytes, context)?;
