@@ -117,13 +117,12 @@ fn estimate(printer: Printer, estimate: &EstimateView) -> io::Result<()> {
     printer.table(heading, &[row(estimate)], "")
 }
 
-/// A line for each level: what it hides and how many nodes can be the sender, or what is missing. The
-/// levels that are not implemented share a line.
+/// A line for each level: what it hides and how many nodes can be the sender, or what is missing.
 pub(super) fn protection_lines(levels: &[LevelView]) -> Vec<String> {
     let width = levels.iter().map(|view| view.level.word().len()).max();
     let width = width.unwrap_or(0);
-    let implemented = levels.iter().filter(|view| view.implemented);
-    let mut lines: Vec<String> = implemented
+    levels
+        .iter()
         .map(|view| {
             let text = match &view.missing {
                 Some(missing) => format!("not available: {}", one_line(missing)),
@@ -131,13 +130,7 @@ pub(super) fn protection_lines(levels: &[LevelView]) -> Vec<String> {
             };
             format!("{:width$}  {text}", view.level.word())
         })
-        .collect();
-    let others = levels.iter().filter(|view| !view.implemented);
-    let others: Vec<&str> = others.map(|view| view.level.word()).collect();
-    if !others.is_empty() {
-        lines.push(format!("{}: not implemented", others.join(", ")));
-    }
-    lines
+        .collect()
 }
 
 /// What a level that is available hides now.

@@ -95,20 +95,21 @@ fn level_shows_sender_set_and_what_it_hides_or_what_is_missing() {
 }
 
 #[test]
-fn levels_that_are_not_implemented_share_one_line() {
-    let missing = Some("not implemented: it needs cover traffic that never stops");
+fn level_without_a_cost_has_no_row_and_names_what_is_missing() {
+    let missing = Some("level `dark`: 12 cells wait at a relay, and 36 are needed");
     let views = [
         level(Level::Open, Some(1), None),
-        level(Level::Hush, None, missing),
         level(Level::Dark, None, missing),
     ];
     let lines = protection_lines(&views);
-    assert_eq!(lines.len(), 2);
-    assert_eq!(lines[1], "hush, dark: not implemented");
+    assert!(
+        lines[1].starts_with("dark  not available: level `dark`: 12 cells"),
+        "{lines:?}"
+    );
     let dark = LevelReport::Unavailable {
         level: Level::Dark,
         protection: Protection {
-            implemented: false,
+            implemented: true,
             missing: missing.map(str::to_owned),
             senders: None,
             relaxed: None,
@@ -118,5 +119,5 @@ fn levels_that_are_not_implemented_share_one_line() {
     assert!(dark.row().is_none());
     let json = serde_json::to_value(&dark).unwrap();
     assert_eq!(json["level"], "dark");
-    assert_eq!(json["implemented"], false);
+    assert_eq!(json["missing"], missing.unwrap());
 }
