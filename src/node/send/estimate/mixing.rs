@@ -1,5 +1,7 @@
 //! Estimates at levels that mix: how a message is divided, and what its cells wait for.
 
+use core::time::Duration;
+
 use circuits::dispersal::Class;
 use circuits::level::{Dispersal, EmissionSchedule, Level};
 use circuits::time::Now;
@@ -41,7 +43,7 @@ impl Sender {
         let slot = match rules.emission {
             EmissionSchedule::Stream { payload, .. } => payload,
             EmissionSchedule::OnDemand { gap } => gap,
-            EmissionSchedule::None => core::time::Duration::ZERO,
+            EmissionSchedule::None => Duration::ZERO,
         };
         let wait = context.emission.wait().max(slot);
         let slots = wait.as_millis().checked_div(slot.as_millis()).unwrap_or(1);
@@ -59,19 +61,10 @@ impl Sender {
             link: DEFAULT_LINK,
         };
         let predicted = model.latency();
-        let hashes = if plan.envelopes == 1 {
-            job.expected_hashes()
-        } else {
-            let minimum = context.gossip.configured_min_pow();
-            let bits = class_bits(minimum, SizeClass::SMALLEST, draft.life);
-            let bits = i32::try_from(bits).unwrap_or(i32::MAX);
-            let envelopes = u32::try_from(plan.envelopes).unwrap_or(u32::MAX);
-            f64::from(envelopes) * 2.0_f64.powi(bits)
-        };
+        let hashes = plan.expected_hashes((draft, job), context);
         let seconds = context.gossip.expected_seconds(job);
         let seconds = seconds.map(|seconds| seconds * hashes / job.expected_hashes());
-        let mining =
-            seconds.and_then(|seconds| core::time::Duration::try_from_secs_f64(seconds).ok());
+        let mining = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let hops = usize::from(rules.relays).saturating_add(1);
         let cell_hops = plan.cells.saturating_mul(hops);
         Ok(EstimateView {
@@ -90,6 +83,24 @@ impl Sender {
             first_attempt: Some(predicted.first_attempt),
             profile: self.profile,
         })
+    }
+}
+
+impl MixingPlan {
+    /// Mean number of hashes for all envelopes. Those of shards have one class.
+    fn expected_hashes(
+        &self,
+        (draft, job): (&EnvelopeDraft, &PowJob),
+        context: SendContext<'_>,
+    ) -> f64 {
+        if self.envelopes == 1 {
+            return job.expected_hashes();
+        }
+        let minimum = context.gossip.configured_min_pow();
+        let bits = class_bits(minimum, SizeClass::SMALLEST, draft.life);
+        let bits = i32::try_from(bits).unwrap_or(i32::MAX);
+        let envelopes = u32::try_from(self.envelopes).unwrap_or(u32::MAX);
+        f64::from(envelopes) * 2.0_f64.powi(bits)
     }
 }
 
@@ -178,7 +189,7 @@ mod tests {
             sign_as: None,
             payload: vec![7; len].into(),
             level: None,
-            life: core::time::Duration::from_secs(60),
+            life: Duration::from_secs(60),
             reader,
         }
     }
