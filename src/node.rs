@@ -85,8 +85,8 @@ use self::timers::TimerId;
 use crate::discovery::{Discovery, DiscoveryConfig};
 
 pub use command::{
-    Command, FetchRequest, Identity, IdentityKind, MailSource, PublicIdentity, Recipient, Refusal,
-    RefusalKind, Reply, SendRequest,
+    Command, FetchRequest, Identity, IdentityKind, MailSource, PublicIdentity, ReaderKind,
+    Recipient, Refusal, RefusalKind, Reply, SendRequest,
 };
 pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
@@ -167,6 +167,8 @@ impl Node {
             local,
         };
         node.emission.start(&mut node.fx);
+        let cover = node.config.cover;
+        node.send.start_dummies(&mut node.fx, now, cover);
         node.directory.restore(&mut node.fx, now, restored);
         node.run_actions(now);
         Ok(node)
@@ -250,6 +252,10 @@ impl Node {
                 let routes = self.mix_routes(now);
                 let (emission, fx, context) = self.emitting(now, routes.as_ref());
                 emission.run(fx, now, context);
+            }
+            TimerId::Dummy => {
+                let (send, fx, context) = self.sending();
+                send.make_dummy(fx, now, context);
             }
             TimerId::Message(id) => {
                 let (send, fx, context) = self.sending();
@@ -384,6 +390,7 @@ impl Node {
             directory: &self.directory,
             receive: &self.receive,
             clock: &self.clock,
+            emission: &self.emission,
         };
         (&mut self.send, &mut self.fx, context)
     }
@@ -396,6 +403,7 @@ impl Node {
             directory: &self.directory,
             receive: &self.receive,
             clock: &self.clock,
+            emission: &self.emission,
         }
     }
 

@@ -170,6 +170,20 @@ pub struct SendRequest {
     pub level: Option<Level>,
     /// Minimum time that it stays in the network.
     pub life: Duration,
+    /// What its recipient reads with.
+    pub reader: ReaderKind,
+}
+
+/// What the recipient of a message reads with. It decides how a message that does not fit into one
+/// cell is divided at levels with cover traffic.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReaderKind {
+    /// A node of whisht, which puts scattered messages together.
+    #[default]
+    Whisht,
+    /// Any program for Whisper, which reads whole envelopes only.
+    AnyClient,
 }
 
 /// A request to fetch mail.

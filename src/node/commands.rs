@@ -249,6 +249,7 @@ impl Node {
             directory: &self.directory,
             receive: &self.receive,
             clock: &self.clock,
+            emission: &self.emission,
         };
         let fx = &mut self.fx;
         self.shh_api.begin_post(fx, now, id, post, level, context)

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use circuits::arithmetic::Arithmetic;
 use circuits::directory::{
     Descriptor, DescriptorDraft, EndpointKinds, PuzzleSearch, RelayEndpoint, SigningKey,
 };
+use circuits::erasing_rng::ErasingRng;
 use circuits::ids::{Epoch, LinkId, Profile, RelayKey};
 use circuits::keys::OnionSecret;
 use circuits::level::Level;
@@ -18,6 +20,7 @@ use super::clock_skew::ClockSkew;
 use super::config::{Cover, NodeConfig, PowGeneration};
 use super::directory::RelayDirectory;
 use super::effects::Effects;
+use super::emission::Emission;
 use super::gossip::EnvelopeGossip;
 use super::local_peer::LocalPeer;
 use super::mail::MailContext;
@@ -49,6 +52,7 @@ pub(super) struct Fixture {
     pub(super) directory: RelayDirectory,
     pub(super) receive: Receiver,
     pub(super) clock: ClockSkew,
+    pub(super) emission: Emission,
 }
 
 impl Fixture {
@@ -66,6 +70,12 @@ impl Fixture {
             directory: RelayDirectory::new(&config, &local, seed, START),
             receive: Receiver::default(),
             clock: ClockSkew::new(config.profile),
+            emission: Emission::new(
+                config.cover,
+                Arithmetic::default(),
+                ErasingRng::from_seed(&[8; 32]),
+                START.mono,
+            ),
             config,
             local,
             fx,
@@ -152,6 +162,7 @@ impl Fixture {
             directory: &self.directory,
             receive: &self.receive,
             clock: &self.clock,
+            emission: &self.emission,
         };
         (&mut self.fx, context)
     }

@@ -264,6 +264,7 @@ fn send_request(params: Value, rng: &mut impl CryptoRng) -> Result<SendRequest, 
         payload: payload.into(),
         level: level.map_err(|error| bad("level", error, "name one of these"))?,
         life: Duration::from_secs(params.life.unwrap_or(DEFAULT_LIFE)),
+        reader: crate::node::ReaderKind::default(),
     })
 }
 

@@ -136,6 +136,7 @@ impl Network {
             payload,
             level: Some(level),
             life: LIFE,
+            reader: crate::node::ReaderKind::default(),
         };
         let reply = self.source.command(Command::Send(request)).await;
         match reply.map_err(failed)? {

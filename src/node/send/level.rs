@@ -9,6 +9,7 @@ use super::message::relaxed_words;
 use crate::node::clock_skew::ClockSkew;
 use crate::node::command::Refusal;
 use crate::node::directory::RelayDirectory;
+use crate::node::emission::Emission;
 use crate::node::gossip::EnvelopeGossip;
 use crate::node::peers::Peers;
 use crate::node::receive::Receiver;
@@ -30,6 +31,8 @@ pub(in crate::node) struct SendContext<'a> {
     pub(in crate::node) receive: &'a Receiver,
     /// What peers show of this machine's clock.
     pub(in crate::node) clock: &'a ClockSkew,
+    /// The slots of our cells.
+    pub(in crate::node) emission: &'a Emission,
 }
 
 impl SendContext<'_> {
