@@ -133,7 +133,15 @@ impl Sender {
             return Ok(());
         }
         let drafted = mixed.draft_part(fx.key_rng(), now, (request, level, tag), part, context);
-        let (draft, job) = drafted.map_err(|refusal| refusal.to_string())?;
+        let (draft, job) = match drafted {
+            Ok(drafted) => drafted,
+            Err(refusal) => {
+                if mixed.form == MixedForm::Scatter {
+                    self.window.give_up(1);
+                }
+                return Err(refusal.to_string());
+            }
+        };
         let search = Job::ProofOfWork(Box::new(job.search(fx.rng())));
         let job = fx.start_job(JobOwner::Message(id), search);
         let Some(mixed) = message.mixed_mut() else {
