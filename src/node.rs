@@ -173,6 +173,8 @@ impl Node {
             local,
         };
         node.emission.start(&mut node.fx);
+        let cover = node.config.cover;
+        node.send.start_dummies(&mut node.fx, now, cover);
         node.directory.restore(&mut node.fx, now, restored);
         node.run_actions(now);
         Ok(node)
@@ -256,6 +258,10 @@ impl Node {
                 let routes = self.mix_routes(now);
                 let (emission, fx, context) = self.emitting(now, routes.as_ref());
                 emission.run(fx, now, context);
+            }
+            TimerId::Dummy => {
+                let (send, fx, context) = self.sending();
+                send.make_dummy(fx, now, context);
             }
             TimerId::Message(id) => {
                 let (send, fx, context) = self.sending();

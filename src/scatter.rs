@@ -8,8 +8,8 @@
 //! The codec is independent of the encryption around each shard. A [`ScatterProfile`] says how many
 //! bytes of a shard that encryption leaves room for; [`ScatterShard::encode`] writes what goes inside.
 //! A message is a byte string here, and contains its own signature, padding and tag. The transform and
-//! the code authenticate nothing: who knows the keys of a reader can send it shards, also of a set of
-//! another sender. [`Reassembly`] bounds what such shards cost.
+//! the code authenticate nothing: a sender that knows the key of a reader can send it shards, also of a set
+//! of another sender. [`Reassembly`] bounds what such shards cost.
 
 mod class;
 mod reassembly;

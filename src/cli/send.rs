@@ -201,6 +201,8 @@ impl SendOutcome {
             | Stage::Waiting { .. }
             | Stage::Blocked { .. }
             | Stage::Dispatched { .. }
+            | Stage::Departing { .. }
+            | Stage::SeenShards { .. }
             | Stage::Retrying { .. }
             | Stage::Delivered => {}
         }

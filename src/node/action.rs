@@ -10,7 +10,7 @@ use circuits::ids::{Epoch, LinkId, RelayKey, ShortId};
 use circuits::level::Level;
 use circuits::loops::LoopNonce;
 
-use super::emission::CellOwner;
+use super::emission::{CellOwner, QueuedCell};
 use super::event::MessageId;
 use super::peers::LinkPurpose;
 use super::relay::OnionKey;
@@ -61,6 +61,10 @@ pub(super) enum Action {
     InstallOnionKey(Box<OnionKey>),
 
     // -- to the emission
+    /// Queue cells of messages or dummies, all or none.
+    QueueCells(Vec<QueuedCell>),
+    /// Remove the cells of a message that have not left.
+    WithdrawCells(MessageId),
     /// A loop of this node came back.
     LoopReturned(LoopNonce),
 

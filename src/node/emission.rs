@@ -163,6 +163,33 @@ impl Emission {
         })
     }
 
+    /// Number of cells that can be queued now; none without cover traffic.
+    pub(super) fn room(&self) -> usize {
+        match self.stream {
+            Some(_) => queue::MAX_QUEUED.saturating_sub(self.queue.len()),
+            None => 0,
+        }
+    }
+
+    /// Mean time between two payload slots; zero without cover traffic.
+    pub(super) fn slot_time(&self) -> Duration {
+        let stream = self.stream.as_ref();
+        stream.map_or(Duration::ZERO, |stream| stream.rate().payload())
+    }
+
+    /// Expected time until the cells that are queued now have left.
+    pub(super) fn queue_time(&self) -> Duration {
+        match self.stream {
+            Some(_) => self.wait().saturating_sub(self.slot_time()),
+            None => Duration::ZERO,
+        }
+    }
+
+    /// Whether cells of messages can leave at all.
+    pub(super) const fn has_cover(&self) -> bool {
+        self.stream.is_some()
+    }
+
     // -- slots
 
     /// Sends the cell of each slot that is due.

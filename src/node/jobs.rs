@@ -28,6 +28,8 @@ pub struct JobId(pub u64);
 pub(super) enum JobOwner {
     /// A message that is being sent: its nonce or its ticket.
     Message(MessageId),
+    /// A dummy envelope: its nonce.
+    Dummy,
     /// A post of a `shh_*` client.
     Post,
     /// A request to a mail server.

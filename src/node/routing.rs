@@ -12,6 +12,7 @@ use super::action::{Action, StemSource};
 use super::clock_skew::ShownTime;
 use super::durability::Continuation;
 use super::effects::Counter;
+use super::emission::QueuedCell;
 use super::event::{Event, Trace};
 use super::gossip::NewPeer;
 use super::input::{Input, StoreId};
@@ -100,7 +101,13 @@ impl Node {
                 relay.send_own_cell(fx, next, cell, context);
             }
             Action::LoopReturned(nonce) => self.emission.on_loop(fx, now, nonce),
-            Action::CellLeft(_) | Action::CellExpired(_) => {}
+            Action::QueueCells(cells) => self.queue_cells(now, cells),
+            Action::WithdrawCells(id) => self.emission.withdraw(id),
+            Action::CellLeft(owner) => {
+                let (send, fx, context) = self.sending();
+                send.on_cell_left(fx, now, owner, context);
+            }
+            Action::CellExpired(owner) => self.send.on_cell_expired(fx, now, owner),
             Action::RestoreTicketBits(epoch, bits) => self.relay.restore_ticket_bits(epoch, bits),
             Action::InstallOnionKey(key) => self.relay.install_key(fx, *key),
             Action::InsertByStem(envelope, source) => self.insert_by_stem(now, envelope, source),
@@ -135,6 +142,13 @@ impl Node {
         let message = OnionMessage::Cell(Box::new(*cell.as_bytes()));
         if !self.peers.send_onion(link, Priority::Cell, &message) {
             self.fx.count(Counter::CellsDropped);
+        }
+    }
+
+    fn queue_cells(&mut self, now: Now, cells: Vec<QueuedCell>) {
+        let owners: Vec<_> = cells.iter().map(|cell| cell.owner).collect();
+        if self.emission.enqueue(&mut self.fx, now, cells).is_err() {
+            self.send.on_queue_full(&mut self.fx, now, &owners);
         }
     }
 
@@ -458,7 +472,8 @@ impl Node {
                 send.on_nonce(fx, now, id, nonce, context);
             }
             (Some(JobOwner::Message(id)), Some(JobResult::Ticket(ticket))) => {
-                self.send.on_ticket(&mut self.fx, now, id, ticket);
+                let (send, fx, context) = self.sending();
+                send.on_ticket(fx, now, id, ticket, context);
             }
             (Some(JobOwner::MailRequest), Some(JobResult::Nonce(nonce))) => {
                 self.mail.on_request_nonce(&mut self.fx, now, job, nonce);
@@ -466,6 +481,14 @@ impl Node {
             (Some(JobOwner::Descriptor), Some(JobResult::Puzzle(solution))) => {
                 let publisher = self.directory.publisher_mut();
                 publisher.on_puzzle(&mut self.fx, job, solution);
+            }
+            (Some(JobOwner::Dummy), result) => {
+                let nonce = match result {
+                    Some(JobResult::Nonce(nonce)) => nonce.ok(),
+                    _ => None,
+                };
+                let (send, fx, context) = self.sending();
+                send.on_dummy_nonce(fx, now, job, nonce, context);
             }
             (Some(JobOwner::Post), result) => self.on_post_nonce(now, job, result),
             (Some(JobOwner::Trials), result) => {

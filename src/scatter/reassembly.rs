@@ -1,6 +1,6 @@
 //! Reassembly: a reader collects the shards of its sets, within bounds.
 //!
-//! Whoever can encrypt to a key can send shards to it, so sets are bounded per key and in total. A set
+//! A sender that can encrypt to a key can send shards to it, so sets are bounded per key and in total. A set
 //! is decoded once, when its `k`-th shard arrives; after a failure no other choice of shards is tried,
 //! because there may be 10^25 of them. A set that has ended, complete or not, is remembered until its
 //! timeout, so that late shards open no new one.

@@ -284,3 +284,71 @@ proptest! {
         }
     }
 }
+
+/// A generator that returns recorded bytes.
+struct Scripted(Vec<u8>);
+
+impl rand_core::TryRng for Scripted {
+    type Error = core::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
+        out.copy_from_slice(&self.0[..out.len()]);
+        self.0.drain(..out.len());
+        Ok(())
+    }
+}
+
+impl rand_core::TryCryptoRng for Scripted {}
+
+#[derive(serde::Deserialize)]
+struct Vector {
+    profile: String,
+    message_len: usize,
+    set: String,
+    key: String,
+    k: u8,
+    n: u8,
+    mark: String,
+    first_body: String,
+    bodies_sha256: String,
+}
+
+#[test]
+fn shards_match_the_vectors_of_the_second_implementation() {
+    use sha2::{Digest, Sha256};
+
+    let vectors = include_str!("../../circuits/tests/vectors/scatter.json");
+    let vectors: Vec<Vector> = serde_json::from_str(vectors).unwrap();
+    assert_eq!(vectors.len(), 8);
+    for vector in vectors {
+        let profile = match vector.profile.as_str() {
+            "asymmetric" => ScatterProfile::Asymmetric,
+            "symmetric" => ScatterProfile::Symmetric,
+            _ => ScatterProfile::Conversation,
+        };
+        let drawn = [vector.set.as_str(), vector.key.as_str()].concat();
+        let mut rng = Scripted(hex::decode(drawn).unwrap());
+        let shards = scatter(&mut rng, profile, &message(vector.message_len)).unwrap();
+        assert_eq!((shards[0].class.k(), shards[0].class.n()), (vector.k, vector.n));
+        assert_eq!(hex::encode(&*shards[0].encode()), vector.first_body);
+        let mut digest = Sha256::new();
+        for shard in &shards {
+            digest.update(&*shard.encode());
+        }
+        assert_eq!(hex::encode(digest.finalize()), vector.bodies_sha256);
+        let mark = crate::message::ShardMark::of_set(shards[0].set);
+        assert_eq!(hex::encode(mark.as_bytes()), vector.mark);
+    }
+}

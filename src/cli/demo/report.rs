@@ -128,7 +128,10 @@ impl DemoReport {
                 self.say("echo: enough for the source to know that the network has it")
             }
             Stage::Failed { reason } => self.say(&format!("failed: {reason}")),
-            Stage::Searching { .. } | Stage::Dispatched { .. } => Ok(()),
+            Stage::Searching { .. }
+            | Stage::Dispatched { .. }
+            | Stage::Departing { .. }
+            | Stage::SeenShards { .. } => Ok(()),
         }
     }
 

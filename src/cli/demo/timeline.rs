@@ -160,7 +160,11 @@ impl Timeline {
                 self.ended = true;
                 self.failure = Some(reason.clone());
             }
-            Stage::Searching { .. } | Stage::Sealed { .. } | Stage::Retrying { .. } => {}
+            Stage::Searching { .. }
+            | Stage::Sealed { .. }
+            | Stage::Departing { .. }
+            | Stage::SeenShards { .. }
+            | Stage::Retrying { .. } => {}
         }
         Some(TimelineEvent::Stage(stage.clone()))
     }

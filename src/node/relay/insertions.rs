@@ -6,7 +6,6 @@
 //! does not take the places of the others. Invalid cells and copies do not count against the quota: a
 //! node that sends them through an honest relay does not block the cells of others.
 
-use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use circuits::ids::LinkId;
@@ -98,6 +97,8 @@ const MAX_QUOTAS: usize = 1024;
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use super::*;
     use crate::node::fixture::envelope;
 

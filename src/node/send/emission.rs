@@ -186,7 +186,7 @@ impl CellEmission {
             shards,
             needed: shards,
             gap: Duration::ZERO,
-            link: one_way.unwrap_or_default().clamp(DEFAULT_LINK, MAX_LINK),
+            link: link_time(one_way),
             delay: self.delay,
             hold: self.hold.as_duration(),
             stem: true,
@@ -198,6 +198,11 @@ impl CellEmission {
         let patience = model.latency().p999.max(floor);
         patience.saturating_add(distributions::jitter(rng, patience))
     }
+}
+
+/// The time of a packet over one link of a path, if its links are like ours.
+pub(super) fn link_time(one_way: Option<Duration>) -> Duration {
+    one_way.unwrap_or_default().clamp(DEFAULT_LINK, MAX_LINK)
 }
 
 /// The layers of one cell: a random delay at each relay, the common hold at the rendezvous.
@@ -222,10 +227,14 @@ impl Sender {
         now: Now,
         id: MessageId,
         ticket: Ticket,
+        context: SendContext<'_>,
     ) {
         let Some(message) = self.messages.get_mut(&id) else {
             return;
         };
+        if message.mixed().is_some() {
+            return self.on_mixed_ticket(fx, now, id, ticket, context);
+        }
         let before = message.stage();
         let rules = message.level().rules();
         let Some(planned) = message.take_planned() else {
