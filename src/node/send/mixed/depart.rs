@@ -8,6 +8,7 @@ use core::time::Duration;
 use rand_core::Rng;
 
 use super::route::converging_cells;
+use super::route::trace_paths;
 use super::{
     CellShape, ConvergePlan, MixedForm, MixedMessage, MixedSearch, PartState, draw_paths,
     queued_cell,
@@ -213,6 +214,7 @@ impl Sender {
             let shard = u8::try_from(number).unwrap_or(u8::MAX);
             let owner = CellOwner::Message { id, attempt, shard };
             let (epoch, paths) = draw_paths(fx, now, context, 1)?;
+            trace_paths(fx, &paths);
             let (Some(path), Some(envelope)) = (paths.first(), part.take_envelope()) else {
                 continue;
             };
@@ -242,6 +244,7 @@ impl Sender {
         let class = Class::converge(envelope.as_rlp().len())
             .ok_or("the envelope is larger than the largest class")?;
         let (epoch, paths) = draw_paths(fx, now, context, class.n().into())?;
+        trace_paths(fx, &paths);
         let first = paths.first().ok_or("no path was drawn")?;
         let bits = TicketBits::new(first.ticket_bits);
         let bits = bits.ok_or("the rendezvous requires an impossible ticket")?;

@@ -15,6 +15,7 @@ use rand_core::Rng;
 use crate::envelope::Envelope;
 use crate::node::effects::Effects;
 use crate::node::emission::{CellOwner, QueuedCell};
+use crate::node::event::{RelayLabel, Trace};
 use crate::node::send::SendContext;
 
 /// Draws paths to one rendezvous, with the epoch of their onion keys.
@@ -33,6 +34,19 @@ pub(in crate::node::send) fn draw_paths(
     let drawn = paths.draw_converging(count, fx.path_rng());
     let drawn = drawn.map_err(|refusal| refusal.to_string())?;
     Ok((epoch, drawn))
+}
+
+/// Reports the paths of a message to a demonstration, the rendezvous last.
+pub(super) fn trace_paths(fx: &mut Effects, paths: &[MixPath]) {
+    fx.trace(|| {
+        let label = |path: &MixPath| {
+            let hops = path.relays.iter().chain([&path.rendezvous]);
+            hops.map(|hop| RelayLabel(hop.id.short())).collect()
+        };
+        Trace::Lanes {
+            lanes: paths.iter().map(label).collect(),
+        }
+    });
 }
 
 /// What a cell is, beside its path.
