@@ -169,6 +169,7 @@ impl RelayDirectory {
     pub(in crate::node) fn expedite_guard_dials(&mut self, fx: &mut Effects, now: Instant) {
         self.guard_links.expedite(now);
         self.mixing.links_mut().expedite(now);
+        self.mixing.forgive_silence();
         self.arm_guard_links(fx);
     }
 }

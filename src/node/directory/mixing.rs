@@ -132,6 +132,15 @@ impl MixingKeeper {
         }
     }
 
+    /// This machine was offline: the silence of the guards in that time was not theirs. Otherwise every
+    /// weekend of a laptop would end with another guard.
+    pub(super) fn forgive_silence(&mut self) {
+        let members: Vec<_> = self.guards.members().collect();
+        for member in &members {
+            self.guards.answered(member);
+        }
+    }
+
     /// The links to the guards.
     pub(super) const fn links(&self) -> &GuardLinks {
         &self.links
