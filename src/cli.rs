@@ -107,8 +107,8 @@ enum CliCommand {
     Relays,
     /// Show the state of the node
     Status,
-    /// Show the cost of each privacy level, or what is missing for it
-    Levels,
+    /// Show the cost of each privacy level and what it protects from, or what is missing for it
+    Levels(levels::Args),
     /// Remove a relay from the network without losing the cells that it holds
     Drain(drain::Args),
     /// Run a mail server, or fetch missed envelopes from one
@@ -250,7 +250,9 @@ impl Cli {
             }
             CliCommand::Relays => remote_node::with(&common, status::relays),
             CliCommand::Status => remote_node::with(&common, status::status),
-            CliCommand::Levels => remote_node::with(&common, levels::run),
+            CliCommand::Levels(args) => {
+                remote_node::with(&common, async |node| levels::run(node, &args).await)
+            }
             CliCommand::Mail(args) => mail::run(common, args),
             CliCommand::Rpc(args) => rpc::run(&common, args),
             CliCommand::Demo(args) => {

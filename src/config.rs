@@ -9,6 +9,7 @@ pub mod discovery;
 mod endpoints;
 mod error;
 pub mod file;
+pub mod levels;
 pub mod mail;
 pub mod rpc;
 mod setting;
@@ -92,6 +93,7 @@ impl Config {
             profile,
             network,
             level,
+            levels: levels::build(&settings.levels)?,
             relay,
             advertise,
             through_tor: tor.is_on(),
@@ -104,6 +106,7 @@ impl Config {
             max_peers: settings.max_peers(),
             min_pow,
             pow_generation: settings.pow_generation(),
+            cover: settings.cover(),
             pool_bytes: settings.pool_mb().saturating_mul(1 << 20),
             guard: settings.guard,
             mail: mail.as_ref().map(|mail| MailService {

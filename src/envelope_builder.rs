@@ -8,7 +8,7 @@
 //!
 //! The start of a lifetime is public (`expiry - ttl`), and so, at the first hop, is the lag between
 //! start and insertion. Each draft sets the start back by what the waits of its path lack to the latency
-//! of `dark` ([`sample_lag`]). The class of a lifetime follows from the wanted lifetime alone: a class
+//! of `dark` in this epoch ([`sample_lag`]). The class of a lifetime follows from the wanted lifetime alone: a class
 //! that depended on the lag would show how much of it the path has used.
 //!
 //! All of this is `shh/6`. For callers that write to old programs there is [`v5`], which leaves all
@@ -21,6 +21,7 @@ use core::time::Duration;
 
 use circuits::distributions;
 use circuits::level::{Level, LevelRules, mean_lag, sample_lag};
+use circuits::mixing::DelayClass;
 use circuits::time::UnixSecs;
 use rand_core::CryptoRng;
 use thiserror::Error;
@@ -32,7 +33,10 @@ use crate::message::{
 };
 use crate::pow::{Generations, PowJob, TooMuchWork, class_bits};
 
+mod scattered;
 pub mod v5;
+
+pub use self::scattered::{draft_shard, fits_smallest, longest_scattered, scatter_message};
 
 /// A message to send: its content, its recipient, and its lifetime.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +93,8 @@ pub struct Life {
     pub wanted: Duration,
     /// The rules of the path to the place of insertion.
     pub path: &'static LevelRules,
+    /// The delay class of the epoch, which the lag completes at every level.
+    pub delays: DelayClass,
     /// How to choose among the classes that are long enough.
     pub choice: LifeChoice,
 }
@@ -110,14 +116,19 @@ impl Life {
         Self {
             wanted,
             path: Level::Open.rules(),
+            delays: DelayClass::LONGEST,
             choice: LifeChoice::Shortest,
         }
     }
 
-    /// The same for an envelope that takes a path with these rules.
+    /// The same for an envelope that takes a path with these rules, in an epoch of this class.
     #[must_use]
-    pub const fn over(self, path: &'static LevelRules) -> Self {
-        Self { path, ..self }
+    pub const fn over(self, path: &'static LevelRules, delays: DelayClass) -> Self {
+        Self {
+            path,
+            delays,
+            ..self
+        }
     }
 
     /// The classes that are long enough, shortest first. They do not depend on the time or on chance,
@@ -128,11 +139,11 @@ impl Life {
     ///
     /// [`EnvelopeBuildError::LifeTooLong`] if the longest class does not leave the wanted lifetime.
     pub fn classes(self) -> Result<Vec<TtlClass>, EnvelopeBuildError> {
-        let fits = |class: &TtlClass| class_capacity(*class, self.path) >= self.wanted;
+        let fits = |class: &TtlClass| class_capacity(*class) >= self.wanted;
         let fitting: Vec<_> = TtlClass::ALL.into_iter().filter(fits).collect();
         if fitting.is_empty() {
             return Err(EnvelopeBuildError::LifeTooLong {
-                max: class_capacity(TtlClass::ThreeDays, self.path),
+                max: class_capacity(TtlClass::ThreeDays),
             });
         }
         Ok(fitting)
@@ -157,19 +168,19 @@ impl Life {
             LifeChoice::Any => distributions::pick(rng, &fitting),
         };
         let class = class.copied().unwrap_or(TtlClass::ThreeDays);
-        let lag = seconds(sample_lag(rng, self.path));
+        let lag = seconds(sample_lag(rng, self.path, self.delays));
         let start = class.lattice_floor(now.before(lag).before(MIN_AGE_SECS));
         Ok((start.after(class.ttl().0), class))
     }
 }
 
 /// The longest lifetime that an envelope of this class is certain to leave after its insertion, but for
-/// a lag above the mean, which the reserve covers.
-fn class_capacity(class: TtlClass, path: &LevelRules) -> Duration {
+/// a lag above the longest mean, which the reserve covers.
+fn class_capacity(class: TtlClass) -> Duration {
     let ttl = class.ttl().0;
     let used = class.lattice_step().saturating_add(MIN_AGE_SECS);
     Duration::from_secs(ttl.saturating_sub(used).into())
-        .saturating_sub(mean_lag(path))
+        .saturating_sub(mean_lag(DelayClass::LONGEST))
         .saturating_sub(TTL_RESERVE)
 }
 
@@ -248,10 +259,7 @@ pub fn draft(
             max,
         },
     )?;
-    let data = match message.recipient {
-        EncryptionKey::Asymmetric(key) => message::seal_asymmetric(rng, key, &plaintext),
-        EncryptionKey::Symmetric(key) => message::seal_symmetric(rng, key, &plaintext),
-    };
+    let data = seal(rng, message.recipient, &plaintext);
     Ok(EnvelopeDraft::new(
         times,
         size,
@@ -259,6 +267,13 @@ pub fn draft(
         data,
         message.pow_minimum,
     ))
+}
+
+fn seal(rng: &mut impl CryptoRng, key: EncryptionKey<'_>, plaintext: &Plaintext) -> Vec<u8> {
+    match key {
+        EncryptionKey::Asymmetric(key) => message::seal_asymmetric(rng, key, plaintext),
+        EncryptionKey::Symmetric(key) => message::seal_symmetric(rng, key, plaintext),
+    }
 }
 
 /// Drafts an envelope of the smallest class that no key decrypts: cover traffic for real envelopes
@@ -329,6 +344,14 @@ pub enum EnvelopeBuildError {
         /// The maximum length.
         max: usize,
     },
+    /// The payload exceeds the largest message that can be scattered.
+    #[error("a payload of {len} bytes cannot be scattered: the maximum is {max} bytes")]
+    ScatterTooLong {
+        /// Its length.
+        len: usize,
+        /// The maximum length.
+        max: usize,
+    },
 }
 
 impl EnvelopeBuildError {
@@ -337,7 +360,7 @@ impl EnvelopeBuildError {
     pub const fn remedy(&self) -> &'static str {
         match self {
             Self::LifeTooLong { .. } => "ask for a shorter lifetime",
-            Self::PayloadTooLong { .. } => "shorten it or split it",
+            Self::PayloadTooLong { .. } | Self::ScatterTooLong { .. } => "shorten it or split it",
         }
     }
 }

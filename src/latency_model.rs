@@ -5,11 +5,15 @@
 //! The prediction excludes proof of work. The caller says how long a packet takes over a link:
 //! [`DEFAULT_LINK`] for a prediction that holds for every node, a measurement for the patience of one.
 
+mod mixing;
+
 use core::time::Duration;
 
 use circuits::distributions::{exponential, one_in};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+
+pub use self::mixing::{Meeting, MixingLatency, MixingModel};
 
 /// The parameters of one path.
 #[derive(Clone, Debug)]
@@ -64,12 +68,6 @@ impl PathModel {
         }
     }
 
-    /// From the first gossip until most nodes have the envelope.
-    fn diffusion(&self) -> Duration {
-        let longer = self.link.saturating_sub(DEFAULT_LINK);
-        DIFFUSION.saturating_add(longer.saturating_mul(DIFFUSION_TRIPS))
-    }
-
     /// The time from the first emission until most nodes have the envelope.
     fn sample(&self, rng: &mut ChaCha20Rng) -> Duration {
         let mut arrivals = Vec::with_capacity(self.shards);
@@ -89,7 +87,7 @@ impl PathModel {
             .get(self.needed.saturating_sub(1))
             .copied()
             .unwrap_or_default();
-        let mut total = gathered + exponential(rng, self.hold) + self.diffusion();
+        let mut total = gathered + exponential(rng, self.hold) + diffusion(self.link);
         if self.stem {
             total += self.link;
             while !one_in(rng, FLUFF_ODDS) {
@@ -98,6 +96,12 @@ impl PathModel {
         }
         total
     }
+}
+
+/// From the first gossip until most nodes have an envelope, over links of this length.
+fn diffusion(link: Duration) -> Duration {
+    let longer = link.saturating_sub(DEFAULT_LINK);
+    DIFFUSION.saturating_add(longer.saturating_mul(DIFFUSION_TRIPS))
 }
 
 const SAMPLES: usize = 4000;

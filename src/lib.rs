@@ -32,8 +32,10 @@ pub mod node;
 pub mod onion_wire;
 pub mod pow;
 mod printable;
+pub mod protection;
 mod rlp;
 pub mod rpc;
+pub mod scatter;
 #[cfg(feature = "shell")]
 pub mod shell;
 #[cfg(feature = "sim")]

@@ -21,6 +21,7 @@ pub use self::copy_tag::CopyTag;
 pub use self::keys::{ClientPublic, ClientSecret, InvalidKey, SymKey, ZeroKey};
 use self::plaintext::ParsedPlaintext;
 pub use self::plaintext::{Padding, PayloadTooLong, Plaintext, PlaintextError, max_payload_len};
+pub use self::shard::ShardMark;
 pub(crate) use self::trial_decryption::TrialDecryption;
 use crate::ecies::{self, EciesError};
 use crate::envelope::{AesNonce, ProtocolVersion};
@@ -28,6 +29,7 @@ use crate::envelope::{AesNonce, ProtocolVersion};
 mod copy_tag;
 mod keys;
 mod plaintext;
+mod shard;
 mod trial_decryption;
 pub mod v5;
 

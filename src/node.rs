@@ -11,6 +11,7 @@
 //! * `stem`: envelopes before they enter the network
 //! * `relay`: cells that pass through, replay tags, mix, rendezvous
 //! * `directory`: known relays, guard choice, path choice, our own descriptor
+//! * `emission`: our own cells at the levels with cover traffic, and their loops
 //! * `send`: outgoing messages, their confirmation and retry, the offline queue
 //! * `receive`: trial decryption, identities, inbox
 //! * `shh_api`: keys, filters and posts of API clients
@@ -29,6 +30,7 @@ mod config;
 mod directory;
 mod durability;
 mod effects;
+mod emission;
 mod event;
 #[cfg(test)]
 mod fixture;
@@ -37,6 +39,7 @@ mod gossip;
 mod inbox_query;
 mod input;
 mod jobs;
+mod level_policy;
 mod local_peer;
 mod mail;
 mod output;
@@ -70,6 +73,7 @@ use self::client_messages::ClientMessages;
 use self::clock_skew::{ClockSkew, ShownTime};
 use self::directory::{RelayDirectory, RelayState};
 use self::effects::Effects;
+use self::emission::{CoverRoutes, Emission, MixRoutes, SlotContext};
 use self::generators::Generators;
 use self::gossip::EnvelopeGossip;
 use self::local_peer::LocalPeer;
@@ -84,22 +88,27 @@ use self::timers::TimerId;
 use crate::discovery::{Discovery, DiscoveryConfig};
 
 pub use command::{
-    Command, FetchRequest, Identity, IdentityKind, MailSource, PublicIdentity, Recipient, Refusal,
-    RefusalKind, Reply, SendRequest,
+    Command, FetchRequest, Identity, IdentityKind, MailSource, PublicIdentity, ReaderKind,
+    Recipient, Refusal, RefusalKind, Reply, SendRequest,
 };
-pub use config::{MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
+pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
 pub use gossip::MAX_ENVELOPE_SIZE;
 pub use inbox_query::{InboxQuery, MessageIdError, MessageIdPrefix};
 pub use input::{ClientId, CommandId, Connectivity, Input, StoreId};
 pub use jobs::{Job, JobId, JobResult};
+pub use level_policy::{
+    ChosenLevel, CustomLevel, LevelChoice, LevelLimits, LevelNameError, LevelPolicy,
+    LevelPolicyError, LimitedNetwork, RecipientPolicy,
+};
 pub use local_peer::CLIENT_ID;
 pub use output::{Output, Record};
 pub use peers::MAX_INBOUND_LINKS;
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use views::{
-    ClockView, DirectoryAge, EstimateView, FetchView, IdentityView, InboundView, LevelView,
-    ListenerFaultView, MailView, MessageView, NodeView, OutgoingView, PeerView, RelayView,
+    ClockView, CustomLevelView, DirectoryAge, EmissionView, EstimateView, FetchView, IdentityView,
+    InboundView, LevelView, LevelsView, LinkedView, ListenerFaultView, LoopAlarmView, MailView,
+    MessageView, MixingView, NodeView, OutgoingView, PeerView, ProtectionView, RelayView,
     StatusView, TurnTimes, UnreachedPeerView,
 };
 
@@ -115,6 +124,7 @@ pub struct Node {
     relay: Relay,
     directory: RelayDirectory,
     send: Sender,
+    emission: Emission,
     receive: Receiver,
     shh_api: ShhApi,
     client_messages: ClientMessages,
@@ -146,6 +156,7 @@ impl Node {
         let gossip = EnvelopeGossip::new(&config, &generators.seed(), now.mono);
         let discovery = discovery(&config, &local, &generators.seed(), now.mono);
         let stem = Stem::new(generators.paths(), now.mono);
+        let slots = generators.cover().child();
         let mut node = Self {
             started: now.mono,
             peers: Peers::new(&config, Arc::clone(&local), discovery, now.mono),
@@ -154,6 +165,7 @@ impl Node {
             relay: Relay::new(local.id(), config.relay, local.arithmetic()),
             directory: RelayDirectory::new(&config, &local, guard_seed, now),
             send: Sender::new(&config, local.arithmetic(), now.mono),
+            emission: Emission::new(config.cover, local.arithmetic(), slots, now.mono),
             receive: Receiver::default(),
             shh_api: ShhApi::default(),
             client_messages: ClientMessages::default(),
@@ -164,6 +176,9 @@ impl Node {
             config,
             local,
         };
+        node.emission.start(&mut node.fx);
+        let cover = node.config.cover;
+        node.send.start_dummies(&mut node.fx, now, cover);
         node.directory.restore(&mut node.fx, now, restored);
         node.run_actions(now);
         Ok(node)
@@ -243,6 +258,15 @@ impl Node {
             TimerId::ShardSets => self.relay.expire_shard_sets(fx, now),
             TimerId::Insertion => self.relay.release_delayed(fx, now, &self.gossip),
             TimerId::Embargo => self.stem.end_embargoes(fx, now, &self.gossip),
+            TimerId::Emission => {
+                let routes = self.mix_routes(now);
+                let (emission, fx, context) = self.emitting(now, routes.as_ref());
+                emission.run(fx, now, context);
+            }
+            TimerId::Dummy => {
+                let (send, fx, context) = self.sending();
+                send.make_dummy(fx, now, context);
+            }
             TimerId::Message(id) => {
                 let (send, fx, context) = self.sending();
                 send.on_timer(fx, now, id, context);
@@ -255,10 +279,12 @@ impl Node {
     }
 
     fn turn_epoch(&mut self, now: Now) {
+        let class = self.directory.mix_network(now).class();
         let expired = self.relay.expire_keys(now);
+        self.relay.set_delay_class(now, class);
         let state = RelayState {
             can_stem: self.stem.can_stem(),
-            load: self.relay.load(),
+            arrivals: self.relay.arrivals(),
             ticket_bits: self.relay.ticket_bits(),
             clock_is_wrong: self.clock.is_wrong(now),
         };
@@ -300,6 +326,7 @@ impl Node {
         self.fx.reseed(entropy);
         self.gossip.reseed(&self.fx.seed());
         self.peers.reseed(&self.fx.seed());
+        self.emission.reseed(&self.fx.seed());
     }
 
     /// Hands queued bytes to the shell. A link with new room may take more mail.
@@ -339,6 +366,30 @@ impl Node {
         self.handle(now, Input::Timeout)
     }
 
+    /// Queues cells for the emission stream, as those of a message of a simulated world. Returns their
+    /// number.
+    #[cfg(feature = "sim")]
+    pub(crate) fn queue_synthetic_cells(
+        &mut self,
+        now: Now,
+        message: MessageId,
+        count: u8,
+    ) -> usize {
+        let Some(routes) = self.mix_routes(now) else {
+            return 0;
+        };
+        let cells = emission::synthetic_cells(&mut self.fx, &routes, message, count);
+        let number = cells.len();
+        let queued = self.emission.enqueue(&mut self.fx, now, cells);
+        queued.map_or(0, |()| number)
+    }
+
+    /// Withdraws the cells of [`queue_synthetic_cells`](Self::queue_synthetic_cells).
+    #[cfg(feature = "sim")]
+    pub(crate) fn withdraw_synthetic_cells(&mut self, message: MessageId) {
+        self.emission.withdraw(message);
+    }
+
     // -- one component to change, and the others to read
 
     fn sending(&mut self) -> (&mut Sender, &mut Effects, SendContext<'_>) {
@@ -349,6 +400,7 @@ impl Node {
             directory: &self.directory,
             receive: &self.receive,
             clock: &self.clock,
+            emission: &self.emission,
         };
         (&mut self.send, &mut self.fx, context)
     }
@@ -361,6 +413,7 @@ impl Node {
             directory: &self.directory,
             receive: &self.receive,
             clock: &self.clock,
+            emission: &self.emission,
         }
     }
 
@@ -371,6 +424,28 @@ impl Node {
             receive: &self.receive,
         };
         (&mut self.mail, &mut self.fx, context)
+    }
+
+    fn emitting<'a>(
+        &'a mut self,
+        now: Now,
+        routes: Option<&'a MixRoutes>,
+    ) -> (&'a mut Emission, &'a mut Effects, SlotContext<'a>) {
+        let guard = self.directory.mixing_guard(now);
+        let context = SlotContext {
+            guard,
+            link: guard.and_then(|guard| self.peers.guard_link(guard)),
+            own: routes.and_then(|routes| self.relay.hop(routes.epoch())),
+            routes: routes.map(|routes| -> &dyn CoverRoutes { routes }),
+        };
+        (&mut self.emission, &mut self.fx, context)
+    }
+
+    /// The routes of our cells at the levels with cover traffic.
+    fn mix_routes(&self, now: Now) -> Option<MixRoutes> {
+        let (_, paths) = self.directory.mix_paths(now).ok()?;
+        let delay = self.directory.mix_network(now).class().mean();
+        Some(MixRoutes::new(paths, delay))
     }
 
     fn relaying(&mut self) -> (&mut Relay, &mut Effects, RelayContext<'_>, &EnvelopeGossip) {

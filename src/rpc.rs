@@ -62,6 +62,7 @@ pub fn result(reply: &Reply) -> Result<Value, RpcError> {
         Reply::Relays(list) => to_value(list),
         Reply::Status(status) => to_value(status),
         Reply::Estimate(estimate) => to_value(estimate),
+        Reply::Levels(view) => to_value(view),
         Reply::Shh(outcome) => return shh::result(outcome),
     })
 }

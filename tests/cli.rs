@@ -13,6 +13,8 @@
 mod endings;
 #[path = "cli/keystore.rs"]
 mod keystore;
+#[path = "cli/levels.rs"]
+mod levels;
 #[path = "cli/mail.rs"]
 mod mail;
 #[path = "cli/rpc.rs"]
@@ -222,32 +224,22 @@ fn flags_override_variables_and_variables_override_file() {
     let data = scratch();
     let dir = &data.path;
     succeeds(&run(dir, &["id", "list"]));
-    fs::write(dir.join("config.toml"), "level = 'hush'\n").unwrap();
+    fs::write(dir.join("config.toml"), "listen = ['203.0.113.1:1']\n").unwrap();
     fs::set_permissions(dir.join("config.toml"), Permissions::from_mode(0o600)).unwrap();
-    let level = |flag: &[&str], variable: Option<&str>| {
+    // A local network refuses an address that others can reach, and names it.
+    let listen = |flag: &[&str], variable: Option<&str>| {
         let mut command = whisht(dir);
-        command.args(["run", "--relay"]).args(flag);
-        command.envs(variable.map(|level| ("WHISHT_LEVEL", level)));
+        command.args(["run", "--profile", "local", "--network", "cli-test"]);
+        command.args(flag);
+        command.envs(variable.map(|address| ("WHISHT_LISTEN", address)));
         String::from_utf8(command.output().unwrap().stderr).unwrap()
     };
-    assert!(level(&[], None).contains("`hush`"), "from the file");
-    assert!(
-        level(&[], Some("dark")).contains("`dark`"),
-        "from the environment"
-    );
-    assert!(
-        level(&["--level", "bulletin"], Some("dark")).contains("`bulletin`"),
-        "from the flag"
-    );
-}
-
-#[test]
-fn run_with_unavailable_level_is_policy_error() {
-    let data = scratch();
-    for level in ["hush", "dark"] {
-        let said = fails(&run(&data.path, &["run", "--level", level]), 5);
-        assert!(said.contains("not implemented"), "{said}");
-    }
+    let (variable, flag) = ("203.0.113.2:2", "203.0.113.3:3");
+    assert!(listen(&[], None).contains("203.0.113.1:1"), "from the file");
+    let said = listen(&[], Some(variable));
+    assert!(said.contains(variable), "from the environment: {said}");
+    let said = listen(&["--listen", flag], Some(variable));
+    assert!(said.contains(flag), "from the flag: {said}");
 }
 
 #[test]
@@ -348,7 +340,7 @@ fn send_at_unavailable_level_is_refused_before_sending() {
             &node.run(&["send", "--allow-empty", "--to", "me", "--level", level]),
             5,
         );
-        assert!(said.contains("not implemented"), "{said}");
+        assert!(said.contains(&format!("level `{level}`")), "{said}");
     }
     // A node without relays does not lower the level by itself.
     let said = fails(

@@ -65,6 +65,7 @@ replay! {
     rlpx_frame: 3_000,
     rlpx_handshake: 5_000,
     rpc_request: 20_000,
+    scatter_shard: 20_000,
     shard: 20_000,
     shh5_packet: 5_000,
     shh_packet: 20_000,

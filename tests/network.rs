@@ -82,6 +82,7 @@ fn request(to: Recipient, payload: Vec<u8>, level: Level) -> Command {
         payload: payload.into(),
         level: Some(level),
         life: Duration::from_secs(600),
+        reader: whisht::node::ReaderKind::default(),
     })
 }
 

@@ -70,6 +70,7 @@ fn message(to: ClientPublic, level: Level, text: u8) -> SendRequest {
         payload: vec![text; 700].into(),
         level: Some(level),
         life: Duration::from_secs(600),
+        reader: whisht::node::ReaderKind::default(),
     }
 }
 

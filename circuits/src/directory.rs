@@ -17,6 +17,7 @@
 //! };
 //! use circuits::ids::{Epoch, NetworkId, Profile};
 //! use circuits::keys::OnionSecret;
+//! use circuits::mixing::ArrivalRate;
 //! use circuits::secret::Secret;
 //! use circuits::time::{Instant, Now};
 //! use rand_chacha::ChaCha20Rng;
@@ -41,7 +42,7 @@
 //!     endpoints: vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 20_819)],
 //!     dials: EndpointKinds::IP,
 //!     family: Vec::new(),
-//!     load: 0,
+//!     arrivals: ArrivalRate::NONE,
 //!     ticket_bits: 17,
 //! };
 //! let descriptor = Descriptor::sign(draft, puzzle, &key, terms.network)?;
@@ -59,10 +60,12 @@ use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeSet;
 
+mod arrival_rate;
 mod descriptor;
 mod eligibility;
 mod endpoint;
 mod equivocation;
+mod layer;
 #[cfg(feature = "sim")]
 mod memo;
 mod observation;
@@ -74,12 +77,14 @@ mod subnet_counts;
 mod sync;
 mod table;
 
+pub use arrival_rate::ArrivalRate;
 pub use descriptor::{
     BadDescriptor, Descriptor, DescriptorDigest, DescriptorDraft, MAX_DESCRIPTOR_LEN, MAX_FAMILY,
     Requirements, TICKET_BITS, VerifiedDescriptor,
 };
 pub use endpoint::{EndpointKinds, RelayEndpoint, Subnet};
 pub use equivocation::EquivocationProof;
+pub use layer::Layer;
 #[cfg(feature = "sim")]
 pub use memo::DescriptorMemo;
 pub use observation::DescriptorSource;

@@ -17,7 +17,9 @@ mod payload;
 use core::fmt;
 
 pub use self::class::Class;
-pub use self::erasure::{RebuildError, WrongClass, disperse, rebuild};
+pub use self::erasure::{
+    RebuildError, SHAPES, WrongClass, disperse, disperse_package, rebuild, rebuild_package,
+};
 pub use self::payload::{Payload, PayloadError};
 
 use crate::geometry::SHARD_LEN;

@@ -1,6 +1,8 @@
 //! The rendezvous role: collects the shards of a set and rebuilds the envelope.
 //!
-//! A rendezvous stores nothing for a cookie until a shard carries a valid ticket, which costs work.
+//! A package that travels whole in one cell is unpacked at once, without a ticket and without state.
+//!
+//! A rendezvous stores nothing for any other cookie until a shard carries a valid ticket, which costs work.
 //! It then collects shards, decodes once when `k` shards are present, and passes on the envelope
 //! with the hold that the origin drew. It never answers: every outcome is for local counters only,
 //! and the network cannot observe it.
@@ -90,12 +92,10 @@ impl Rendezvous {
             hold,
             ticket: shard.ticket,
         };
+        // A whole package needs no ticket, because it takes no place in the table. What pays for it is
+        // the proof of work of its envelope, which the caller checks.
         if shard.class == Class::whole() {
-            return if self.ticket_serves(&shard, epoch) {
-                decode(terms, &[(shard.index, &shard.bytes)])
-            } else {
-                ShardOutcome::Rejected(ShardRejection::BadTicket)
-            };
+            return decode(terms, &[(shard.index, &shard.bytes)]);
         }
 
         if let Some(set) = self.table.get(shard.cookie) {

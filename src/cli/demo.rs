@@ -4,6 +4,7 @@
 //! with proof of work. Two things differ from a real network: the profile `local` lifts the rules of
 //! age, subnet and size, and the nodes report what they see, which no other node does.
 
+mod mixing;
 mod network;
 mod observations;
 mod report;
@@ -29,7 +30,7 @@ pub(super) struct Args {
     /// Number of relays
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=64))]
     relays: u16,
-    /// Privacy level: open, swift or normal
+    /// Privacy level: open, swift, normal, hush or dark
     #[arg(long, value_parser = value::level, default_value = "normal")]
     level: Level,
     /// Send this file; `-` reads standard input [default: a text of the demonstration]
@@ -113,7 +114,7 @@ async fn follow(
     begun: Instant,
 ) -> Result<(), Failure> {
     while !timeline.is_over()
-        && let left = DELIVERY_TIMEOUT.saturating_sub(begun.elapsed())
+        && let left = delivery_timeout(args.level).saturating_sub(begun.elapsed())
         && let Some((from, event)) = network.next(left).await
     {
         let Some(moment) = timeline.take(from, &event, begun.elapsed()) else {
@@ -131,6 +132,14 @@ async fn follow(
         }
     }
     Ok(())
+}
+
+const fn delivery_timeout(level: Level) -> Duration {
+    if level.is_mixing() {
+        MIXING_TIMEOUT
+    } else {
+        DELIVERY_TIMEOUT
+    }
 }
 
 /// The body of the message: a file, or the text of the demonstration.
@@ -162,3 +171,7 @@ const STEM_SUCCESSORS: u16 = 2;
 
 /// Time limit of the message.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// Time limit at levels that mix: a slot, five delays of a second and the hold take half a minute at the
+/// 95th percentile, and a cell that is lost is repeated after its deadline.
+const MIXING_TIMEOUT: Duration = Duration::from_secs(170);

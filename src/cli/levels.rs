@@ -1,5 +1,7 @@
 //! `whisht levels`: what each privacy level costs and hides in the network as it is now.
 
+mod mixing;
+
 use std::io;
 
 use circuits::level::Level;
@@ -8,16 +10,26 @@ use serde_json::json;
 
 use super::output::{Printer, count, duration, grouped, one_line, rounded};
 use super::remote_node::RemoteNode;
+use super::send::Lifetime;
 use super::{Exit, Failure};
-use crate::node::{DirectoryAge, EstimateView, LevelView, StatusView};
+use crate::node::{DirectoryAge, EstimateView, LevelView, LevelsView, MixingView, StatusView};
 use crate::shell::rpc::RpcClientError;
+
+/// Options of `whisht levels`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// List what the figures of the mixing levels assume
+    #[arg(long)]
+    assumptions: bool,
+}
 
 /// Shows for every level the cost of a short message and what the level hides, or what is missing.
 ///
 /// # Errors
 ///
 /// [`Failure`] if the node does not answer.
-pub(super) async fn run(node: &mut RemoteNode) -> Result<Exit, Failure> {
+pub(super) async fn run(node: &mut RemoteNode, args: &Args) -> Result<Exit, Failure> {
+    let known: LevelsView = node.call("whisht_levels", json!([])).await?;
     let mut levels = Vec::new();
     // `bulletin` is for cards only; users cannot choose it for a message.
     for level in Level::ALL
@@ -27,7 +39,12 @@ pub(super) async fn run(node: &mut RemoteNode) -> Result<Exit, Failure> {
         levels.push(report(node, level).await?);
     }
     if node.printer.json {
-        node.printer.value(&levels)?;
+        node.printer.value(&json!({
+            "levels": levels,
+            "custom": known.custom,
+            "mixing": known.mixing,
+            "assumptions": args.assumptions.then(mixing::assumptions),
+        }))?;
         return Ok(Exit::Done);
     }
     let rows: Vec<_> = levels.iter().filter_map(LevelReport::row).collect();
@@ -41,34 +58,80 @@ pub(super) async fn run(node: &mut RemoteNode) -> Result<Exit, Failure> {
     for line in protection_lines(&views.collect::<Vec<_>>()) {
         node.printer.line(line)?;
     }
+    for custom in &known.custom {
+        node.printer.line(format_args!(
+            "{}: custom level, `{}` with limits",
+            custom.name,
+            custom.base.word()
+        ))?;
+    }
     for line in directory_line(&node.status).into_iter().chain(SENDERS_NOTE) {
         node.printer.line(line)?;
     }
+    protection_of_mixing(node, &known, args.assumptions)?;
     Ok(Exit::Done)
 }
 
-/// Shows the cost of one message.
+/// Shows what the mixing levels protect from.
+fn protection_of_mixing(
+    node: &RemoteNode,
+    known: &LevelsView,
+    assumptions: bool,
+) -> io::Result<()> {
+    let mixing = mixing::lines(known.mixing.as_ref()).into_iter();
+    let assumed = assumptions.then(mixing::assumptions);
+    for line in mixing.chain(assumed.into_iter().flatten()) {
+        node.printer.line("")?;
+        node.printer.line(line)?;
+    }
+    Ok(())
+}
+
+/// Shows the cost of one message, and what its level protects from.
 ///
 /// # Errors
 ///
-/// The error of standard output.
-pub(super) fn estimate(printer: Printer, estimate: &EstimateView) -> io::Result<()> {
-    if printer.json {
-        return printer.value(estimate);
+/// [`Failure`] if the node does not answer.
+pub(super) async fn show_price(
+    node: &mut RemoteNode,
+    price: &EstimateView,
+    lifetime: &Lifetime,
+) -> Result<(), Failure> {
+    let known: LevelsView = node.call("whisht_levels", json!([])).await?;
+    let mixing = known.mixing.as_ref();
+    if node.printer.json {
+        return Ok(node.printer.value(&PriceReport {
+            price,
+            lifetime,
+            mixing,
+        })?);
     }
+    estimate(node.printer, price)?;
+    let level = known.levels.iter().find(|view| view.level == price.level);
+    let hides = level.map(protection);
+    let mixed = match mixing::price(price) {
+        Some(price) => [vec![price], mixing::lines(mixing)].concat(),
+        None => Vec::new(),
+    };
+    for line in hides.into_iter().chain(mixed).chain(lifetime.line()) {
+        node.printer.line(line)?;
+    }
+    Ok(())
+}
+
+fn estimate(printer: Printer, estimate: &EstimateView) -> io::Result<()> {
     let [level, _, costs @ ..] = HEADING;
     let [median, p95, bytes, cells, network, work] = costs;
     let heading = [level, median, p95, bytes, cells, network, work];
     printer.table(heading, &[row(estimate)], "")
 }
 
-/// A line for each level: what it hides and how many nodes can be the sender, or what is missing. The
-/// levels that are not implemented share a line.
+/// A line for each level: what it hides and how many nodes can be the sender, or what is missing.
 pub(super) fn protection_lines(levels: &[LevelView]) -> Vec<String> {
     let width = levels.iter().map(|view| view.level.word().len()).max();
     let width = width.unwrap_or(0);
-    let implemented = levels.iter().filter(|view| view.implemented);
-    let mut lines: Vec<String> = implemented
+    levels
+        .iter()
         .map(|view| {
             let text = match &view.missing {
                 Some(missing) => format!("not available: {}", one_line(missing)),
@@ -76,13 +139,7 @@ pub(super) fn protection_lines(levels: &[LevelView]) -> Vec<String> {
             };
             format!("{:width$}  {text}", view.level.word())
         })
-        .collect();
-    let others = levels.iter().filter(|view| !view.implemented);
-    let others: Vec<&str> = others.map(|view| view.level.word()).collect();
-    if !others.is_empty() {
-        lines.push(format!("{}: not implemented", others.join(", ")));
-    }
-    lines
+        .collect()
 }
 
 /// What a level that is available hides now.
@@ -110,7 +167,11 @@ const fn hides(level: Level) -> &'static str {
         Level::Normal => {
             "hides the sender from single peers and relays, not from an observer of all connections"
         }
-        Level::Hush | Level::Dark | Level::Bulletin => "not implemented",
+        Level::Hush => {
+            "hides the sender among all senders of cover, also from an observer of all connections"
+        }
+        Level::Dark => "as hush, in several envelopes that nothing connects, by Tor only",
+        Level::Bulletin => "as dark, for messages that may take an hour",
     }
 }
 
@@ -123,6 +184,16 @@ pub(super) fn directory_line(status: &StatusView) -> Option<&'static str> {
              three peers; `normal` protects less until then",
         ),
     }
+}
+
+/// The cost of one message, and the network that hides its sender.
+#[derive(Serialize)]
+struct PriceReport<'a> {
+    #[serde(flatten)]
+    price: &'a EstimateView,
+    #[serde(flatten)]
+    lifetime: &'a Lifetime,
+    mixing: Option<&'a MixingView>,
 }
 
 /// A level: its cost, and its protection or what it lacks.
@@ -272,120 +343,4 @@ const SAMPLE_RECIPIENT: &str = "0479be667ef9dcbbac55a06295ce870b07029bfcdb2dce28
                        483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
 
 #[cfg(test)]
-mod tests {
-    use circuits::ids::Profile;
-
-    use super::*;
-
-    fn estimate() -> EstimateView {
-        EstimateView {
-            level: Level::Swift,
-            envelope_bytes: 2_408,
-            expected_hashes: 262_143.6,
-            sealing_ms: None,
-            cells: 0,
-            network_bytes: 0,
-            median_ms: 3_250,
-            p95_ms: 125_000,
-            profile: Profile::Main,
-        }
-    }
-
-    fn level(level: Level, senders: Option<usize>, missing: Option<&str>) -> LevelView {
-        LevelView {
-            level,
-            implemented: level.is_implemented(),
-            missing: missing.map(str::to_owned),
-            senders,
-            relaxed: None,
-        }
-    }
-
-    fn known(view: &LevelView) -> LevelReport {
-        LevelReport::Known {
-            estimate: estimate(),
-            protection: Protection {
-                implemented: view.implemented,
-                missing: view.missing.clone(),
-                senders: view.senders,
-                relaxed: view.relaxed.clone(),
-                hides: hides(view.level),
-            },
-        }
-    }
-
-    #[test]
-    fn known_cost_is_the_estimate_followed_by_the_protection() {
-        let known = known(&level(Level::Swift, Some(13), None));
-        let fields = serde_json::to_string(&estimate()).unwrap();
-        let fields = fields.strip_suffix('}').unwrap();
-        let written = serde_json::to_string(&known).unwrap();
-        let hides = hides(Level::Swift);
-        assert_eq!(
-            written,
-            format!(
-                "{fields},\"implemented\":true,\"missing\":null,\"senders\":13,\"relaxed\":null,\
-                 \"hides\":\"{hides}\"}}"
-            )
-        );
-        let row = known.row().unwrap();
-        assert_eq!(
-            row,
-            [
-                "swift",
-                "13",
-                "3.2 s",
-                "2 min",
-                "2,408",
-                "0",
-                "0",
-                "262,144 hashes"
-            ]
-        );
-    }
-
-    #[test]
-    fn level_shows_sender_set_and_what_it_hides_or_what_is_missing() {
-        let relaxed = LevelView {
-            relaxed: Some("lanes share middle relays".to_owned()),
-            ..level(Level::Normal, Some(1_300), None)
-        };
-        let lines = protection_lines(&[
-            level(Level::Open, Some(1), None),
-            level(Level::Swift, None, Some("needs two peers\u{1b}")),
-            relaxed,
-        ]);
-        assert!(lines[0].starts_with("open    hides the recipient only"));
-        assert!(!lines[0].contains("one of"), "{lines:?}");
-        assert_eq!(lines[1], "swift   not available: needs two peers?");
-        assert!(lines[2].starts_with("normal  one of 1,300 known nodes can be the sender; hides"));
-        assert!(lines[2].ends_with("relaxed in a local network: lanes share middle relays"));
-    }
-
-    #[test]
-    fn levels_that_are_not_implemented_share_one_line() {
-        let missing = Some("not implemented: it needs cover traffic that never stops");
-        let views = [
-            level(Level::Open, Some(1), None),
-            level(Level::Hush, None, missing),
-            level(Level::Dark, None, missing),
-        ];
-        let lines = protection_lines(&views);
-        assert_eq!(lines.len(), 2);
-        assert_eq!(lines[1], "hush, dark: not implemented");
-        let dark = LevelReport::Unavailable {
-            level: Level::Dark,
-            protection: Protection {
-                implemented: false,
-                missing: missing.map(str::to_owned),
-                senders: None,
-                relaxed: None,
-                hides: hides(Level::Dark),
-            },
-        };
-        assert!(dark.row().is_none());
-        let json = serde_json::to_value(&dark).unwrap();
-        assert_eq!(json["level"], "dark");
-        assert_eq!(json["implemented"], false);
-    }
-}
+mod tests;

@@ -13,7 +13,6 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use circuits::level::Level;
 use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -24,11 +23,10 @@ use super::levels;
 use super::output::{Printer, count, say};
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
-use crate::config::value;
 use crate::envelope::Topic;
 use crate::envelope_builder::{Life, longest_payload};
 use crate::identity::parse_topic;
-use crate::node::{EstimateView, Event, IdentityView, MessageId, OutgoingView, Stage};
+use crate::node::{EstimateView, Event, IdentityView, LevelChoice, MessageId, OutgoingView, Stage};
 use crate::rpc::EventNotice;
 
 /// Options of `whisht send`.
@@ -46,9 +44,9 @@ pub(super) struct Args {
     /// Send the message even if its body is empty
     #[arg(long)]
     allow_empty: bool,
-    /// Privacy level: open, swift or normal [default: the node's level]
-    #[arg(long, value_parser = value::level)]
-    level: Option<Level>,
+    /// Privacy level, or the name of a custom one [default: that of the recipient, or of the node]
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<LevelChoice>,
     /// Lifetime of the envelope in the network, such as 30m, 1h30m or 2d, at most 59h. The envelope states
     /// 30m up to 7m, 1h up to 32m, 6h up to 4h42m, 24h up to 19h42m, else 72h
     #[arg(long, value_name = "TIME", value_parser = lifetime, default_value = "1h")]
@@ -56,6 +54,10 @@ pub(super) struct Args {
     /// Sign the message with this identity [default: unsigned]
     #[arg(long, value_name = "NAME")]
     sign: Option<String>,
+    /// The recipient reads without whisht: a long message at hush converges at one rendezvous, and dark
+    /// refuses it [default: as the configuration tells]
+    #[arg(long)]
+    any_client: bool,
     /// Show the cost of the message, and send nothing
     #[arg(long, conflicts_with_all = ["no_wait", "timeout"])]
     dry_run: bool,
@@ -85,13 +87,16 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
         "to": to,
         "topic": args.topic.map(|topic| hex::encode(topic.0)),
         "payload": hex::encode(&*body),
-        "level": args.level.map(Level::word),
+        "level": args.level.as_ref().map(LevelChoice::to_string),
         "life": args.ttl.as_secs(),
         "sign": args.sign,
+        "any_client": args.any_client,
     }]);
     if args.dry_run {
         let estimate: EstimateView = node.call("whisht_estimate", params).await?;
-        return show_estimate(node.printer, &estimate, args.ttl);
+        let lifetime = Lifetime::of(args.ttl);
+        levels::show_price(node, &estimate, &lifetime).await?;
+        return Ok(Exit::Done);
     }
     // Before the message is sent, so that no stage is missed.
     node.client.subscribe().await?;
@@ -108,46 +113,32 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
     follow(node, id, args.timeout).await
 }
 
-/// Shows the cost of a message, and the lifetime that its envelope states.
-fn show_estimate(
-    printer: Printer,
-    estimate: &EstimateView,
-    wanted: Duration,
-) -> Result<Exit, Failure> {
-    let stated = stated_life(estimate.level, wanted);
-    if printer.json {
-        printer.value(&DryRun {
-            estimate,
-            wanted_life_secs: wanted.as_secs(),
-            stated_life_secs: stated,
-        })?;
-        return Ok(Exit::Done);
-    }
-    levels::estimate(printer, estimate)?;
-    if let Some(stated) = stated {
-        printer.line(format_args!(
-            "lifetime: the envelope states {}, the shortest that leaves the wanted {}",
-            short_time(stated),
-            short_time(wanted.as_secs())
-        ))?;
-    }
-    Ok(Exit::Done)
-}
-
-/// The cost of a message under `--json`.
+/// The lifetime that a message asks for, and the one that its envelope states.
 #[derive(Serialize)]
-struct DryRun<'a> {
-    #[serde(flatten)]
-    estimate: &'a EstimateView,
+pub(super) struct Lifetime {
     wanted_life_secs: u64,
+    /// That of the shortest class which leaves the wanted one. `None` if there is none, which the node
+    /// has refused.
     stated_life_secs: Option<u64>,
 }
 
-/// The lifetime in seconds that an envelope of this level states: that of the shortest class which
-/// leaves the wanted one. `None` if there is none, which the node has refused.
-fn stated_life(level: Level, wanted: Duration) -> Option<u64> {
-    let classes = Life::at_least(wanted).over(level.rules()).classes().ok()?;
-    Some(classes.first()?.ttl().0.into())
+impl Lifetime {
+    fn of(wanted: Duration) -> Self {
+        let classes = Life::at_least(wanted).classes().unwrap_or_default();
+        Self {
+            wanted_life_secs: wanted.as_secs(),
+            stated_life_secs: classes.first().map(|class| class.ttl().0.into()),
+        }
+    }
+
+    /// What users read.
+    pub(super) fn line(&self) -> Option<String> {
+        Some(format!(
+            "lifetime: the envelope states {}, the shortest that leaves the wanted {}",
+            short_time(self.stated_life_secs?),
+            short_time(self.wanted_life_secs)
+        ))
+    }
 }
 
 /// A time in the largest units, as options have it.
@@ -248,6 +239,8 @@ impl SendOutcome {
             | Stage::Waiting { .. }
             | Stage::Blocked { .. }
             | Stage::Dispatched { .. }
+            | Stage::Departing { .. }
+            | Stage::SeenShards { .. }
             | Stage::Retrying { .. }
             | Stage::Delivered => {}
         }
@@ -336,10 +329,10 @@ mod tests {
             (300, "24h"),
             (1_440, "72h"),
         ] {
-            let secs = stated_life(Level::Normal, minutes(wanted)).unwrap();
+            let secs = Lifetime::of(minutes(wanted)).stated_life_secs.unwrap();
             assert_eq!(short_time(secs), stated, "{wanted} min");
         }
-        assert_eq!(stated_life(Level::Normal, minutes(6_000)), None);
+        assert_eq!(Lifetime::of(minutes(6_000)).stated_life_secs, None);
         assert_eq!(short_time(5_405), "1h30m5s");
     }
 }

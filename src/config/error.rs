@@ -6,6 +6,7 @@ use circuits::level::Level;
 
 use super::rpc::NotLoopback;
 use super::tor::TorConfigError;
+use crate::node::LevelPolicyError;
 
 /// A contradiction between settings.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,9 @@ pub enum ConfigError {
          choose open, swift or normal"
     )]
     LevelNotImplemented(Level),
+    /// Entries of `[levels]` that contradict each other.
+    #[error(transparent)]
+    Levels(#[from] LevelPolicyError),
     /// An address outside of this machine, in a local network.
     #[error(
         "`{setting}` is {address}, but the local profile never leaves this machine; use an address of \

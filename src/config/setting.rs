@@ -179,7 +179,7 @@ impl Setting {
             Form::One | Form::Path | Form::Secret | Form::Switch => "",
         };
         let default = if self.fixed {
-            let plain = self.default.replace(['"', '[', ']'], "");
+            let plain = self.default.replace(['"', '[', ']', '{', '}'], "");
             if plain.is_empty() {
                 "none".to_owned()
             } else {

@@ -7,13 +7,14 @@ use circuits::ids::{Profile, RelayId};
 use circuits::level::Level;
 
 use super::discovery::DiscoverySettings;
+use super::levels::LevelSettings;
 use super::mail::MailSettings;
 use super::rpc::RpcSettings;
 use super::setting::{Count, List, Number, One, Place, Switch, Table, settings};
 use super::tor::TorSettings;
 use super::value::{self, NetworkName, parsed};
 use crate::endpoint::{Endpoint, PeerAddr};
-use crate::node::PowGeneration;
+use crate::node::{Cover, PowGeneration};
 
 settings! {
     /// The settings of one source; `None` where the source has no value.
@@ -32,7 +33,7 @@ settings! {
         One(parsed), "NAME" "whisht";
         "A local network must have a name of its own";
 
-    /// Privacy level of messages that name none: open, swift or normal
+    /// Privacy level of messages that name none, to recipients without a level of their own
     level: Level = Level::Normal;
         "level" "level" "WHISHT_LEVEL";
         One(value::level), "LEVEL" "\"normal\"";
@@ -101,6 +102,14 @@ settings! {
         Count(value::POOL_MB), "MB" "64";
         "";
 
+    /// Send cover traffic: full, reduced or off
+    cover: Cover = Cover::Full;
+        "cover" "cover" "WHISHT_COVER";
+        One(value::cover), "RATE" "\"full\"";
+        "A cell every two seconds on average, from start to exit, 0.5 KB/s. `\"reduced\"` is a tenth \
+         of it; its senders are a smaller set of their own. `\"off\"` refuses the levels `hush`, \
+         `dark` and `bulletin`";
+
     /// Use this relay as the guard, by id or enode URL
     guard: RelayId;
         "guard" "guard" "WHISHT_GUARD";
@@ -122,6 +131,8 @@ settings! {
     tables {
         /// The table `[discovery]`.
         discovery: DiscoverySettings,
+        /// The table `[levels]`.
+        levels: LevelSettings,
         /// The table `[mail]`.
         mail: MailSettings,
         /// The table `[rpc]`.
@@ -132,10 +143,11 @@ settings! {
 }
 
 /// All tables; the first one holds the settings outside of tables.
-pub(crate) fn tables() -> [Table; 5] {
+pub(crate) fn tables() -> [Table; 6] {
     [
         Settings::declared(),
         DiscoverySettings::declared(),
+        LevelSettings::declared(),
         MailSettings::declared(),
         RpcSettings::declared(),
         TorSettings::declared(),

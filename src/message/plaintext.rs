@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use super::copy_tag::CopyTag;
 use super::keys::{ClientPublic, ClientSecret};
+use super::shard::ShardMark;
 use crate::envelope::ProtocolVersion;
 
 /// A message of `shh/6` ready to be encrypted. Wiped when dropped.
@@ -34,8 +35,21 @@ pub enum Padding<'a> {
     Given(&'a [u8]),
     /// A tag, then random bytes until the plaintext has this length.
     Tagged(CopyTag, usize),
+    /// The mark of a shard, then random bytes until the plaintext has this length.
+    Marked(ShardMark, usize),
     /// Random bytes until the plaintext has this length.
     UpTo(usize),
+}
+
+impl Padding<'_> {
+    /// The bytes that precede the random ones.
+    const fn prefix(&self) -> &[u8] {
+        match self {
+            Self::Tagged(tag, _) => tag.as_bytes(),
+            Self::Marked(mark, _) => mark.as_bytes(),
+            Self::Align | Self::Given(_) | Self::UpTo(_) => &[],
+        }
+    }
 }
 
 impl Plaintext {
@@ -57,11 +71,11 @@ impl Plaintext {
         let pad_len = match padding {
             Padding::Align => ALIGNMENT - bare % ALIGNMENT,
             Padding::Given(bytes) => bytes.len(),
-            Padding::Tagged(_, len) => {
-                pad_len_up_to(len.saturating_sub(CopyTag::LEN), bare, signer.is_some())?
-                    .saturating_add(CopyTag::LEN)
+            Padding::Tagged(_, len) | Padding::Marked(_, len) | Padding::UpTo(len) => {
+                let prefix = padding.prefix().len();
+                pad_len_up_to(len.saturating_sub(prefix), bare, signer.is_some())?
+                    .saturating_add(prefix)
             }
-            Padding::UpTo(len) => pad_len_up_to(len, bare, signer.is_some())?,
         };
         if payload.len() > MAX_PAYLOAD_LEN {
             return Err(PayloadTooLong {
@@ -85,11 +99,9 @@ impl Plaintext {
             let start = bytes.len();
             bytes.resize(start.saturating_add(pad_len), 0);
             rng.fill_bytes(bytes.get_mut(start..).unwrap_or_default());
-            if let Padding::Tagged(tag, _) = padding {
-                let tagged = bytes.iter_mut().skip(start);
-                for (to, from) in tagged.zip(tag.as_bytes()) {
-                    *to = *from;
-                }
+            let pad = bytes.iter_mut().skip(start);
+            for (to, from) in pad.zip(padding.prefix()) {
+                *to = *from;
             }
         }
         if let Some(signer) = signer {

@@ -44,7 +44,7 @@ impl PlaintextV5 {
             Padding::Align => bare.next_multiple_of(ALIGNMENT).saturating_sub(bare),
             Padding::Given(bytes) => block_around(bytes.len()),
             // Messages of ours, which have tags, are never of this form.
-            Padding::UpTo(len) | Padding::Tagged(_, len) => {
+            Padding::UpTo(len) | Padding::Tagged(_, len) | Padding::Marked(_, len) => {
                 len.checked_sub(bare).ok_or_else(|| PayloadTooLong {
                     max: len.saturating_sub(fixed),
                 })?

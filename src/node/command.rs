@@ -47,6 +47,8 @@ pub enum Command {
     AddLocked(String, PublicIdentity),
     /// Send a message.
     Send(SendRequest),
+    /// Send a message at the custom level of this name.
+    SendCustom(String, SendRequest),
     /// Cancel a message in flight; shards that have left cannot be recalled.
     Cancel(MessageId),
     /// Publish no further descriptor, so that no new path leads through this relay, or publish
@@ -70,6 +72,10 @@ pub enum Command {
     Status,
     /// Estimate the cost of a message without sending it.
     Estimate(SendRequest),
+    /// The same at the custom level of this name, whose limits are checked.
+    EstimateCustom(String, SendRequest),
+    /// Report which level can be used, and what it protects from.
+    Levels,
     /// A call of a `shh_*` method; [`Reply::Shh`] answers it.
     Shh(ShhCommand),
     /// Close all links, and emit no further output.
@@ -170,6 +176,20 @@ pub struct SendRequest {
     pub level: Option<Level>,
     /// Minimum time that it stays in the network.
     pub life: Duration,
+    /// What its recipient reads with.
+    pub reader: ReaderKind,
+}
+
+/// What the recipient of a message reads with. It decides how a message that does not fit into one
+/// cell is divided at levels with cover traffic.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReaderKind {
+    /// A node of whisht, which puts scattered messages together.
+    #[default]
+    Whisht,
+    /// Any program for Whisper, which reads whole envelopes only.
+    AnyClient,
 }
 
 /// A request to fetch mail.
@@ -238,6 +258,8 @@ pub enum Reply {
     Status(Box<StatusView>),
     /// The cost of a message.
     Estimate(super::views::EstimateView),
+    /// The levels, and the network that mixes.
+    Levels(Box<super::views::LevelsView>),
     /// The result of a `shh_*` call; errors have go-ethereum's words.
     #[serde(skip)]
     Shh(Result<ShhReply, ShhError>),

@@ -5,7 +5,7 @@
 use circuits::ids::{Profile, RelayKey};
 use circuits::time::Now;
 
-use super::command::{Command, Refusal, Reply, SendRequest};
+use super::command::{Command, ReaderKind, Refusal, Reply, SendRequest};
 use super::effects::Counter;
 use super::input::{ClientId, CommandId, Connectivity};
 use super::local_peer::CLIENT_ID;
@@ -64,7 +64,10 @@ impl Node {
                 })
             }
             Command::AddLocked(name, identity) => self.receive.add_locked(name, identity).map(done),
-            Command::Send(request) => self.send_message(now, id.client, request),
+            Command::Send(request) => self.send_message(now, (id.client, None), request),
+            Command::SendCustom(name, request) => self.send_message(now, (id.client, Some(&name)), request),
+            Command::Estimate(request) => self.estimate(now, None, request),
+            Command::EstimateCustom(name, request) => self.estimate(now, Some(&name), request),
             Command::Cancel(message) if self.send.cancel(&mut self.fx, message) => Ok(Reply::Done),
             Command::Cancel(message) => Err(Refusal::usage(
                 format!("message {} is not in flight", message.0),
@@ -86,21 +89,6 @@ impl Node {
             query => self.answer_query(now, &query),
         };
         self.fx.reply(id, reply);
-    }
-
-    fn send_message(
-        &mut self,
-        now: Now,
-        client: ClientId,
-        request: SendRequest,
-    ) -> Result<Reply, Refusal> {
-        let send = &self.send;
-        self.client_messages
-            .check(client, |message| send.is_in_flight(message))?;
-        let (send, fx, context) = self.sending();
-        let message = send.send(fx, now, request, context)?;
-        self.client_messages.note(message, client);
-        Ok(Reply::Accepted(message))
     }
 
     /// Changes what this node requires of its peers.
@@ -126,11 +114,59 @@ impl Node {
             Command::Peers => Reply::Peers(self.peers.peer_views(&self.gossip)),
             Command::Relays => Reply::Relays(self.directory.relay_views(now)),
             Command::Status => Reply::Status(Box::new(self.status(now))),
-            Command::Estimate(request) => {
-                Reply::Estimate(self.send.estimate(now, request, context)?)
-            }
+            Command::Levels => Reply::Levels(Box::new(context.levels(now, &self.config.levels))),
             _ => Reply::Done,
         })
+    }
+
+    fn send_message(
+        &mut self,
+        now: Now,
+        (client, custom): (ClientId, Option<&str>),
+        mut request: SendRequest,
+    ) -> Result<Reply, Refusal> {
+        self.choose_level(now, custom, &mut request)?;
+        let send = &self.send;
+        self.client_messages
+            .check(client, |message| send.is_in_flight(message))?;
+        let (send, fx, context) = self.sending();
+        let message = send.send(fx, now, request, context)?;
+        self.client_messages.note(message, client);
+        Ok(Reply::Accepted(message))
+    }
+
+    fn estimate(
+        &self,
+        now: Now,
+        custom: Option<&str>,
+        mut request: SendRequest,
+    ) -> Result<Reply, Refusal> {
+        self.choose_level(now, custom, &mut request)?;
+        let context = self.send_context();
+        let estimate = self.send.estimate(now, &request, context)?;
+        Ok(Reply::Estimate(estimate))
+    }
+
+    /// Writes the level that applies into a request, and checks the limits of a custom one.
+    fn choose_level(
+        &self,
+        now: Now,
+        custom: Option<&str>,
+        request: &mut SendRequest,
+    ) -> Result<(), Refusal> {
+        let default = self.send.default_level();
+        let chosen = self.config.levels.choose(default, custom, request)?;
+        request.level = Some(chosen.level);
+        // A message to a recipient without whisht never becomes shards, whichever of the two tells.
+        if chosen.reader == Some(ReaderKind::AnyClient) {
+            request.reader = ReaderKind::AnyClient;
+        }
+        if let Some(custom) = chosen.custom {
+            let context = self.send_context();
+            let estimate = self.send.estimate(now, request, context)?;
+            custom.check(&estimate, &context.limited_network(now))?;
+        }
+        Ok(())
     }
 
     fn shut_down(&mut self, now: Now) {
@@ -261,6 +297,7 @@ impl Node {
             directory: &self.directory,
             receive: &self.receive,
             clock: &self.clock,
+            emission: &self.emission,
         };
         let fx = &mut self.fx;
         self.shh_api.begin_post(fx, now, id, post, level, context)
@@ -372,6 +409,7 @@ impl Node {
             cells_forwarded: self.fx.counted(Counter::CellsForwarded),
             cells_dropped: self.fx.counted(Counter::CellsDropped),
             rebuilt: self.fx.counted(Counter::Rebuilt),
+            emission: self.emission.view(),
             outgoing: self.send.in_flight(),
             discovery: self.peers.discovery_nodes(),
             found_peers: self.peers.connected_discovered(),

@@ -94,6 +94,28 @@ pub enum Stage {
         /// Number of all cells.
         of: usize,
     },
+    /// The message leaves in cells among cover traffic, one per slot.
+    Departing {
+        /// Number of envelopes that are complete.
+        sealed: usize,
+        /// Number of all envelopes.
+        envelopes: usize,
+        /// Number of cells that have left for the guard.
+        left: usize,
+        /// Number of all cells.
+        cells: usize,
+        /// Expected time until the last cell leaves, in seconds.
+        wait_seconds: u64,
+    },
+    /// Some envelopes of a scattered message came back by gossip.
+    SeenShards {
+        /// Number of envelopes that a peer sent.
+        shards: usize,
+        /// Number that the reader needs.
+        needed: usize,
+        /// Number of all envelopes.
+        of: usize,
+    },
     /// The peers that it was passed to did not make it public. It waits for other peers.
     Blocked {
         /// The cause, and the remedy.

@@ -3,21 +3,26 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use circuits::arithmetic::Arithmetic;
 use circuits::directory::{
     Descriptor, DescriptorDraft, EndpointKinds, PuzzleSearch, RelayEndpoint, SigningKey,
 };
+use circuits::erasing_rng::ErasingRng;
 use circuits::ids::{Epoch, LinkId, Profile, RelayKey};
 use circuits::keys::OnionSecret;
 use circuits::level::Level;
+use circuits::mixing::ArrivalRate;
 use circuits::path::GuardSeed;
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now, UnixSecs};
 
 use super::clock_skew::ClockSkew;
-use super::config::{NodeConfig, PowGeneration};
+use super::config::{Cover, NodeConfig, PowGeneration};
 use super::directory::RelayDirectory;
 use super::effects::Effects;
+use super::emission::Emission;
 use super::gossip::EnvelopeGossip;
+use super::level_policy::LevelPolicy;
 use super::local_peer::LocalPeer;
 use super::mail::MailContext;
 use super::output::Output;
@@ -48,6 +53,7 @@ pub(super) struct Fixture {
     pub(super) directory: RelayDirectory,
     pub(super) receive: Receiver,
     pub(super) clock: ClockSkew,
+    pub(super) emission: Emission,
 }
 
 impl Fixture {
@@ -65,6 +71,12 @@ impl Fixture {
             directory: RelayDirectory::new(&config, &local, seed, START),
             receive: Receiver::default(),
             clock: ClockSkew::new(config.profile),
+            emission: Emission::new(
+                config.cover,
+                Arithmetic::default(),
+                ErasingRng::from_seed(&[8; 32]),
+                START.mono,
+            ),
             config,
             local,
             fx,
@@ -88,7 +100,7 @@ impl Fixture {
             endpoints: vec![endpoint],
             dials: EndpointKinds::ALL,
             family: Vec::new(),
-            load: 0,
+            arrivals: ArrivalRate::NONE,
             ticket_bits: 17,
         };
         let signing = SigningKey::new(key.to_bytes()).unwrap();
@@ -151,6 +163,7 @@ impl Fixture {
             directory: &self.directory,
             receive: &self.receive,
             clock: &self.clock,
+            emission: &self.emission,
         };
         (&mut self.fx, context)
     }
@@ -196,6 +209,7 @@ pub(super) fn config() -> NodeConfig {
         profile: Profile::Local,
         network: "test".to_owned(),
         level: Level::Open,
+        levels: LevelPolicy::default(),
         relay: true,
         advertise: vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 30_303)],
         through_tor: false,
@@ -209,6 +223,7 @@ pub(super) fn config() -> NodeConfig {
         min_pow: 0.0,
         pow_generation: PowGeneration::Auto,
         pool_bytes: 1 << 20,
+        cover: Cover::Off,
         guard: None,
         mail: None,
         via_tor: false,

@@ -1,7 +1,7 @@
 //! Receiving: which messages are addressed to this user.
 //!
 //! Trial decryption (`trial_decryption`) tries every key on every envelope, apart from forwarding and
-//! on other threads. No envelope of the mempool is forgotten (`untried`), and a new identity searches
+//! on other threads. The shards of a scattered message are collected (`shards`). No envelope of the mempool is forgotten (`untried`), and a new identity searches
 //! the mempool (`pool_scan`). Messages for an identity of the user (`identities`) go to the `inbox`; messages that match a
 //! filter of an API client are pushed to it, or kept until it polls. Messages are held in memory
 //! only: after a restart, the network still has the envelopes that have not expired.
@@ -9,6 +9,7 @@
 mod identities;
 mod inbox;
 mod pool_scan;
+mod shards;
 mod trial_decryption;
 mod untried;
 
@@ -22,9 +23,10 @@ use circuits::time::Now;
 
 use self::identities::Identities;
 use self::inbox::Inbox;
+use self::shards::{Arrival, ShardCollector};
 use self::trial_decryption::{TrialQueue, TriedEnvelope};
 use super::command::{Identity, PublicIdentity, Refusal};
-use super::effects::Effects;
+use super::effects::{Counter, Effects};
 use super::event::Event;
 use super::inbox_query::InboxQuery;
 use super::jobs::{JobId, JobResult};
@@ -45,6 +47,7 @@ pub(super) struct Receiver {
     push_filters: BTreeSet<FilterId>,
     identities: Identities,
     queue: TrialQueue,
+    shards: ShardCollector,
     inbox: Inbox,
 }
 
@@ -138,6 +141,7 @@ impl Receiver {
             filters,
             identities,
             push_filters,
+            shards,
             inbox,
         } = self;
         while queue.take_ended(|tried| {
@@ -152,7 +156,15 @@ impl Receiver {
                 if let Some(name) = identities.name_of(filter) {
                     // The inbox keeps it; the filter of an identity is never polled.
                     let _kept = filters.drain(filter);
-                    let Some(message) = inbox.store(now.unix, name, &received) else {
+                    let arrived = match shards.accept(now.mono, filter, &received) {
+                        Arrival::Message(arrived) => arrived,
+                        Arrival::Shard => continue,
+                        Arrival::Malformed => {
+                            fx.count(Counter::Malformed);
+                            continue;
+                        }
+                    };
+                    let Some(message) = inbox.store(now.unix, name, arrived) else {
                         continue;
                     };
                     direct_messages = direct_messages.saturating_add(u32::from(is_direct));

@@ -12,6 +12,7 @@ use super::action::{Action, StemSource};
 use super::clock_skew::ShownTime;
 use super::durability::Continuation;
 use super::effects::Counter;
+use super::emission::QueuedCell;
 use super::event::{Event, Trace};
 use super::gossip::NewPeer;
 use super::input::{Input, StoreId};
@@ -99,6 +100,14 @@ impl Node {
                 let (relay, fx, context, _) = self.relaying();
                 relay.send_own_cell(fx, next, cell, context);
             }
+            Action::LoopReturned(nonce) => self.emission.on_loop(fx, now, nonce),
+            Action::QueueCells(cells) => self.queue_cells(now, cells),
+            Action::WithdrawCells(id) => self.emission.withdraw(id),
+            Action::CellLeft(owner) => {
+                let (send, fx, context) = self.sending();
+                send.on_cell_left(fx, now, owner, context);
+            }
+            Action::CellExpired(owner) => self.send.on_cell_expired(fx, now, owner),
             Action::RestoreTicketBits(epoch, bits) => self.relay.restore_ticket_bits(epoch, bits),
             Action::InstallOnionKey(key) => self.relay.install_key(fx, *key),
             Action::InsertByStem(envelope, source) => self.insert_by_stem(now, envelope, source),
@@ -133,6 +142,13 @@ impl Node {
         let message = OnionMessage::Cell(Box::new(*cell.as_bytes()));
         if !self.peers.send_onion(link, Priority::Cell, &message) {
             self.fx.count(Counter::CellsDropped);
+        }
+    }
+
+    fn queue_cells(&mut self, now: Now, cells: Vec<QueuedCell>) {
+        let owners: Vec<_> = cells.iter().map(|cell| cell.owner).collect();
+        if self.emission.enqueue(&mut self.fx, now, cells).is_err() {
+            self.send.on_queue_full(&mut self.fx, now, &owners);
         }
     }
 
@@ -431,8 +447,14 @@ impl Node {
         let Ok(cell) = Cell::parse(bytes) else {
             return self.fx.count(Counter::CellsDropped);
         };
-        let (relay, fx, context, _) = self.relaying();
-        if relay.on_cell(fx, now, from, cell, context) {
+        let taken = if self.relay.is_enabled() {
+            let (relay, fx, context, _) = self.relaying();
+            relay.on_cell(fx, now, from, cell, context)
+        } else {
+            let (emission, fx, context) = self.emitting(now, None);
+            emission.on_cell(fx, now, from, context.link, cell)
+        };
+        if taken {
             self.peers.note_cell(now.mono, from);
         }
     }
@@ -462,7 +484,8 @@ impl Node {
                 send.on_nonce(fx, now, id, nonce, context);
             }
             (Some(JobOwner::Message(id)), Some(JobResult::Ticket(ticket))) => {
-                self.send.on_ticket(&mut self.fx, now, id, ticket);
+                let (send, fx, context) = self.sending();
+                send.on_ticket(fx, now, id, ticket, context);
             }
             (Some(JobOwner::MailRequest), Some(JobResult::Nonce(nonce))) => {
                 self.mail.on_request_nonce(&mut self.fx, now, job, nonce);
@@ -471,11 +494,22 @@ impl Node {
                 let publisher = self.directory.publisher_mut();
                 publisher.on_puzzle(&mut self.fx, job, solution);
             }
+            (Some(JobOwner::Dummy), result) => {
+                let nonce = match result {
+                    Some(JobResult::Nonce(nonce)) => nonce.ok(),
+                    _ => None,
+                };
+                let (send, fx, context) = self.sending();
+                send.on_dummy_nonce(fx, now, job, nonce, context);
+            }
             (Some(JobOwner::Post), result) => self.on_post_nonce(now, job, result),
             (Some(JobOwner::Trials), result) => {
                 let (fx, pool) = (&mut self.fx, self.gossip.pool());
                 let messages = self.receive.on_tried(fx, now, job, result, pool);
                 self.mail.on_direct_messages(messages);
+            }
+            (Some(JobOwner::Emission), result) => {
+                self.emission.on_sealed(&mut self.fx, job, result);
             }
             // The job was cancelled, or stopped by the shell.
             _ => {}
@@ -488,7 +522,9 @@ impl Node {
             _ => None,
         };
         let ended = self.shh_api.on_nonce(job, nonce);
-        self.shh_api.mine_posts(&mut self.fx, now, &self.gossip);
+        let delays = self.directory.mix_network(now).class();
+        self.shh_api
+            .mine_posts(&mut self.fx, now, &self.gossip, delays);
         if let Some((command, post)) = ended {
             let sent = post.and_then(|post| self.send_post(now, command, post));
             shh_api::answer(&mut self.fx, command, sent.map(ShhReply::Posted));

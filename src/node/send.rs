@@ -11,10 +11,13 @@
 mod attempt;
 mod compose;
 mod confirm;
+mod dummies;
 mod emission;
 mod estimate;
 mod level;
+mod levels_view;
 mod message;
+mod mixed;
 mod offline;
 mod retry;
 
@@ -35,8 +38,10 @@ pub(super) use self::level::SendContext;
 
 use self::attempt::EarlierAttempt;
 use self::compose::compose;
+use self::dummies::DummyMaker;
 use self::emission::CellPace;
 use self::message::{Departure, EchoWatch, Mining, Outgoing, PlannedEnvelope, SendState};
+use self::mixed::{ShardWindow, check_envelope};
 use super::action::{Action, StemSource};
 use super::command::{Refusal, SendRequest};
 use super::config::NodeConfig;
@@ -62,6 +67,9 @@ pub(super) struct Sender {
     /// The message of each envelope whose echo is awaited, those of earlier attempts included.
     by_hash: BTreeMap<EnvelopeHash, MessageId>,
     pace: CellPace,
+    /// The limit of scattered shards of all messages.
+    window: ShardWindow,
+    dummies: DummyMaker,
     connectivity: Connectivity,
     connectivity_changed: Instant,
 }
@@ -77,6 +85,8 @@ impl Sender {
             last: 0,
             by_hash: BTreeMap::new(),
             pace: CellPace::default(),
+            window: ShardWindow::default(),
+            dummies: DummyMaker::default(),
             connectivity: Connectivity::default(),
             connectivity_changed: now,
         }
@@ -102,6 +112,9 @@ impl Sender {
         context.check_level(now, level)?;
         self.check_room()?;
         let tag = CopyTag::draw(fx.key_rng());
+        if level.is_mixing() {
+            return self.send_mixed(fx, now, request, level, tag, context);
+        }
         let (draft, job) = compose(fx.key_rng(), now, &request, level, tag, context)?;
         let id = self.add(level, Some(request), tag);
         self.start_mining(fx, id, draft, &job, context);
@@ -123,6 +136,7 @@ impl Sender {
         context: SendContext<'_>,
     ) -> Result<MessageId, Refusal> {
         context.check_level(now, level)?;
+        check_envelope(level, envelope.as_rlp().len())?;
         self.check_room()?;
         let id = self.add(level, None, CopyTag::draw(fx.key_rng()));
         self.insert(fx, now, id, envelope, context);
@@ -172,6 +186,10 @@ impl Sender {
             fx.cancel_job(job);
         }
         let before = message.state().watch().copied();
+        let mixed = message.mixed().map(|mixed| {
+            let hashes: Vec<_> = mixed.hashes().collect();
+            (hashes, mixed.shards_underway())
+        });
         message.set_state(state);
         let watch = message.state().watch();
         let left = before.filter(|before| watch.map(EchoWatch::hash) != Some(before.hash()));
@@ -190,6 +208,13 @@ impl Sender {
         }
         if ended {
             forgotten.extend(earlier.take());
+        }
+        if let Some((hashes, shards)) = mixed {
+            for hash in hashes {
+                self.by_hash.remove(&hash);
+            }
+            self.window.give_up(shards);
+            fx.request(Action::WithdrawCells(id));
         }
         for attempt in forgotten {
             self.by_hash.remove(&attempt.hash);
@@ -260,6 +285,9 @@ impl Sender {
             return fx.bug("the proof of work of a message ran out of time");
         };
         let message = self.messages.get(&id);
+        if message.is_some_and(|message| message.mixed().is_some()) {
+            return self.on_mixed_nonce(fx, now, id, nonce, context);
+        }
         let Some(envelope) = message.and_then(|message| message.state().mined(nonce)) else {
             return;
         };
@@ -297,6 +325,7 @@ impl Sender {
                 }
                 Err(rejected) => self.fail(fx, id, format!("after its proof of work: {rejected}")),
             },
+            _ if level.is_mixing() => self.insert_mixed(fx, now, id, envelope, context),
             _ if self.queue_if_offline(fx, id) => {}
             Insertion::Stem => {
                 self.await_echo(fx, id, &envelope, now.mono.after(STEM_TIMEOUT));

@@ -46,6 +46,10 @@ pub(super) enum TimerId {
     Insertion,
     /// End a stem embargo.
     Embargo,
+    /// The next slot of the emission stream.
+    Emission,
+    /// Make a dummy envelope.
+    Dummy,
     /// The next cell of a message, or the end of its confirmation time.
     Message(MessageId),
     /// Send envelopes and announcements to peers.

@@ -8,12 +8,18 @@
 //! them.
 
 mod condition;
+mod emission;
+mod levels;
 
 use circuits::ids::Profile;
 use circuits::level::Level;
 use serde::{Deserialize, Serialize};
 
 pub use self::condition::{ClockView, InboundView, ListenerFaultView, TurnTimes};
+pub use self::emission::{EmissionView, LoopAlarmView};
+pub use self::levels::{
+    CustomLevelView, EstimateView, LevelView, LevelsView, LinkedView, MixingView, ProtectionView,
+};
 use super::command::IdentityKind;
 use super::event::MessageId;
 use crate::gossip::PowRule;
@@ -261,6 +267,8 @@ pub struct StatusView {
     pub cells_dropped: u64,
     /// Number of envelopes rebuilt here as a rendezvous.
     pub rebuilt: u64,
+    /// The cover traffic of this node.
+    pub emission: EmissionView,
     /// Number of messages in flight.
     pub outgoing: usize,
     /// Number of verified nodes in discovery; `None` without discovery.
@@ -283,53 +291,6 @@ pub struct StatusView {
     pub onion: Vec<String>,
     /// Whether each level is available.
     pub levels: Vec<LevelView>,
-}
-
-/// Whether a level is available.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct LevelView {
-    /// The level.
-    #[serde(with = "level_word")]
-    pub level: Level,
-    /// Whether this version implements the level.
-    pub implemented: bool,
-    /// The missing condition, if it is not available.
-    #[serde(deserialize_with = "Option::deserialize")]
-    pub missing: Option<String>,
-    /// Size of the sender set: the nodes, this one included, that can have sent a message of this level
-    /// as far as this node knows. 1 means that the sender is not hidden. `None` if the level is not
-    /// available.
-    #[serde(deserialize_with = "Option::deserialize")]
-    pub senders: Option<usize>,
-    /// The rules of path choice that the profile `local` relaxes now, if any.
-    #[serde(deserialize_with = "Option::deserialize")]
-    pub relaxed: Option<String>,
-}
-
-/// The estimated cost of a message.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct EstimateView {
-    /// Its level.
-    #[serde(with = "level_word")]
-    pub level: Level,
-    /// Size of the envelope in bytes.
-    pub envelope_bytes: usize,
-    /// Mean number of hashes for its proof of work.
-    pub expected_hashes: f64,
-    /// Mean duration of its proof of work in milliseconds, at the measured hash rate.
-    #[serde(deserialize_with = "Option::deserialize")]
-    pub sealing_ms: Option<u64>,
-    /// Number of cells that leave this node.
-    pub cells: usize,
-    /// Bytes of cells over all hops.
-    pub network_bytes: u64,
-    /// Median time in milliseconds from the end of the proof of work until it is in the network.
-    pub median_ms: u64,
-    /// 95th percentile of the same.
-    pub p95_ms: u64,
-    /// The profile for which the figures hold.
-    #[serde(with = "profile_word")]
-    pub profile: Profile,
 }
 
 /// The age of the directory.

@@ -3,7 +3,6 @@
 use core::fmt;
 use core::time::Duration;
 
-use circuits::level::Level;
 use rand_core::CryptoRng;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +15,10 @@ use crate::endpoint::PeerAddr;
 use crate::envelope::Topic;
 use crate::identity::parse_topic;
 use crate::message::ClientPublic;
-use crate::node::{Command, Criteria, MessageId, Recipient, Reply, SendRequest, ShhCommand};
+use crate::node::{
+    Command, Criteria, LevelChoice, MessageId, ReaderKind, Recipient, Reply, SendRequest,
+    ShhCommand,
+};
 
 /// A parsed call.
 #[derive(Debug)]
@@ -126,14 +128,21 @@ impl RpcCall {
             }
             "whisht_cancel" => Command::Cancel(MessageId(number(params, "id")?)),
             "whisht_drain" => Command::Drain(flag(params, "drain")?),
-            "whisht_estimate" => Command::Estimate(send_request(params, rng)?),
+            "whisht_estimate" => match send_request(params, rng)? {
+                (None, request) => Command::Estimate(request),
+                (Some(custom), request) => Command::EstimateCustom(custom, request),
+            },
             "whisht_fetchMail" => return mail::fetch(params),
             "whisht_identities" => nothing(params, Command::Identities)?,
             "whisht_inbox" => inbox::read(params)?,
+            "whisht_levels" => nothing(params, Command::Levels)?,
             "whisht_outbox" => nothing(params, Command::Outbox)?,
             "whisht_peers" => nothing(params, Command::Peers)?,
             "whisht_relays" => nothing(params, Command::Relays)?,
-            "whisht_send" => Command::Send(send_request(params, rng)?),
+            "whisht_send" => match send_request(params, rng)? {
+                (None, request) => Command::Send(request),
+                (Some(custom), request) => Command::SendCustom(custom, request),
+            },
             "whisht_status" => nothing(params, Command::Status)?,
             "whisht_subscribe" => return subscribe(params),
             "whisht_unsubscribe" => return text(params, "subscription").map(Self::Unsubscribe),
@@ -154,7 +163,7 @@ impl RpcCall {
 }
 
 /// All methods.
-pub const METHODS: [&str; 58] = [
+pub const METHODS: [&str; 59] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -204,6 +213,7 @@ pub const METHODS: [&str; 58] = [
     "whisht_identities",
     "whisht_importIdentity",
     "whisht_inbox",
+    "whisht_levels",
     "whisht_newIdentity",
     "whisht_outbox",
     "whisht_peers",
@@ -243,28 +253,46 @@ struct SendParams {
     topic: Option<String>,
     /// The payload in hexadecimal digits.
     payload: Zeroizing<String>,
-    /// The node's own level if absent.
+    /// A level, or the name of a custom one; that of the recipient or of the node if absent.
     level: Option<String>,
     /// Seconds.
     life: Option<u64>,
     /// The identity that signs.
     sign: Option<String>,
+    /// Whether the recipient reads without whisht; as its entry in the configuration tells if absent.
+    any_client: Option<bool>,
 }
 
-fn send_request(params: Value, rng: &mut impl CryptoRng) -> Result<SendRequest, RpcError> {
+/// The name of a custom level, if the parameters name one, and the message.
+fn send_request(
+    params: Value,
+    rng: &mut impl CryptoRng,
+) -> Result<(Option<String>, SendRequest), RpcError> {
     let params: SendParams = object(params)?;
     let digits = params.payload.strip_prefix("0x").unwrap_or(&params.payload);
     let payload = hex::decode(digits).map_err(|error| bad("payload", error, "write it in hex"))?;
-    let level = params.level.as_deref().map(str::parse::<Level>).transpose();
+    let level = params.level.as_deref().map(str::parse).transpose();
+    let level = level.map_err(|error| bad("level", error, "see whisht_levels"))?;
+    let (custom, level) = match level {
+        Some(LevelChoice::Custom(name)) => (Some(name), None),
+        Some(LevelChoice::Standard(level)) => (None, Some(level)),
+        None => (None, None),
+    };
     let topic = params.topic.as_deref().map(parse_topic).transpose();
     let topic = topic.map_err(|error| bad("topic", error, "see whisht_identities"))?;
-    Ok(SendRequest {
+    let request = SendRequest {
         to: recipient(&params.to, topic, rng)?,
         sign_as: params.sign,
         payload: payload.into(),
-        level: level.map_err(|error| bad("level", error, "name one of these"))?,
+        level,
         life: Duration::from_secs(params.life.unwrap_or(DEFAULT_LIFE)),
-    })
+        reader: if params.any_client.unwrap_or(false) {
+            ReaderKind::AnyClient
+        } else {
+            ReaderKind::Whisht
+        },
+    };
+    Ok((custom, request))
 }
 
 fn recipient(

@@ -80,7 +80,7 @@ fn invalid_parameter_is_named() {
             "`to`",
         ),
         (
-            json!({"to": KEY, "payload": "", "level": "loud"}),
+            json!({"to": KEY, "payload": "", "level": "Loud!"}),
             "`level`",
         ),
         (

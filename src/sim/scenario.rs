@@ -207,6 +207,7 @@ impl Simulation {
             payload: payload(number).into(),
             level: Some(self.scenario.level),
             life: MESSAGE_LIFE,
+            reader: crate::node::ReaderKind::default(),
         };
         let now = self.world.clock().mono;
         match self.world.command(from, Command::Send(request)) {

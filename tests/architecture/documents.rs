@@ -17,6 +17,25 @@ fn readme_names_checked_commands() {
 }
 
 #[test]
+fn tests_that_the_levels_page_names_exist() {
+    let page = read("docs/levels.md");
+    let (_, table) = page.split_once("## Tests of the anonymity notes").unwrap();
+    let code: String = files(&["src", "circuits", "tests"], "rs")
+        .into_values()
+        .collect();
+    let names = table.split('`').skip(1).step_by(2);
+    let (known, missing): (Vec<&str>, Vec<&str>) =
+        names.partition(|name| code.contains(&format!("fn {name}()")));
+    assert!(
+        known.len() > 40,
+        "the page names only {} tests",
+        known.len()
+    );
+    let missing = missing.into_iter().map(str::to_owned).collect();
+    assert_none("docs/levels.md names tests that do not exist", missing);
+}
+
+#[test]
 fn document_links_resolve() {
     let mut dead = Vec::new();
     for (path, text) in documents() {

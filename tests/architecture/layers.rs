@@ -11,7 +11,14 @@ use crate::tree::files;
 
 /// From the lowest to the highest.
 const LAYERS: &[&[&str]] = &[
-    &["ecies", "envelope", "printable", "rlp", "suggest"],
+    &[
+        "ecies",
+        "envelope",
+        "printable",
+        "rlp",
+        "scatter",
+        "suggest",
+    ],
     &["bloom", "message", "pow"],
     &[
         "envelope_builder",
@@ -21,7 +28,7 @@ const LAYERS: &[&[&str]] = &[
         "onion_wire",
         "subscriptions",
     ],
-    &["endpoint", "gossip", "latency_model"],
+    &["endpoint", "gossip", "latency_model", "protection"],
     &["discovery", "mail"],
     &["node"],
     &["identity"],

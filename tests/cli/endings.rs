@@ -178,9 +178,12 @@ fn taken_default_port_is_named_with_its_replacement() {
 #[test]
 fn demo_refuses_before_it_starts_relays() {
     for (args, part) in [
-        (["demo", "--relays", "1"], "--relays 4 or more"),
-        (["demo", "--relays", "3"], "--relays 4 or more"),
-        (["demo", "--level", "hush"], "not implemented"),
+        (&["demo", "--relays", "1"][..], "--relays 4 or more"),
+        (&["demo", "--relays", "3"], "--relays 4 or more"),
+        (
+            &["demo", "--level", "dark", "--relays", "5"],
+            "--relays 6 or more",
+        ),
     ] {
         let output = program().args(args).output().unwrap();
         let said = fails(&output, 5);

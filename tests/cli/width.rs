@@ -138,7 +138,7 @@ fn output_of_every_command_fits_terminals_of_80_and_40_columns() {
         }
     }
     let narrow = shown(&node.dir, &["levels"], 40).screen.words();
-    assert!(narrow.contains("NETWORK BYTES") && narrow.contains("hush, dark: not implemented"));
+    assert!(narrow.contains("NETWORK BYTES") && narrow.contains("dark not available"));
     let wide = shown(&node.dir, &["peers"], 200).screen.lines();
     assert!(wide[0].contains("RATING"), "{wide:?}");
 }

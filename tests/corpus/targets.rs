@@ -37,6 +37,8 @@ pub mod rlpx_frame;
 pub mod rlpx_handshake;
 #[path = "../../fuzz/targets/rpc_request.rs"]
 pub mod rpc_request;
+#[path = "../../fuzz/targets/scatter_shard.rs"]
+pub mod scatter_shard;
 #[path = "../../fuzz/targets/shard.rs"]
 pub mod shard;
 #[path = "../../fuzz/targets/shh5_packet.rs"]

@@ -29,6 +29,7 @@ fn says(world: &mut World, from: usize, to: (usize, ClientPublic), text: &str) -
         payload: text.as_bytes().to_vec().into(),
         level: Some(Level::Open),
         life: Duration::from_secs(600),
+        reader: whisht::node::ReaderKind::default(),
     };
     let sent = world.command(from, Command::Send(request)).unwrap();
     assert!(matches!(sent, Reply::Accepted(_)));

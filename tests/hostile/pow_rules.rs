@@ -25,6 +25,7 @@ fn open_message() -> SendRequest {
         payload: b"plainly".to_vec().into(),
         level: Some(Level::Open),
         life: Duration::from_secs(600),
+        reader: whisht::node::ReaderKind::default(),
     }
 }
 

@@ -139,6 +139,7 @@ fn shh6_message_is_delivered_without_counting_shh5_peers() {
         payload: Zeroizing::new(b"hello".to_vec()),
         level: Some(Level::Open),
         life: Duration::from_secs(600),
+        reader: whisht::node::ReaderKind::default(),
     };
     fixture
         .world

@@ -30,6 +30,7 @@ fn send_swift(world: &mut World, from: usize) {
         payload: b"hello".to_vec().into(),
         level: Some(Level::Swift),
         life: Duration::from_secs(60),
+        reader: whisht::node::ReaderKind::default(),
     };
     let reply = world.command(from, Command::Send(request));
     assert!(matches!(reply, Ok(Reply::Accepted(_))), "{reply:?}");

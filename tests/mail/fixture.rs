@@ -49,6 +49,7 @@ pub(crate) fn write(world: &mut World, text: &str) {
         payload: text.as_bytes().to_vec().into(),
         level: Some(Level::Open),
         life: Duration::from_secs(600),
+        reader: whisht::node::ReaderKind::default(),
     };
     let sent = world.command(WRITER, Command::Send(request));
     assert!(matches!(sent, Ok(Reply::Accepted(_))), "{sent:?}");

@@ -20,7 +20,6 @@ fn processes_deliver_messages_across_relay_kill() {
     let mut network = ProcessNetwork::start();
     let to = network.reader.ask(&["id", "new", "desk", "--no-password"]);
     let to = to["public_key"].as_str().unwrap();
-    network.assert_hush_is_refused(to);
 
     let body: Vec<u8> = (0..=255).cycle().take(3_000).collect();
     network.deliver(to, "desk", &body);
@@ -93,18 +92,6 @@ impl ProcessNetwork {
         fs::write(&path, bytes).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         path.to_str().unwrap().to_owned()
-    }
-
-    /// A level that this version does not implement sends nothing, and the error names it.
-    fn assert_hush_is_refused(&self, to: &str) {
-        let file = self.write("refused", b"quiet");
-        let refused = self
-            .source
-            .run(&["send", "--to", to, "-f", &file, "--level", "hush"]);
-        let said = String::from_utf8_lossy(&refused.stderr);
-        assert_eq!(refused.status.code(), Some(5), "{said}");
-        assert!(said.contains("`hush` is not implemented"), "{said}");
-        assert_eq!(self.source.ask(&["outbox"]), json!([]));
     }
 
     /// Sends a file from the source, and waits until the reader has it. The source must see the

@@ -19,8 +19,8 @@ use crate::envelope::Topic;
 use crate::link::LinkKey;
 use crate::message::{ClientPublic, ClientSecret};
 use crate::node::{
-    Command, Event, Identity, NodeConfig, NodeKeys, PowGeneration, Recipient, Refusal, Restored,
-    SendRequest,
+    Command, Cover, Event, Identity, LevelPolicy, NodeConfig, NodeKeys, PowGeneration, Recipient,
+    Refusal, Restored, SendRequest,
 };
 use crate::shell::store::Storage;
 use crate::shell::{EventItem, Handle, LinkTransport, Setup, Workers, random, seeded_rng, start};
@@ -136,6 +136,7 @@ impl Network {
             payload,
             level: Some(level),
             life: LIFE,
+            reader: crate::node::ReaderKind::default(),
         };
         let reply = self.source.command(Command::Send(request)).await;
         match reply.map_err(failed)? {
@@ -196,6 +197,7 @@ impl PlannedNode {
             profile: Profile::Local,
             network: "demo".to_owned(),
             level: Level::Normal,
+            levels: LevelPolicy::default(),
             relay: matches!(role, Role::Relay(_)),
             advertise: vec![Advertised::Ip4(Ipv4Addr::LOCALHOST, port)],
             through_tor: false,
@@ -208,6 +210,7 @@ impl PlannedNode {
             max_peers: MAX_PEERS,
             min_pow: MIN_POW,
             pow_generation: PowGeneration::Auto,
+            cover: Cover::Off,
             pool_bytes: POOL_BYTES,
             guard: None,
             mail: None,

@@ -6,6 +6,7 @@ use circuits::level::Level;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::mixing;
 use super::network::Role;
 use super::timeline::{Timeline, TimelineEvent};
 use crate::cli::output::{Printer, grouped};
@@ -39,7 +40,14 @@ impl DemoReport {
     pub(super) fn started(&self, relays: usize, level: Level) -> io::Result<()> {
         self.say(&format!(
             "{relays} relays, a source, a reader and a bystander start on loopback; level {level}"
-        ))
+        ))?;
+        if !level.is_mixing() {
+            return Ok(());
+        }
+        self.say(
+            "cover: all nodes send cells from now on; a relay delays them by 1 s on average, because the network \
+             is local: elsewhere the traffic decides, and a network this small is refused",
+        )
     }
 
     pub(super) fn gathered(&self, relays: usize) -> io::Result<()> {
@@ -120,7 +128,10 @@ impl DemoReport {
                 self.say("echo: enough for the source to know that the network has it")
             }
             Stage::Failed { reason } => self.say(&format!("failed: {reason}")),
-            Stage::Searching { .. } | Stage::Dispatched { .. } => Ok(()),
+            Stage::Searching { .. }
+            | Stage::Dispatched { .. }
+            | Stage::Departing { .. }
+            | Stage::SeenShards { .. } => Ok(()),
         }
     }
 
@@ -137,6 +148,13 @@ impl DemoReport {
             return self.printer.value(&object(timeline));
         }
         self.printer.line("")?;
+        if timeline.level.is_mixing() {
+            let rows = mixing::rows(timeline);
+            self.printer.table(mixing::HEADING, &rows, "")?;
+            self.printer.line("")?;
+            self.printer.line(mixing::words(timeline))?;
+            return self.summary(timeline);
+        }
         let heading = ["RELAY", "ROLE", "FROM", "TO", "COULD REVEAL"];
         let observations = timeline.observations.relays().iter().enumerate();
         let rows: Vec<[String; 5]> = observations
@@ -200,6 +218,7 @@ fn object(timeline: &Timeline) -> Value {
         "profile": "local",
         "relays": timeline.relays,
         "lanes": lanes,
+        "paths": timeline.level.is_mixing().then(|| mixing::paths(timeline)),
         "k": timeline.shards.map(|(k, _)| k),
         "n": timeline.shards.map(|(_, n)| n),
         "attempts": timeline.attempts,
@@ -231,6 +250,6 @@ fn name(role: Role) -> String {
 }
 
 /// The name of a relay in a table, counted from one.
-fn short(number: usize) -> String {
+pub(super) fn short(number: usize) -> String {
     format!("r{}", number + 1)
 }

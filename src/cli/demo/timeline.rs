@@ -160,7 +160,11 @@ impl Timeline {
                 self.ended = true;
                 self.failure = Some(reason.clone());
             }
-            Stage::Searching { .. } | Stage::Sealed { .. } | Stage::Retrying { .. } => {}
+            Stage::Searching { .. }
+            | Stage::Sealed { .. }
+            | Stage::Departing { .. }
+            | Stage::SeenShards { .. }
+            | Stage::Retrying { .. } => {}
         }
         Some(TimelineEvent::Stage(stage.clone()))
     }
@@ -171,8 +175,14 @@ impl Timeline {
                 let numbers = |hops: &Vec<RelayLabel>| -> Vec<usize> {
                     hops.iter().filter_map(|hop| self.number(*hop)).collect()
                 };
-                self.lanes = lanes.iter().map(numbers).collect();
-                self.observations.cells_sent = 0;
+                let lanes: Vec<Vec<usize>> = lanes.iter().map(numbers).collect();
+                if self.level.is_mixing() {
+                    // Every cell has a path of its own, chosen when its turn comes.
+                    self.lanes.extend(lanes);
+                } else {
+                    self.lanes = lanes;
+                    self.observations.cells_sent = 0;
+                }
                 None
             }
             Trace::Peeled {
@@ -226,6 +236,11 @@ impl Timeline {
         }
     }
 
+    /// Short ids of the relays, by number.
+    pub(super) fn names(&self) -> &[ShortId] {
+        &self.names
+    }
+
     /// Number of relays that the source can choose from.
     pub(super) const fn relays_known(&self) -> usize {
         self.known
@@ -234,7 +249,9 @@ impl Timeline {
     /// Whether no further event matters.
     pub(super) fn is_over(&self) -> bool {
         let told = self.failure.is_some() || (self.ended && self.received.is_some());
-        told && (self.failure.is_some() || self.spread() == self.alive())
+        // The shards of a scattered message have no envelope in common.
+        let spread = |history: &EnvelopeHistory| history.pooled.len() >= self.alive();
+        told && (self.failure.is_some() || self.opened_history().is_none_or(spread))
     }
 
     /// Whether the reader received exactly the body that was sent.

@@ -63,7 +63,10 @@ impl SendProgress {
 
 /// Whether a stage is a count that may rise often: hashes tried, or cells that have left.
 const fn is_count(stage: &Stage) -> bool {
-    matches!(stage, Stage::Searching { .. } | Stage::Dispatched { .. })
+    matches!(
+        stage,
+        Stage::Searching { .. } | Stage::Dispatched { .. } | Stage::Departing { .. }
+    )
 }
 
 /// Quarters of the expected hashes that were tried, possibly more than four; `None` for a stage other

@@ -43,6 +43,22 @@ pub(in crate::cli) fn describe(stage: &Stage) -> String {
         Stage::Dispatched { cells, of } => {
             format!("{cells} of {of} cells have left for the guard")
         }
+        Stage::Departing {
+            sealed,
+            envelopes,
+            left,
+            cells,
+            wait_seconds,
+        } => {
+            let wait = duration(wait_seconds.saturating_mul(1_000));
+            format!(
+                "{sealed} of {envelopes} envelopes complete, {left} of {cells} cells have left among \
+                 cover traffic; the last one leaves in about {wait}"
+            )
+        }
+        Stage::SeenShards { shards, needed, of } => {
+            format!("{shards} of {of} envelopes came back; the reader needs {needed}")
+        }
         Stage::Waiting { reason } => format!("queued: {}", one_line(reason)),
         Stage::Blocked { reason } => format!("stem blocked: {}", one_line(reason)),
         Stage::Seen { peers: 1, .. } => "came back from 1 peer".to_owned(),

@@ -80,6 +80,7 @@ fn flag_and_variable_of_a_setting_are_its_key_in_their_spelling() {
         "tor.bridges",
         "tor.transports",
         "tor.readers",
+        "levels.recipients",
     ];
     for setting in declared() {
         let Names { key, flag, env, .. } = setting.names;

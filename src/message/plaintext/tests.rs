@@ -127,7 +127,7 @@ proptest! {
                 Padding::Align => prop_assert_eq!(built.as_bytes().len() % 256, 0),
                 Padding::UpTo(len) => prop_assert_eq!(built.as_bytes().len(), len),
                 Padding::Given(bytes) => prop_assert_eq!(parsed.padding(), bytes),
-                Padding::Tagged(_, len) => {
+                Padding::Tagged(_, len) | Padding::Marked(_, len) => {
                     prop_assert_eq!(built.as_bytes().len(), len);
                     prop_assert_eq!(CopyTag::of_padding(parsed.padding()), Some(tag));
                 }

@@ -133,7 +133,7 @@ proptest! {
             let plaintext = PlaintextV5::build(&mut rng, &payload, padding, signer).unwrap();
             match padding {
                 Padding::Align => prop_assert_eq!(plaintext.as_bytes().len() % 256, 0),
-                Padding::UpTo(len) | Padding::Tagged(_, len) => {
+                Padding::UpTo(len) | Padding::Tagged(_, len) | Padding::Marked(_, len) => {
                     prop_assert_eq!(plaintext.as_bytes().len(), len);
                 }
                 Padding::Given(given) => {

@@ -24,13 +24,38 @@ struct ReceivedMessage {
     received: UnixSecs,
     to: String,
     from: Option<ClientPublic>,
-    envelope: EnvelopeHash,
+    id: EnvelopeHash,
     /// The tag that all envelopes of one message share; `None` from other programs.
     tag: Option<CopyTag>,
     topic: Topic,
     made: u32,
     expires: u32,
     payload: Zeroizing<Vec<u8>>,
+}
+
+/// A message for an identity, from one envelope or from several.
+pub(super) struct ArrivedMessage {
+    /// The hash of its envelope; for a message of several, another hash that stays the same.
+    pub(super) id: EnvelopeHash,
+    /// The topic of its last envelope, as are the times.
+    pub(super) topic: Topic,
+    pub(super) made: u32,
+    pub(super) expires: u32,
+    pub(super) opened: DecryptedMessage,
+}
+
+impl ArrivedMessage {
+    /// The message of one envelope.
+    pub(super) fn of(received: &FilteredMessage) -> Self {
+        let envelope = &received.envelope;
+        Self {
+            id: envelope.hash(),
+            topic: envelope.topic(),
+            made: envelope.sent().0,
+            expires: envelope.expiry().0,
+            opened: received.opened.clone(),
+        }
+    }
 }
 
 impl Inbox {
@@ -41,13 +66,18 @@ impl Inbox {
         &mut self,
         now: UnixSecs,
         to: &str,
-        received: &FilteredMessage,
+        arrived: ArrivedMessage,
     ) -> Option<MessageView> {
-        let envelope = &received.envelope;
-        let tag = CopyTag::of_padding(&received.opened.padding);
+        let ArrivedMessage {
+            id,
+            topic,
+            made,
+            expires,
+            opened,
+        } = arrived;
+        let tag = CopyTag::of_padding(&opened.padding);
         let same = |message: &ReceivedMessage| {
-            message.to == to
-                && (message.envelope == envelope.hash() || message.is_copy(tag, &received.opened))
+            message.to == to && (message.id == id || message.is_copy(tag, &opened))
         };
         if self.messages.iter().any(same) {
             return None;
@@ -55,13 +85,13 @@ impl Inbox {
         let message = ReceivedMessage {
             received: now,
             to: to.to_owned(),
-            from: received.opened.signer,
-            envelope: envelope.hash(),
+            from: opened.signer,
+            id,
             tag,
-            topic: envelope.topic(),
-            made: envelope.sent().0,
-            expires: envelope.expiry().0,
-            payload: received.opened.payload.clone(),
+            topic,
+            made,
+            expires,
+            payload: opened.payload,
         };
         let view = message.view();
         self.bytes = self.bytes.saturating_add(message.payload.len());
@@ -92,14 +122,14 @@ impl Inbox {
                 let envelope = self.find(id)?;
                 // One envelope may hold a message for several identities.
                 let mut last = self.messages.iter();
-                let last = last.rposition(|message| message.envelope == envelope);
+                let last = last.rposition(|message| message.id == envelope);
                 let after = last.map_or(0, |last| last.saturating_add(1));
                 messages.skip(after).map(ReceivedMessage::view).collect()
             }
             InboxQuery::One(id) => {
                 let envelope = self.find(id)?;
                 messages
-                    .filter(|message| message.envelope == envelope)
+                    .filter(|message| message.id == envelope)
                     .map(ReceivedMessage::view)
                     .collect()
             }
@@ -108,7 +138,7 @@ impl Inbox {
 
     /// The envelope of the message with this id.
     fn find(&self, id: &MessageIdPrefix) -> Result<EnvelopeHash, Refusal> {
-        let hashes = self.messages.iter().map(|message| message.envelope);
+        let hashes = self.messages.iter().map(|message| message.id);
         let mut found = hashes.filter(|hash| id.matches(hash));
         let first = found.next().ok_or_else(|| {
             Refusal::usage(
@@ -140,7 +170,7 @@ impl ReceivedMessage {
 
     fn view(&self) -> MessageView {
         MessageView {
-            id: hex(&self.envelope.0),
+            id: hex(&self.id.0),
             received: self.received.0,
             to: self.to.clone(),
             from: self.from.map(|from| hex(&from.to_bytes())),
@@ -183,7 +213,8 @@ mod tests {
         let mut inbox = Inbox::default();
         for (second, number) in numbers.iter().enumerate() {
             let now = UnixSecs(1_000 + u32::try_from(second).unwrap());
-            inbox.store(now, "desk", &message(*number)).unwrap();
+            let arrived = ArrivedMessage::of(&message(*number));
+            inbox.store(now, "desk", arrived).unwrap();
         }
         inbox
     }

@@ -1,6 +1,7 @@
 //! Receiving without a node.
 
 mod flood;
+mod scattered;
 
 use std::collections::VecDeque;
 

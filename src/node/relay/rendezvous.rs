@@ -1,13 +1,13 @@
 //! The rendezvous role: shards become envelopes, which are held before they enter the network.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
 
-use circuits::dispersal::Payload;
+use circuits::dispersal::{Class, Payload};
 use circuits::geometry::DELTA_LEN;
 use circuits::ids::{Epoch, LinkId};
+use circuits::loops::LoopNonce;
 use circuits::rendezvous::ShardOutcome;
-use circuits::time::{Instant, Now};
+use circuits::time::Now;
 
 use super::Relay;
 use super::replay::blur;
@@ -27,42 +27,6 @@ pub(super) struct PayloadSource {
     pub(super) bulletin: bool,
 }
 
-/// Rebuilt envelopes that wait for the end of their hold.
-#[derive(Default)]
-pub(super) struct DelayedInsertions {
-    waiting: BTreeMap<(Instant, u64), Envelope>,
-    last: u64,
-    bytes: usize,
-}
-
-impl DelayedInsertions {
-    fn push(&mut self, due: Instant, envelope: Envelope) -> bool {
-        let bytes = self.bytes.saturating_add(envelope.size());
-        if bytes > MAX_DELAYED_BYTES {
-            return false;
-        }
-        self.bytes = bytes;
-        self.last = self.last.saturating_add(1);
-        self.waiting.insert((due, self.last), envelope);
-        true
-    }
-
-    fn pop_due(&mut self, now: Instant) -> Option<Envelope> {
-        let entry = self
-            .waiting
-            .first_entry()
-            .filter(|entry| entry.key().0 <= now)?;
-        let envelope = entry.remove();
-        self.bytes = self.bytes.saturating_sub(envelope.size());
-        Some(envelope)
-    }
-
-    /// When the next hold ends.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.waiting.first_key_value().map(|((due, _), _)| *due)
-    }
-}
-
 impl Relay {
     /// The payload of a cell whose last layer was peeled here.
     pub(super) fn on_payload(
@@ -76,10 +40,16 @@ impl Relay {
         let Ok(payload) = Payload::parse(delta) else {
             return fx.count(Counter::CellsDropped);
         };
-        let Payload::Shard(shard) = payload else {
-            return;
+        let shard = match payload {
+            Payload::Shard(shard) => shard,
+            Payload::Loop { nonce } => {
+                return fx.request(Action::LoopReturned(LoopNonce(nonce)));
+            }
+            Payload::Drop | Payload::Meet(_) => return,
         };
-        let (k, n) = (shard.class.k(), shard.class.n());
+        let class = shard.class;
+        let (k, n) = (class.k(), class.n());
+        let whole = (class == Class::whole()).then_some(source.from);
         let outcome = self.rendezvous.accept(
             now,
             source.from,
@@ -95,19 +65,20 @@ impl Relay {
             }
             ShardOutcome::Complete { envelope, hold } => {
                 fx.trace(|| Trace::Terminal { from, k, n });
-                self.on_rebuilt(fx, now, &envelope, hold, gossip);
+                self.on_rebuilt(fx, now, (&envelope, whole), hold, gossip);
             }
             ShardOutcome::Ignored => {}
             ShardOutcome::Poisoned | ShardOutcome::Rejected(_) => fx.count(Counter::CellsDropped),
         }
     }
 
-    /// The shards form an envelope. It is validated like any other on a stem, and held.
+    /// The shards form an envelope; the link is that of one that came whole. It is validated like any
+    /// other on a stem, and held.
     fn on_rebuilt(
         &mut self,
         fx: &mut Effects,
         now: Now,
-        bytes: &[u8],
+        (bytes, whole): (&[u8], Option<LinkId>),
         hold: Duration,
         gossip: &EnvelopeGossip,
     ) {
@@ -123,7 +94,11 @@ impl Relay {
             hold_ms: u64::try_from(hold.as_millis()).unwrap_or(u64::MAX),
         });
         let due = now.mono.after(blur(fx.path_rng(), hold));
-        if !self.delayed.push(due, envelope) {
+        let held = match whole {
+            Some(from) => self.delayed.push_whole(now.mono, from, due, envelope),
+            None => self.delayed.push(due, envelope),
+        };
+        if !held {
             fx.count(Counter::CellsDropped);
         }
     }
@@ -158,9 +133,6 @@ impl Relay {
         self.arm(fx);
     }
 }
-
-/// Maximum size of all held envelopes; as much as the open shard sets may take.
-const MAX_DELAYED_BYTES: usize = 16 * 1024 * 1024;
 
 /// Time after which an envelope without a stem is tried again.
 const STEM_RETRY_INTERVAL: Duration = Duration::from_secs(5);

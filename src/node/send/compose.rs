@@ -5,7 +5,9 @@ use circuits::time::Now;
 use rand_core::CryptoRng;
 
 use super::SendContext;
-use crate::envelope_builder::{self, EncryptionKey, EnvelopeDraft, Life, OutgoingMessage};
+use crate::envelope_builder::{
+    self, EncryptionKey, EnvelopeBuildError, EnvelopeDraft, Life, LifeChoice, OutgoingMessage,
+};
 use crate::message::CopyTag;
 use crate::node::command::{Recipient, Refusal, SendRequest};
 use crate::pow::PowJob;
@@ -23,11 +25,33 @@ pub(super) fn compose(
     tag: CopyTag,
     context: SendContext<'_>,
 ) -> Result<(EnvelopeDraft, PowJob), Refusal> {
+    with_message(request, now, level, tag, context, |message| {
+        let draft = envelope_builder::draft(rng, now.unix, message);
+        let draft = draft.map_err(|error| refused(&error))?;
+        let job = pow_job(level, &draft, context)?;
+        Ok((draft, job))
+    })
+}
+
+/// Passes the message of a request to `compose`.
+///
+/// # Errors
+///
+/// [`Refusal`] if a key is missing or locked, and that of `compose`.
+pub(super) fn with_message<T>(
+    request: &SendRequest,
+    now: Now,
+    level: Level,
+    tag: CopyTag,
+    context: SendContext<'_>,
+    compose: impl FnOnce(&OutgoingMessage<'_>) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
     let receiver = context.receive;
     let signer = match &request.sign_as {
         Some(name) => Some(receiver.signing_key(name)?),
         None => None,
     };
+    let delays = context.directory.mix_network(now).class();
     let shared;
     let (topic, recipient) = match &request.to {
         Recipient::Public(key, topic) => (*topic, EncryptionKey::Asymmetric(key)),
@@ -36,23 +60,44 @@ pub(super) fn compose(
             (shared.1, EncryptionKey::Symmetric(&shared.0))
         }
     };
-    let message = OutgoingMessage {
+    compose(&OutgoingMessage {
         topic,
         recipient,
         signer: signer.as_deref(),
         payload: &request.payload,
-        life: Life::at_least(request.life).over(level.rules()),
+        life: Life {
+            choice: if level.is_mixing() {
+                LifeChoice::Any
+            } else {
+                LifeChoice::Shortest
+            },
+            ..Life::at_least(request.life).over(level.rules(), delays)
+        },
         tag,
         pow_minimum: context.gossip.configured_min_pow(),
-    };
-    let draft = envelope_builder::draft(rng, now.unix, &message)
-        .map_err(|error| Refusal::usage(error.to_string(), error.remedy()))?;
+    })
+}
+
+/// The search for the nonce of a draft.
+///
+/// # Errors
+///
+/// [`Refusal`] if no computer could finish it.
+pub(super) fn pow_job(
+    level: Level,
+    draft: &EnvelopeDraft,
+    context: SendContext<'_>,
+) -> Result<PowJob, Refusal> {
     let generations = context.gossip.generations(level, draft.bits);
-    let job = draft.pow_job(generations).map_err(|error| {
+    draft.pow_job(generations).map_err(|error| {
         Refusal::usage(
             error.to_string(),
             "choose a shorter life, or send less at a time",
         )
-    })?;
-    Ok((draft, job))
+    })
+}
+
+/// The refusal of a message that no envelope can hold.
+pub(super) fn refused(error: &EnvelopeBuildError) -> Refusal {
+    Refusal::usage(error.to_string(), error.remedy())
 }

@@ -9,7 +9,7 @@
 
 use core::time::Duration;
 
-use circuits::ids::{LinkId, Profile};
+use circuits::ids::{LinkId, Profile, ShortId};
 use circuits::level::Insertion;
 use circuits::time::Now;
 
@@ -36,6 +36,9 @@ impl Sender {
         };
         let peers = context.gossip.machine().holder_count(hash);
         let message = self.messages.get(&id);
+        if message.is_some_and(|message| message.mixed().is_some()) {
+            return self.on_mixed_echo(fx, id, hash, context);
+        }
         match message.and_then(|message| message.earlier().get(hash)) {
             Some(attempt) => self.on_late_echo(fx, id, attempt, context),
             None => {
@@ -60,7 +63,7 @@ impl Sender {
         let machine = context.gossip.machine();
         let peers = machine.holder_count(hash);
         let watch = EchoWatch::new(hash, guard, None);
-        if peers < MIN_WITNESSES && !has_honest_echo(watch, context) {
+        if peers < MIN_WITNESSES && !has_honest_echo(hash, guard, context) {
             return;
         }
         let watch = watch.seen_by(peers, machine.sent_before_received(hash));
@@ -111,6 +114,7 @@ impl Sender {
     ) {
         match self.messages.get(&id).map(Outgoing::state) {
             Some(SendState::Emitting(..)) => self.emit_cells(fx, now, id, context),
+            Some(SendState::Mixed(_)) => self.on_mixed_timer(fx, now, id, context),
             Some(SendState::Confirming(watch, _)) => {
                 let watch = *watch;
                 self.on_echo_timeout(fx, now, id, watch, context);
@@ -130,7 +134,7 @@ impl Sender {
     ) {
         // One peer suffices now, unless it is the guard: the first peer that sends it keeps us from
         // hearing it from the others, since we forward it to them (docs/decisions/0004).
-        if has_honest_echo(watch, context) {
+        if has_honest_echo(watch.hash(), watch.guard(), context) {
             return self.deliver(fx, id);
         }
         if self.is_isolated(now, context.gossip) {
@@ -167,7 +171,7 @@ impl Sender {
     /// Whether no peer has sent an envelope for a while. Then this node is cut off, and a new
     /// envelope would only reveal more to the attacker that isolates it (anonymity 3.10). A local
     /// network may have no traffic.
-    fn is_isolated(&self, now: Now, gossip: &EnvelopeGossip) -> bool {
+    pub(super) fn is_isolated(&self, now: Now, gossip: &EnvelopeGossip) -> bool {
         self.profile == Profile::Main && !hears_gossip(now, gossip)
     }
 
@@ -219,9 +223,13 @@ fn hears_gossip(now: Now, gossip: &EnvelopeGossip) -> bool {
 
 /// Whether a peer other than the guard sent the envelope. The guard could fake an echo for this
 /// node alone.
-fn has_honest_echo(watch: EchoWatch, context: SendContext<'_>) -> bool {
-    let other = |link: LinkId| context.peers.relay_at(link) != watch.guard();
-    let mut holders = context.gossip.machine().holders(watch.hash());
+pub(super) fn has_honest_echo(
+    hash: EnvelopeHash,
+    guard: Option<ShortId>,
+    context: SendContext<'_>,
+) -> bool {
+    let other = |link: LinkId| context.peers.relay_at(link) != guard;
+    let mut holders = context.gossip.machine().holders(hash);
     holders.any(other)
 }
 

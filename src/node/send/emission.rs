@@ -15,6 +15,7 @@ use circuits::distributions::{self, exponential};
 use circuits::erasing_rng::ErasingRng;
 use circuits::ids::{Epoch, ShortId};
 use circuits::level::{EmissionSchedule, LevelRules};
+use circuits::mixing::DelayClass;
 use circuits::rate_limit::{Quota, TokenBucket};
 use circuits::time::{Instant, Now};
 
@@ -110,7 +111,8 @@ impl CellEmission {
         Some(Self {
             guard: plan.guard.id.short(),
             epoch,
-            delay: rules.delay,
+            // Only mixing levels have the delay of the epoch, and no schedule on demand.
+            delay: rules.delay.mean(DelayClass::default()),
             hold,
             gap,
             lanes,
@@ -184,7 +186,7 @@ impl CellEmission {
             shards,
             needed: shards,
             gap: Duration::ZERO,
-            link: one_way.unwrap_or_default().clamp(DEFAULT_LINK, MAX_LINK),
+            link: link_time(one_way),
             delay: self.delay,
             hold: self.hold.as_duration(),
             stem: true,
@@ -196,6 +198,11 @@ impl CellEmission {
         let patience = model.latency().p999.max(floor);
         patience.saturating_add(distributions::jitter(rng, patience))
     }
+}
+
+/// The time of a packet over one link of a path, if its links are like ours.
+pub(super) fn link_time(one_way: Option<Duration>) -> Duration {
+    one_way.unwrap_or_default().clamp(DEFAULT_LINK, MAX_LINK)
 }
 
 /// The layers of one cell: a random delay at each relay, the common hold at the rendezvous.
@@ -220,10 +227,14 @@ impl Sender {
         now: Now,
         id: MessageId,
         ticket: Ticket,
+        context: SendContext<'_>,
     ) {
         let Some(message) = self.messages.get_mut(&id) else {
             return;
         };
+        if message.mixed().is_some() {
+            return self.on_mixed_ticket(fx, now, id, ticket, context);
+        }
         let before = message.stage();
         let rules = message.level().rules();
         let Some(planned) = message.take_planned() else {

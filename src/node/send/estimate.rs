@@ -1,5 +1,7 @@
 //! Estimates: what a message would cost, and how long it would take, without sending it.
 
+mod mixing;
+
 use core::time::Duration;
 
 use circuits::dispersal::Class;
@@ -43,6 +45,9 @@ impl Sender {
         let mut rng = ChaCha20Rng::from_seed([0; 32]);
         let tag = CopyTag::draw(&mut rng);
         let (draft, job) = compose(&mut rng, now, request, level, tag, context)?;
+        if level.is_mixing() {
+            return self.estimate_mixing(now, request, level, (&draft, &job), context);
+        }
         let envelope_bytes = draft.size.len();
         let rules = level.rules();
         let plan = plan_cells(now, rules, envelope_bytes, context)?;
@@ -55,7 +60,7 @@ impl Sender {
                 EmissionSchedule::None | EmissionSchedule::Stream { .. } => Duration::ZERO,
             },
             link: DEFAULT_LINK,
-            delay: rules.delay,
+            delay: rules.delay.mean(context.directory.mix_network(now).class()),
             hold: rules.hold,
             stem: rules.insertion != Insertion::Gossip,
         };
@@ -65,14 +70,21 @@ impl Sender {
         Ok(EstimateView {
             level,
             envelope_bytes,
+            envelopes: 1,
             expected_hashes: job.expected_hashes(),
             sealing_ms: mining.map(millis),
             cells: plan.shards,
-            network_bytes: u64::try_from(plan.cell_hops)
-                .unwrap_or(u64::MAX)
-                .saturating_mul(CELL_FRAME_LEN),
+            own_bytes: if plan.shards == 0 {
+                whole(envelope_bytes)
+            } else {
+                whole(plan.shards).saturating_mul(CELL_FRAME_LEN)
+            },
+            network_bytes: whole(plan.cell_hops).saturating_mul(CELL_FRAME_LEN),
+            flood_bytes: whole(envelope_bytes),
+            wait_ms: 0,
             median_ms: millis(latency.median),
             p95_ms: millis(latency.p95),
+            first_attempt: None,
             profile: self.profile,
         })
     }
@@ -105,6 +117,10 @@ fn plan_cells(
         needed: usize::from(class.k()),
         cell_hops: all_hops.checked_div(hops.len()).unwrap_or(0),
     })
+}
+
+fn whole(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 fn millis(time: Duration) -> u64 {

@@ -8,6 +8,7 @@ use circuits::time::Instant;
 
 use super::attempt::{EarlierAttempts, LaneRelays};
 use super::emission::CellEmission;
+use super::mixed::MixedMessage;
 use crate::envelope::{Envelope, EnvelopeHash, UnminedEnvelope};
 use crate::message::CopyTag;
 use crate::node::command::SendRequest;
@@ -42,6 +43,8 @@ pub(super) enum SendState {
     Ticket(JobId, Box<PlannedEnvelope>),
     /// Cells leave for the guard.
     Emitting(CellEmission, EchoWatch),
+    /// Its envelopes are made, leave among cover traffic, and are awaited.
+    Mixed(Box<MixedMessage>),
     /// Everything has left; the echo is awaited.
     Confirming(EchoWatch, Departure),
     /// This machine is offline. The echo of an earlier attempt may still arrive.
@@ -280,6 +283,22 @@ impl Outgoing {
         self.state = state;
     }
 
+    /// Its cells among cover traffic, if it has any.
+    pub(super) const fn mixed(&self) -> Option<&MixedMessage> {
+        match &self.state {
+            SendState::Mixed(mixed) => Some(mixed),
+            _ => None,
+        }
+    }
+
+    /// The same, to change them.
+    pub(super) const fn mixed_mut(&mut self) -> Option<&mut MixedMessage> {
+        match &mut self.state {
+            SendState::Mixed(mixed) => Some(mixed),
+            _ => None,
+        }
+    }
+
     /// Takes the planned envelope out once its ticket is found; `None` in any other state.
     pub(super) fn take_planned(&mut self) -> Option<PlannedEnvelope> {
         if !matches!(self.state, SendState::Ticket(..)) {
@@ -317,6 +336,7 @@ impl Outgoing {
                 cells: emission.sent(),
                 of: emission.total(),
             },
+            SendState::Mixed(mixed) => mixed.stage(),
             SendState::Confirming(watch, Departure::Envelope { bytes }) => {
                 sealed(watch.hash, *bytes)
             }
@@ -351,6 +371,7 @@ impl SendState {
         match self {
             Self::Mining(mining) => Some(mining.job),
             Self::Ticket(job, _) => Some(*job),
+            Self::Mixed(mixed) => mixed.job(),
             _ => None,
         }
     }
@@ -386,6 +407,7 @@ impl SendState {
         match self {
             Self::Emitting(emission, _) => emission.next_due(),
             Self::Confirming(watch, _) => watch.deadline,
+            Self::Mixed(mixed) => mixed.next_due(),
             _ => None,
         }
     }
@@ -428,7 +450,7 @@ fn sealed(hash: EnvelopeHash, bytes: usize) -> Stage {
     }
 }
 
-/// The rule that the profile `local` relaxed for a set of lanes, in the user's words.
+/// The rules that a message goes without, in the user's words.
 pub(super) fn relaxed_words(relaxed: RelaxedRules) -> Option<String> {
     let mut rules = Vec::new();
     if relaxed.disjointness {
@@ -436,6 +458,9 @@ pub(super) fn relaxed_words(relaxed: RelaxedRules) -> Option<String> {
     }
     if relaxed.peers {
         rules.push("the rendezvous is one of our peers");
+    }
+    if relaxed.tor {
+        rules.push("links without Tor");
     }
     (!rules.is_empty()).then(|| rules.join("; "))
 }

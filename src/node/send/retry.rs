@@ -7,6 +7,7 @@ use circuits::time::Now;
 
 use super::compose::compose;
 use super::message::SendState;
+use super::mixed::MixedMessage;
 use super::{SendContext, Sender};
 use crate::node::effects::Effects;
 use crate::node::event::MessageId;
@@ -42,6 +43,12 @@ impl Sender {
             return fx.bug("a message was to be composed again that cannot be");
         };
         let (level, tag) = (message.level(), message.tag());
+        if level.is_mixing() {
+            return match MixedMessage::compose(fx.key_rng(), now, request, level, tag, context) {
+                Ok(mixed) => self.start_mixed(fx, now, id, mixed, context),
+                Err(refusal) => self.fail(fx, id, refusal.to_string()),
+            };
+        }
         match compose(fx.key_rng(), now, request, level, tag, context) {
             Ok((draft, job)) => self.start_mining(fx, id, draft, &job, context),
             Err(refusal) => self.fail(fx, id, refusal.to_string()),

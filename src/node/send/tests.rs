@@ -8,7 +8,7 @@ use crate::bloom::Bloom;
 use crate::envelope::Topic;
 use crate::gossip::packet::{MinPow, code, outgoing};
 use crate::message::ClientSecret;
-use crate::node::command::Recipient;
+use crate::node::command::{ReaderKind, Recipient};
 use crate::node::fixture::{Fixture, START, envelope};
 use crate::node::gossip::NewPeer;
 use crate::node::output::Output;
@@ -21,6 +21,7 @@ fn request(level: Level) -> SendRequest {
         payload: b"hello".to_vec().into(),
         level: Some(level),
         life: Duration::from_secs(60),
+        reader: ReaderKind::default(),
     }
 }
 

@@ -13,6 +13,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use circuits::ids::RelayKey;
+use circuits::directory::DelayClass;
 use circuits::level::{Insertion, Level};
 use circuits::time::Now;
 
@@ -145,7 +146,8 @@ impl ShhApi {
         for displaced in self.posts.push(command.client, bytes, waiting) {
             answer(fx, displaced.command, Err(ShhError::Displaced));
         }
-        self.mine_posts(fx, now, context.gossip);
+        let delays = context.directory.mix_network(now).class();
+        self.mine_posts(fx, now, context.gossip, delays);
         Ok(None)
     }
 
@@ -155,10 +157,11 @@ impl ShhApi {
         fx: &mut Effects,
         now: Now,
         gossip: &EnvelopeGossip,
+        delays: DelayClass,
     ) {
         while let Some((client, waiting)) = self.posts.next() {
             let command = waiting.command;
-            match waiting.draft(fx, now, gossip) {
+            match waiting.draft(fx, now, gossip, delays) {
                 Ok((draft, job)) => {
                     let search = Job::ProofOfWork(Box::new(job.search(fx.rng())));
                     let job = fx.start_job(JobOwner::Post, search);
@@ -223,12 +226,15 @@ impl WaitingPost {
         fx: &mut Effects,
         now: Now,
         gossip: &EnvelopeGossip,
+        delays: DelayClass,
     ) -> Result<(PostDraft, PowJob), ShhError> {
         let Self {
             post, keys, route, ..
         } = self;
         let (unmined, job) = match route {
-            PostRoute::Hidden(level) => draft_hidden(fx, now, &post, &keys, level, gossip)?,
+            PostRoute::Hidden(level) => {
+                draft_hidden(fx, now, &post, &keys, (level, delays), gossip)?
+            }
             PostRoute::Gossip | PostRoute::Peer(_) => draft_plain(fx, now, &post, &keys, gossip)?,
         };
         let draft = PostDraft {
@@ -349,9 +355,10 @@ fn draft_hidden(
     now: Now,
     post: &Post,
     keys: &PostKeys,
-    level: Level,
+    (level, delays): (Level, DelayClass),
     gossip: &EnvelopeGossip,
 ) -> Result<(UnminedEnvelope, Option<PowJob>), ShhError> {
+    let life = Life::at_least(Duration::from_secs(post.ttl.0.into()));
     let message = OutgoingMessage {
         topic: post.topic,
         recipient: match &keys.reader {
@@ -360,7 +367,7 @@ fn draft_hidden(
         },
         signer: keys.signer.as_deref(),
         payload: &post.payload,
-        life: Life::at_least(Duration::from_secs(post.ttl.0.into())).over(level.rules()),
+        life: life.over(level.rules(), delays),
         tag: CopyTag::draw(fx.key_rng()),
         pow_minimum: gossip.configured_min_pow().max(post.pow_target),
     };

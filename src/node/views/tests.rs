@@ -157,6 +157,22 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         cells_forwarded: 1,
         cells_dropped: 0,
         rebuilt: 4,
+        emission: EmissionView {
+            cover: "full".into(),
+            sent: 5_000,
+            guard_down: 12,
+            no_route: 3,
+            queued: 2,
+            loops_returned: 490,
+            loops_lost: 8,
+            alarm: Some(LoopAlarmView {
+                relay: "ab".repeat(16),
+                fault: "drops".into(),
+                probes: 40,
+                lost: 7,
+                sigmas: 4.5,
+            }),
+        },
         outgoing: 2,
         discovery: Some(9),
         found_peers: 2,
@@ -225,16 +241,52 @@ fn level_view(level: Level) -> LevelView {
     }
 }
 
+fn levels_view() -> LevelsView {
+    LevelsView {
+        levels: vec![level_view(Level::Hush)],
+        custom: vec![CustomLevelView {
+            name: "careful".into(),
+            base: Level::Dark,
+        }],
+        mixing: Some(MixingView {
+            delay_secs: 3,
+            rate: 26.9,
+            pool: 80.7,
+            relays: 60,
+            smallest_layer: 11,
+            senders: 533,
+            protection: vec![ProtectionView {
+                hostile: 0.2,
+                one_in: 192,
+                above_tenth: 0.0003,
+                above_half: 0.0001,
+                linked: vec![LinkedView {
+                    messages: 10,
+                    one_in: 40,
+                }],
+                senders: 500,
+                relays: 60,
+                delay_secs: 3,
+            }],
+        }),
+    }
+}
+
 fn estimate() -> EstimateView {
     EstimateView {
         level: Level::Swift,
         envelope_bytes: 2_408,
+        envelopes: 1,
         expected_hashes: 262_144.0,
         sealing_ms: Some(12),
         cells: 162,
+        own_bytes: 158_112,
         network_bytes: 900_000,
+        flood_bytes: 2_408,
+        wait_ms: 0,
         median_ms: 4_000,
         p95_ms: 9_000,
+        first_attempt: Some(0.975),
         profile: Profile::Main,
     }
 }
@@ -402,6 +454,7 @@ fn reply_and_refusal_read_from_their_json_write_the_same_json() {
         Reply::Relays(vec![relay()]),
         Reply::Status(Box::new(status(Profile::Main, DirectoryAge::Young))),
         Reply::Estimate(estimate()),
+        Reply::Levels(Box::new(levels_view())),
     ] {
         check(&reply);
     }

@@ -18,7 +18,7 @@ use super::{World, wide};
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::link::LinkKey;
 use crate::message::SymKey;
-use crate::node::{Node, NodeConfig, NodeKeys, PowGeneration};
+use crate::node::{Cover, LevelPolicy, Node, NodeConfig, NodeKeys, PowGeneration};
 
 impl World {
     /// Adds a node that dials `peers` from `start` on; gives its number. The peers may be machines
@@ -40,6 +40,7 @@ impl World {
             profile: Profile::Local,
             network: "test".to_owned(),
             level: Level::Normal,
+            levels: LevelPolicy::default(),
             relay,
             advertise: vec![match socket {
                 SocketAddr::V4(own) => RelayEndpoint::Ip4(*own.ip(), own.port()),
@@ -55,6 +56,7 @@ impl World {
             max_peers: 25,
             min_pow: 0.002,
             pow_generation: PowGeneration::Auto,
+            cover: Cover::Off,
             pool_bytes: 1 << 24,
             guard: None,
             mail: None,
