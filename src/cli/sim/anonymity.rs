@@ -3,6 +3,8 @@
 //! The traffic is a model, and no node runs. The command shows what a network of a given size, rate
 //! and delay can hide; docs/simulator.md states the assumptions.
 
+mod table;
+
 use std::num::NonZero;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,11 +16,14 @@ use serde::Serialize;
 use super::progress::{Interruption, Progress};
 use crate::cli::output::{Printer, grouped};
 use crate::cli::{Exit, Failure};
-use crate::sim::anonymity::{AnonymityReport, Interval, Knowledge, MixModel, Routes, Score, Study};
+use crate::sim::anonymity::{AnonymityReport, Interval, Knowledge, MixModel, Routes, Study};
 
 /// Options of `whisht sim anonymity`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    kind: Option<Kind>,
     /// Number of honest senders
     #[arg(long, value_name = "N", default_value_t = 600, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     senders: u32,
@@ -63,17 +68,32 @@ pub(super) struct Args {
     seed: u64,
 }
 
+/// Other studies.
+#[derive(Debug, clap::Subcommand)]
+enum Kind {
+    /// Measure the table from which a node tells what a network like its own hides
+    Table(table::Args),
+}
+
 /// Runs the study.
 ///
 /// # Errors
 ///
 /// [`Failure`] if the network has no paths, or no cell was traced.
 pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
+    if let Some(Kind::Table(args)) = &args.kind {
+        return table::run(json, args);
+    }
     let study = args.study()?;
     let stop = Interruption::watch()?;
     let progress = Progress::new(json, args.worlds.into(), "worlds");
     progress.phase("cells are traced");
-    let scores = run_worlds(&study, args.worlds, &stop, &progress);
+    let reached = AtomicU32::new(0);
+    let scores = run_worlds(args.worlds, &stop, |number| {
+        let score = study.world(number);
+        progress.reached(u64::from(reached.fetch_add(1, Ordering::Relaxed)) + 1);
+        score
+    });
     progress.finish();
     let report = AnonymityReport::of(&scores).ok_or_else(|| {
         Failure::new(
@@ -92,7 +112,11 @@ pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
 }
 
 /// The worlds that were finished, in order. One thread for each processor draws them.
-fn run_worlds(study: &Study, worlds: u32, stop: &Interruption, progress: &Progress) -> Vec<Score> {
+fn run_worlds<T: Send>(
+    worlds: u32,
+    stop: &Interruption,
+    world: impl Fn(u32) -> T + Sync,
+) -> Vec<T> {
     let next = AtomicU32::new(0);
     let done = Mutex::new(Vec::new());
     let work = || {
@@ -101,10 +125,9 @@ fn run_worlds(study: &Study, worlds: u32, stop: &Interruption, progress: &Progre
             if number >= worlds {
                 break;
             }
-            let score = study.world(number);
+            let score = world(number);
             let mut done = done.lock().unwrap_or_else(|held| held.into_inner());
             done.push((number, score));
-            progress.reached(u64::try_from(done.len()).unwrap_or(u64::MAX));
         }
     };
     thread::scope(|scope| {
@@ -133,6 +156,7 @@ impl Args {
             delay: Duration::from_secs_f64(self.delay),
             payload_rate: self.payload_rate,
             loop_rate: self.loop_rate,
+            ..MixModel::reference()
         };
         model.check().map_err(Failure::usage)?;
         Ok(Study {
@@ -174,7 +198,7 @@ impl Outcome {
         if printer.json {
             return Ok(printer.value(self)?);
         }
-        let score = &self.report.score;
+        let score = &self.report.most.score;
         let share =
             |interval: Interval| format!("{:.4} +- {:.4}", interval.mean, interval.plus_minus);
         let bits =
