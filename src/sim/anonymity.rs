@@ -13,13 +13,19 @@
 //! adversaries (docs/simulator.md, section "Anonymity").
 
 mod adversary;
+mod plot;
 mod sighting;
 mod trial;
 
 pub use self::adversary::{
     BlindFilter, Candidate, ForwardFilter, LinkLog, grouped_senders, joint_senders, sibling_window,
 };
+pub use self::plot::{Curve, Plot, PlotError};
 pub use self::sighting::{CellPlace, CellSighting, PublicRules, TimedSighting, Transfer};
+pub use self::trial::exclusion::{ExclusionReport, ExclusionStudy, RendezvousChoice};
+pub use self::trial::group_study::{GroupReport, GroupScore, GroupStudy};
+pub use self::trial::joint_study::{JointReport, JointScore, JointStudy};
+pub use self::trial::latency::MixLatency;
 pub use self::trial::model::{
     ChurnModel, DELAY_CLASSES, Grinding, MixModel, POOL_GOAL, RendezvousTrust, Routes, delay_class,
     layer_floor,

@@ -4,6 +4,10 @@
 //! adversary of some knowledge sees, and [`score`] compares; the type of the truth is private to this
 //! folder, so an adversary cannot read it.
 
+pub(super) mod exclusion;
+pub(super) mod group_study;
+pub(super) mod joint_study;
+pub(super) mod latency;
 pub(super) mod model;
 mod network;
 pub(super) mod score;

@@ -133,7 +133,7 @@ impl Interval {
         let variance = squares.sum::<f64>() / (count - 1.0).max(1.0);
         Self {
             mean,
-            plus_minus: NORMAL_95 * (variance / count.max(1.0)).sqrt(),
+            plus_minus: student_95(values.len()) * (variance / count.max(1.0)).sqrt(),
         }
     }
 
@@ -144,8 +144,22 @@ impl Interval {
     }
 }
 
-/// Standard deviations of the mean that 95 % of normal draws stay within.
-const NORMAL_95: f64 = 1.96;
+/// Standard errors within which the true mean lies with 95 %, for a mean of `count` values: Student's
+/// t distribution.
+fn student_95(count: usize) -> f64 {
+    let freedom = count.saturating_sub(1);
+    let few = freedom
+        .checked_sub(1)
+        .and_then(|place| STUDENT_95.get(place));
+    few.copied()
+        .unwrap_or(if freedom == 0 { 0.0 } else { 1.98 })
+}
+
+/// The quantiles for 1 to 20 degrees of freedom.
+const STUDENT_95: [f64; 20] = [
+    12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13,
+    2.12, 2.11, 2.10, 2.09, 2.09,
+];
 
 #[cfg(test)]
 mod tests {

@@ -72,8 +72,9 @@ pub struct LinkedReport {
     /// The figures.
     #[serde(flatten)]
     pub score: ScoreReport,
-    /// The mean best guess about the tenth of the senders about whom it is greatest.
-    pub unluckiest_tenth: Interval,
+    /// The mean best guess about the tenth of the senders about whom it is greatest, if the messages
+    /// suffice to find them.
+    pub unluckiest_tenth: Option<Interval>,
 }
 
 /// An adversary that reads sightings and names senders.
@@ -156,7 +157,7 @@ impl LinkedReport {
         Some(Self {
             linked: messages,
             score: ScoreReport::of(&scores)?,
-            unluckiest_tenth: Interval::of(&unlucky),
+            unluckiest_tenth: (!unlucky.is_empty()).then(|| Interval::of(&unlucky)),
         })
     }
 }

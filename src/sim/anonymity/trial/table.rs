@@ -80,10 +80,10 @@ pub struct ProtectionRow {
     pub success: LinkedReport,
 }
 
-/// The studies of the table: single messages, and linked ones, of every network that `hush` accepts.
+/// The studies of the table: single messages of every network that `hush` accepts, then linked ones.
 #[must_use]
 pub fn table_studies(seed: u64, targets: u32) -> Vec<(DelayRule, Study)> {
-    let mut studies = Vec::new();
+    let (mut studies, mut linked_studies) = (Vec::new(), Vec::new());
     for (senders, relays) in TABLE_NETWORKS {
         for hostile in TABLE_HOSTILE {
             let model = MixModel {
@@ -113,9 +113,11 @@ pub fn table_studies(seed: u64, targets: u32) -> Vec<(DelayRule, Study)> {
                 targets: *senders,
                 ..study
             };
-            studies.extend([(rule, study), (rule, linked)]);
+            studies.push((rule, study));
+            linked_studies.push((rule, linked));
         }
     }
+    studies.append(&mut linked_studies);
     studies
 }
 
@@ -180,7 +182,9 @@ impl ProtectionRow {
             share(score.above_tenth.plus_minus),
             share(score.above_half.mean),
             share(score.above_half.plus_minus),
-            share(self.success.unluckiest_tenth.mean),
+            self.success
+                .unluckiest_tenth
+                .map_or_else(|| "-".to_owned(), |unlucky| share(unlucky.mean)),
             format!("{:.3}", score.calibration.mean),
             format!("{:.3}", score.calibration.plus_minus),
         ]

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use circuits::time::Instant;
 
+use super::latency::LINK_LATENCY;
 use super::model::{MixModel, RendezvousTrust, Routes};
 use super::network::DrawnNetwork;
 use super::truth::Truth;
@@ -290,6 +291,3 @@ fn pick(rng: &mut SmallRng, of: &[u32]) -> Option<u32> {
     let drawn = rng.below(u64::try_from(of.len()).unwrap_or(u64::MAX));
     of.get(usize::try_from(drawn).ok()?).copied()
 }
-
-/// One-way latency of every link (docs/simulator.md, section "Anonymity").
-const LINK_LATENCY: Duration = Duration::from_millis(62);
