@@ -45,14 +45,6 @@ enum LoggedEvent {
     End,
 }
 
-/// The weight of one emission for each of the traced cells.
-#[derive(Clone, Debug)]
-struct EmissionWeights {
-    sender: u32,
-    waited: f64,
-    cells: Vec<f64>,
-}
-
 impl LinkLog {
     /// An empty record.
     #[must_use]
@@ -184,24 +176,10 @@ impl LinkLog {
         crossing
     }
 
-    /// The emissions since `from`, in order of time, with their weights for each cell.
-    fn emissions(&self, cells: &[Transfer], from: Instant) -> Vec<EmissionWeights> {
-        let traces: Vec<Vec<f64>> = cells.iter().map(|cell| self.trace(*cell, from)).collect();
-        let mut emissions = Vec::new();
-        for (at, event) in &self.events {
-            if let LoggedEvent::Emission(transfer, sender, waited) = *event
-                && *at >= from
-            {
-                let weight = |trace: &Vec<f64>| trace.get(transfer).copied().unwrap_or(0.0);
-                let cells: Vec<f64> = traces.iter().map(weight).collect();
-                emissions.push(EmissionWeights {
-                    sender,
-                    waited,
-                    cells,
-                });
-            }
-        }
-        emissions
+    /// The events since `from`.
+    fn since(&self, from: Instant) -> impl Iterator<Item = &LoggedEvent> {
+        let first = self.events.partition_point(|(at, _)| *at < from);
+        self.events.iter().skip(first).map(|(_, event)| event)
     }
 }
 
@@ -214,17 +192,22 @@ pub fn joint_senders(log: &LinkLog, shards: &[Transfer], from: Instant) -> Optio
     let mut likelihood = vec![0.0; senders];
     // started[s][j]: the weight that the shards up to j have left sender s, and only loops since.
     let mut started = vec![vec![0.0; shards.len()]; senders];
-    for emission in log.emissions(shards, from) {
-        let sender = index(emission.sender);
+    let traces: Vec<Vec<f64>> = shards.iter().map(|cell| log.trace(*cell, from)).collect();
+    for event in log.since(from) {
+        let LoggedEvent::Emission(transfer, sender, waited) = *event else {
+            continue;
+        };
+        let sender = index(sender);
         let (Some(total), Some(started)) = (likelihood.get_mut(sender), started.get_mut(sender))
         else {
             continue;
         };
-        for (shard, weight) in emission.cells.iter().enumerate().rev() {
+        for (shard, trace) in traces.iter().enumerate().rev() {
+            let weight = trace.get(transfer).copied().unwrap_or(0.0);
             let before = match shard.checked_sub(1) {
                 Some(before) => started.get(before).copied().unwrap_or(0.0),
                 // The message took the first payload slot after it was composed.
-                None => emission.waited,
+                None => waited,
             };
             if shard == last {
                 *total += weight * before;

@@ -286,7 +286,7 @@ mod tests {
     fn study(dummies: Option<Duration>) -> GroupStudy {
         GroupStudy {
             model: MixModel {
-                senders: 100,
+                senders: 60,
                 relays: 10,
                 delay: Duration::from_secs(1),
                 hold: Duration::from_secs(2),
@@ -294,16 +294,16 @@ mod tests {
             },
             knowledge: Knowledge::Positions,
             shards: 3,
-            users: 0.02,
+            users: 0.04,
             messages_per_hour: 1.0,
             dummies,
-            targets: 60,
+            targets: 40,
             seed: 1,
         }
     }
 
     fn report(study: &GroupStudy) -> GroupReport {
-        let worlds: Vec<_> = (0..4).map(|number| study.world(number)).collect();
+        let worlds: Vec<_> = (0..3).map(|number| study.world(number)).collect();
         GroupReport::of(&worlds).unwrap()
     }
 
@@ -316,7 +316,7 @@ mod tests {
             without.grouped.best_guess.mean > 1.2 * without.single.best_guess.mean,
             "{without:?}"
         );
-        let with = report(&study(Some(Duration::from_secs(100))));
+        let with = report(&study(Some(Duration::from_secs(60))));
         assert!(with.candidates.mean > 10.0, "{with:?}");
         let gain = with.grouped.best_guess.mean / with.single.best_guess.mean;
         let gain_without = without.grouped.best_guess.mean / without.single.best_guess.mean;

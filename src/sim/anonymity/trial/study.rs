@@ -303,7 +303,7 @@ impl Tracing {
 
 /// The numbers of linked messages that are scored on the way to `linked`.
 fn checkpoints(linked: u32) -> impl Iterator<Item = u32> {
-    let fewer = [1, 3, 7, 10, 21, 30, 100].into_iter();
+    let fewer = [1, 3, 10, 30, 100].into_iter();
     fewer.filter(move |number| *number < linked).chain([linked])
 }
 

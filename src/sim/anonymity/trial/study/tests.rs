@@ -129,28 +129,32 @@ fn honest_rendezvous_is_one_more_mix() {
 #[test]
 fn lost_cells_leave_stated_probabilities_calibrated() {
     let mut model = single_mix(Duration::from_secs(2), 8.0);
+    let lossless = report(&study(model, 800), 6);
     model.loss = 0.2;
     let report = report(&study(model, 800), 6);
     // A fifth fewer cells wait.
-    assert!((0.09..0.16).contains(&report.best_guess.mean), "{report:?}");
+    assert!(
+        report.best_guess.mean > 1.05 * lossless.best_guess.mean,
+        "{report:?} {lossless:?}"
+    );
     let Interval { mean, plus_minus } = report.calibration;
-    assert!(mean.abs() <= 1.5 * plus_minus.max(0.03), "{report:?}");
+    assert!(mean.abs() <= 1.5 * plus_minus.max(0.02), "{report:?}");
 }
 
 #[test]
 fn absent_senders_are_excluded_by_linked_messages() {
-    let mut model = single_mix(Duration::from_secs(1), 40.0);
-    model.senders = 80;
+    let mut model = single_mix(Duration::from_secs(20), 600.0);
+    model.senders = 60;
     model.payload_rate = 0.5;
     let always = Study {
         linked: 7,
-        ..study(model, 100)
+        ..study(model, 60)
     };
     let half = Study {
         model: MixModel {
             churn: Some(ChurnModel {
                 online: 0.5,
-                session: Duration::from_secs(60),
+                session: Duration::from_secs(200),
                 day: Duration::from_secs(1_000_000),
                 relays_replaced: 0.0,
             }),
@@ -161,7 +165,7 @@ fn absent_senders_are_excluded_by_linked_messages() {
     };
     let (always, half) = (report(&always, 2), report(&half, 2));
     assert!(
-        half.right.mean > 1.5 * always.right.mean,
+        half.entropy_bits.mean < always.entropy_bits.mean - 0.3,
         "{always:?} {half:?}"
     );
 }
