@@ -65,9 +65,9 @@ enum Kind {
     /// Measure the table from which a node tells what a network like its own hides
     Table(table::Args),
     /// Trace scattered messages without keys, with dummies and without, and with keys
-    Scatter(groups::ScatterArgs),
+    Scatter(Box<groups::ScatterArgs>),
     /// Trace shards that leave in consecutive slots, each by itself and jointly
-    Joint(groups::JointArgs),
+    Joint(Box<groups::JointArgs>),
     /// Count the senders that the choice of rendezvous leaves possible
     Exclusion(groups::ExclusionArgs),
 }

@@ -53,7 +53,7 @@ pub(in crate::cli::sim) struct NetworkArgs {
     /// Let only hostile relays be hostile rendezvous; without it every rendezvous is hostile
     #[arg(long)]
     honest_rendezvous: bool,
-    /// Share of the time for which a sender is online, in sessions of 10 minutes on average
+    /// Share of the time for which a sender is online; it comes and goes between two linked messages
     #[arg(long, value_name = "P", value_parser = share)]
     online: Option<f64>,
     /// Share of the relays that are replaced between two linked messages
@@ -112,12 +112,11 @@ impl NetworkArgs {
         if self.online.is_none() && self.relay_churn <= 0.0 {
             return None;
         }
-        // Linked messages are this far apart at least: two paths.
-        let day = model.delay.saturating_mul(self.hops.saturating_mul(2));
+        let path = model.delay.saturating_mul(self.hops);
         Some(ChurnModel {
             online: self.online.unwrap_or(1.0).max(0.01),
-            session: SESSION,
-            day,
+            session: path.saturating_mul(SESSION_PATHS),
+            day: path.saturating_mul(DAY_PATHS),
             relays_replaced: self.relay_churn,
         })
     }
@@ -156,5 +155,7 @@ fn grinding(text: &str) -> Result<Grinding, String> {
     }
 }
 
-/// Mean time for which a sender stays online.
-const SESSION: Duration = Duration::from_secs(600);
+/// Mean time for which a sender stays online, in times of a path: the path is short beside it.
+const SESSION_PATHS: u32 = 8;
+/// Time between two linked messages, in times of a path: senders come and go between them.
+const DAY_PATHS: u32 = 20;

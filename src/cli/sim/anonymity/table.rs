@@ -40,11 +40,11 @@ pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
     let count = u64::try_from(studies.len()).unwrap_or(u64::MAX);
     let progress = Progress::new(json, count, "studies");
     if !json {
-        printer.line(&format!(
+        printer.line(format_args!(
             "# whisht sim anonymity table --worlds {} --targets {} --seed {}",
             args.worlds, args.targets, args.seed
         ))?;
-        printer.line(&TABLE_COLUMNS.join("\t"))?;
+        printer.line(TABLE_COLUMNS.join("\t"))?;
     }
     for (done, (rule, study)) in (1..).zip(studies) {
         let worlds = if study.linked > 1 {
@@ -75,7 +75,7 @@ pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
             if json {
                 printer.value(&row)?;
             } else {
-                printer.line(&row.values().join("\t"))?;
+                printer.line(row.values().join("\t"))?;
             }
         }
         progress.reached(done);

@@ -54,7 +54,8 @@ pub struct ChurnModel {
     pub online: f64,
     /// Mean time for which a sender stays online.
     pub session: Duration,
-    /// Time after which some relays are replaced by new ones, in the same layers.
+    /// Least time between two linked messages. After each, some relays are replaced by new ones, in the
+    /// same layers.
     pub day: Duration,
     /// Share of the relays that are replaced each day. Their clients choose other first relays.
     pub relays_replaced: f64,

@@ -213,6 +213,9 @@ struct Tracing {
     end: Instant,
     /// Time between two messages of one sender: the traffic that hides the next one is fresh.
     spacing: Duration,
+    /// Time after its due time in which a message must leave, else its sender was offline and it is left
+    /// out: a message that waits for its sender would not be written at a uniform time.
+    patience: Option<Duration>,
     linked: u32,
     senders: Vec<LinkedMessages>,
     rng: SmallRng,
@@ -234,10 +237,14 @@ impl Tracing {
         let model = &study.model;
         let start = Instant::ZERO.after(model.settling_time());
         let path = model.delay.saturating_mul(model.routes.hops());
-        let spacing = path.saturating_mul(2);
+        // Over a day, senders have come and gone.
+        let spacing = model
+            .churn
+            .map_or_else(|| path.saturating_mul(2), |churn| churn.day);
         let per_sender = f64::from(study.targets) / f64::from(model.senders) + 2.0;
         let rounds = Duration::from_secs(20).div_f64(model.payload_rate);
         let spaced = spacing.saturating_add(rounds).saturating_mul(study.linked);
+        let missed = if model.churn.is_some() { 6.0 } else { 1.0 };
         let senders = index(model.senders);
         let linked = checkpoints(study.linked);
         Self {
@@ -248,11 +255,13 @@ impl Tracing {
             },
             targets: study.targets,
             start,
-            end: start.after(spaced.mul_f64(per_sender)),
+            end: start.after(spaced.mul_f64(per_sender * missed)),
             spacing,
+            patience: model.churn.map(|_| path.saturating_mul(2)),
             linked: study.linked,
             rng,
-            most_weight: 6.0 / model.payload_rate,
+            // With a patience, most cells of the window must have a chance, not only its first ones.
+            most_weight: if model.churn.is_some() { 24.0 } else { 6.0 } / model.payload_rate,
             senders: vec![
                 LinkedMessages {
                     count: 0,
@@ -284,10 +293,18 @@ impl Tracing {
             return;
         };
         // Cells are messages in proportion to their weight, as in a single trace.
+        if let Some(patience) = self.patience {
+            while at >= messages.due.after(patience) {
+                messages.due = messages.due.after(self.spacing);
+            }
+        }
         if at < messages.due || self.rng.unit() * self.most_weight > truth.waited {
             return;
         }
-        messages.due = at.after(self.spacing);
+        messages.due = match self.patience {
+            Some(_) => messages.due.after(self.spacing),
+            None => at.after(self.spacing),
+        };
         log_posterior(&mut messages.evidence, probabilities);
         messages.count += 1;
         let mut linked = self.world.linked.iter_mut();

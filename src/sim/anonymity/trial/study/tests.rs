@@ -132,11 +132,9 @@ fn lost_cells_leave_stated_probabilities_calibrated() {
     let lossless = report(&study(model, 800), 6);
     model.loss = 0.2;
     let report = report(&study(model, 800), 6);
-    // A fifth fewer cells wait.
-    assert!(
-        report.best_guess.mean > 1.05 * lossless.best_guess.mean,
-        "{report:?} {lossless:?}"
-    );
+    // The adversary cannot tell a lost cell from one that waits, so lost cells hide others too.
+    let ratio = report.best_guess.mean / lossless.best_guess.mean;
+    assert!((0.9..1.1).contains(&ratio), "{report:?} {lossless:?}");
     let Interval { mean, plus_minus } = report.calibration;
     assert!(mean.abs() <= 1.5 * plus_minus.max(0.02), "{report:?}");
 }
@@ -155,7 +153,7 @@ fn absent_senders_are_excluded_by_linked_messages() {
             churn: Some(ChurnModel {
                 online: 0.5,
                 session: Duration::from_secs(200),
-                day: Duration::from_secs(1_000_000),
+                day: Duration::from_secs(400),
                 relays_replaced: 0.0,
             }),
             payload_rate: 1.0,
