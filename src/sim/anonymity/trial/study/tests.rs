@@ -167,3 +167,27 @@ fn absent_senders_are_excluded_by_linked_messages() {
         "{always:?} {half:?}"
     );
 }
+
+#[test]
+fn hidden_positions_tell_less_and_stay_calibrated() {
+    let model = MixModel {
+        senders: 60,
+        relays: 12,
+        routes: Routes::Free(3),
+        delay: Duration::from_secs(1),
+        ..MixModel::reference()
+    };
+    let reports = [Knowledge::Links, Knowledge::Positions, Knowledge::Loops].map(|knowledge| {
+        let study = Study {
+            knowledge,
+            ..study(model, 500)
+        };
+        report(&study, 5)
+    });
+    let [links, positions, loops] = reports.map(|report| report.best_guess.mean);
+    assert!(links < 0.85 * positions && positions < loops, "{reports:?}");
+    for report in reports {
+        let Interval { mean, plus_minus } = report.calibration;
+        assert!(mean.abs() <= 1.5 * plus_minus.max(0.03), "{report:?}");
+    }
+}
