@@ -54,7 +54,7 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Kind {
     /// Measure how well mixing hides a sender, on model traffic without nodes
-    Anonymity(anonymity::Args),
+    Anonymity(Box<anonymity::Args>),
 }
 
 /// Runs the simulation.

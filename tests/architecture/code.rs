@@ -173,6 +173,31 @@ fn stand_in_arithmetic_is_named_by_simulator_only() {
 }
 
 #[test]
+fn adversaries_of_simulator_cannot_name_the_truth() {
+    // The compiler hides the type of the truth from them; the imports show that nothing else of the
+    // trial reaches them either.
+    let mut found = Vec::new();
+    for (path, text) in files(&["src/sim/anonymity"], "rs") {
+        let is_adversary = path.starts_with("src/sim/anonymity/adversary");
+        if !is_adversary && path != "src/sim/anonymity/sighting.rs" {
+            continue;
+        }
+        for (number, line) in code_lines(&text) {
+            if line.contains("trial") || line.contains("Truth") {
+                found.push(format!("{path}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    assert_none("an adversary reads sightings only", found);
+    let trial = read("src/sim/anonymity/trial.rs");
+    assert!(
+        trial.contains("\nmod truth;\n"),
+        "the truth must be private"
+    );
+    assert!(read("src/sim/anonymity/trial/truth.rs").contains("pub(super) struct Truth"));
+}
+
+#[test]
 fn sources_contain_no_todo_marks() {
     let marks = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["HA", "CK"]].map(|mark| mark.concat());
     let mut found = Vec::new();
