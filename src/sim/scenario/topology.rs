@@ -1,7 +1,8 @@
 //! Who relays, who dials whom, and when each node starts.
 //!
 //! Every node dials four nodes that were drawn at random, so nodes have eight peers on average and
-//! the network is connected with overwhelming probability.
+//! the network is connected with overwhelming probability. If clients cannot be dialled, the four are
+//! relays.
 
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::node::{Refusal, RefusalKind};
 /// The plan of a network.
 pub(super) struct Topology {
     nodes: Vec<PlannedNode>,
+    /// Whether only relays can be dialled.
+    hidden_clients: bool,
 }
 
 struct PlannedNode {
@@ -23,20 +26,39 @@ struct PlannedNode {
 }
 
 impl Topology {
-    /// Draws a network of `nodes`, of which `relays` are relays.
-    pub(super) fn draw(seed: &WorldSeed, nodes: usize, relays: Option<usize>) -> Self {
+    /// Draws a network of `nodes`, of which `relays` are relays. With `hidden_clients` only relays
+    /// can be dialled.
+    pub(super) fn draw(
+        seed: &WorldSeed,
+        nodes: usize,
+        relays: Option<usize>,
+        hidden_clients: bool,
+    ) -> Self {
         let mut rng = seed.small_rng("topology", &[]);
         let relays = relays
             .unwrap_or_else(|| (nodes / RELAY_SHARE).max(MIN_RELAYS))
             .min(nodes);
+        let all: Vec<usize> = (0..nodes)
+            .filter(|number| !hidden_clients || is_relay(*number, nodes, relays))
+            .collect();
         let planned = (0..nodes)
             .map(|number| PlannedNode {
                 relay: is_relay(number, nodes, relays),
-                peers: peers(&mut rng, number, nodes),
+                peers: peers(&mut rng, number, &all),
                 start: Instant::ZERO.after(START_WINDOW.mul_f64(rng.unit())),
             })
             .collect();
-        Self { nodes: planned }
+        Self {
+            nodes: planned,
+            hidden_clients,
+        }
+    }
+
+    /// The numbers of the nodes that are no relays.
+    pub(super) fn clients(&self) -> Vec<usize> {
+        let numbered = self.nodes.iter().enumerate();
+        let clients = numbered.filter(|(_, node)| !node.relay);
+        clients.map(|(number, _)| number).collect()
     }
 
     /// The numbers of the relays.
@@ -46,20 +68,33 @@ impl Topology {
         relays.map(|(number, _)| number).collect()
     }
 
-    /// Adds the nodes to a world.
-    pub(super) fn build(&self, world: &mut World) -> Result<(), Refusal> {
+    /// Adds the nodes to a world. With `reveal` they tell the observer their paths.
+    pub(super) fn build(&self, world: &mut World, reveal: bool) -> Result<(), Refusal> {
+        let max_peers = MAX_PEERS + self.expected_clients().saturating_mul(2);
         for node in &self.nodes {
             let added = world.add_node(node.relay, &node.peers, node.start, |config| {
-                config.danger_reveal_paths = false;
-                config.max_peers = MAX_PEERS;
+                config.danger_reveal_paths = reveal;
+                config.max_peers = max_peers;
             });
-            added.map_err(|error| Refusal {
+            let number = added.map_err(|error| Refusal {
                 kind: RefusalKind::Usage,
                 cause: error.to_string(),
                 remedy: "choose another seed".to_owned(),
             })?;
+            if self.hidden_clients && !node.relay {
+                world.put_behind_nat(number);
+            }
         }
         Ok(())
+    }
+
+    /// Clients that dial a relay on average, if only relays can be dialled.
+    fn expected_clients(&self) -> usize {
+        if !self.hidden_clients {
+            return 0;
+        }
+        let dials = self.clients().len().saturating_mul(PEERS_DIALLED);
+        dials.checked_div(self.relays().len()).unwrap_or(0)
     }
 }
 
@@ -70,11 +105,14 @@ const fn is_relay(number: usize, nodes: usize, relays: usize) -> bool {
     before != after
 }
 
-/// The peers that a node dials.
-fn peers(rng: &mut SmallRng, number: usize, nodes: usize) -> Vec<usize> {
+/// The peers that a node dials, of all that can be dialled.
+fn peers(rng: &mut SmallRng, number: usize, all: &[usize]) -> Vec<usize> {
+    let others = all.iter().filter(|peer| **peer != number).count();
     let mut peers = Vec::new();
-    while peers.len() < PEERS_DIALLED.min(nodes - 1) {
-        let peer = below(rng, nodes);
+    while peers.len() < PEERS_DIALLED.min(others) {
+        let Some(&peer) = all.get(below(rng, all.len())) else {
+            break;
+        };
         if peer != number && !peers.contains(&peer) {
             peers.push(peer);
         }
