@@ -5,6 +5,7 @@
 
 mod anonymity;
 mod progress;
+mod receiver;
 mod report;
 mod worlds;
 
@@ -88,6 +89,8 @@ enum Latency {
 enum Kind {
     /// Measure how well mixing hides a sender, on model traffic without nodes
     Anonymity(anonymity::Args),
+    /// Measure whether peers can tell the recipient of an envelope from a bystander
+    Receiver(receiver::Args),
 }
 
 /// Runs the simulation.
@@ -96,8 +99,10 @@ enum Kind {
 ///
 /// [`Failure`] if the level is refused, or a message breaks a rule of its level.
 pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
-    if let Some(Kind::Anonymity(args)) = &args.kind {
-        return anonymity::run(json, args);
+    match &args.kind {
+        Some(Kind::Anonymity(args)) => return anonymity::run(json, args),
+        Some(Kind::Receiver(args)) => return receiver::run(json, args),
+        None => {}
     }
     if !args.level.is_implemented() {
         return Err(ConfigError::LevelNotImplemented(args.level).into());
