@@ -72,9 +72,9 @@ pub(super) struct Args {
     /// Mean time in seconds for which a node that fails is up
     #[arg(long, value_name = "S", default_value_t = 3_600, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     session: u32,
-    /// Measure what spies learn if each node spies with this probability; needs --fast
-    #[arg(long, value_name = "F", value_parser = share, requires = "fast")]
-    hostile: Option<f64>,
+    /// Measure what spies learn if each node spies with one of these probabilities; needs --fast
+    #[arg(long, value_name = "F,..", value_parser = share, value_delimiter = ',', requires = "fast")]
+    hostile: Vec<f64>,
 }
 
 /// Delays of links.
@@ -184,7 +184,7 @@ impl Args {
                 clients_down: self.clients_down,
                 session: Duration::from_secs(self.session.into()),
             },
-            hostile: self.hostile,
+            hostile: self.hostile.clone(),
         })
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// A sub-protocol that this program speaks.
-#[derive(Clone, Copy, Eq, Ord, PartialOrd)]
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Capability {
     name: &'static str,
     version: u32,
@@ -50,13 +50,6 @@ impl Capability {
     #[must_use]
     pub const fn codes(self) -> u16 {
         self.codes
-    }
-}
-
-/// Numbers first: this comparison is made for every message, and names seldom decide it.
-impl PartialEq for Capability {
-    fn eq(&self, other: &Self) -> bool {
-        self.version == other.version && self.codes == other.codes && self.name == other.name
     }
 }
 
@@ -131,7 +124,8 @@ impl SharedCapabilities {
     pub fn offset(&self, capability: Capability) -> Option<u16> {
         self.entries
             .iter()
-            .find(|(shared, _)| *shared == capability)
+            // Numbers first: this is asked for every message, and names seldom decide it.
+            .find(|(shared, _)| shared.codes == capability.codes && *shared == capability)
             .map(|&(_, offset)| offset)
     }
 

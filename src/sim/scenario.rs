@@ -59,8 +59,8 @@ pub struct Scenario {
     pub network: NetworkModel,
     /// How often nodes are down.
     pub churn: Churn,
-    /// Probability that a node spies, to measure what spies learn. Fast mode alone allows it.
-    pub hostile: Option<f64>,
+    /// Probabilities that a node spies, to measure what spies learn. Fast mode alone allows it.
+    pub hostile: Vec<f64>,
 }
 
 /// A scenario that runs.
@@ -94,7 +94,7 @@ impl Simulation {
             Box::new(instruments(&scenario)),
         );
         let topology = Topology::draw(&seed, scenario.nodes, scenario.relays, scenario.clients);
-        topology.build(&mut world, scenario.hostile.is_some())?;
+        topology.build(&mut world, !scenario.hostile.is_empty())?;
         let users = if scenario.clients {
             topology.clients()
         } else {
@@ -256,7 +256,7 @@ fn check(scenario: &Scenario) -> Result<(), Refusal> {
             format!("clients dial relays, and there are {relays}"),
             "simulate at least 2 relays",
         ),
-        _ if !scenario.fast && scenario.hostile.is_some() => refuse(
+        _ if !scenario.fast && !scenario.hostile.is_empty() => refuse(
             "spies read frames, which are ciphertext outside fast mode".to_owned(),
             "simulate in fast mode",
         ),
@@ -270,7 +270,7 @@ fn check(scenario: &Scenario) -> Result<(), Refusal> {
 
 fn instruments(scenario: &Scenario) -> Instruments {
     Instruments {
-        spies: scenario.hostile.map(|_| SpyLog::default()),
+        spies: (!scenario.hostile.is_empty()).then(SpyLog::default),
         gossip: (scenario.fast && scenario.messages > 0).then(GossipMeter::default),
         ..Instruments::default()
     }

@@ -41,6 +41,8 @@ struct FirstSights {
 /// The means of one world.
 #[derive(Clone, Copy, Debug)]
 pub struct SpyFigures {
+    /// Probability that a node spies.
+    pub hostile: f64,
     /// How often the peer that first showed an envelope to a spy is its sender.
     pub first_spy: f64,
     /// How often a message went through a hostile guard and a hostile rendezvous.
@@ -62,6 +64,7 @@ impl SpyLog {
             .values()
             .map(|relays| both_hostile(relays, hostile));
         Some(SpyFigures {
+            hostile,
             first_spy: mean(first_spy)?,
             linked: mean(linked)?,
         })

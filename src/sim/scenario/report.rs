@@ -30,8 +30,8 @@ pub struct WorldOutcome {
     synthetic_cells: u64,
     cells: u64,
     cells_dropped: u64,
-    hostile: Option<f64>,
-    spies: Option<SpyFigures>,
+    /// By the probability that a node spies.
+    spies: Vec<SpyFigures>,
     gossip: Option<GossipFigures>,
 }
 
@@ -50,6 +50,7 @@ impl Simulation {
             }
         }
         let scenario = &self.scenario;
+        let shares = scenario.hostile.clone();
         let mut outcome = WorldOutcome {
             nodes: scenario.nodes,
             relays: self.relays,
@@ -65,8 +66,7 @@ impl Simulation {
             synthetic_cells: self.cells.as_ref().map_or(0, CellSource::sent),
             cells,
             cells_dropped,
-            hostile: scenario.hostile,
-            spies: None,
+            spies: Vec::new(),
             gossip: None,
         };
         if let Some(instruments) = self.instruments() {
@@ -75,8 +75,10 @@ impl Simulation {
             outcome.within_three = seen.delivered_within(3);
             outcome.latencies = seen.latencies();
             outcome.traffic = seen.traffic();
-            let spies = instruments.spies.as_ref();
-            outcome.spies = spies.and_then(|spies| spies.figures(outcome.hostile?));
+            if let Some(spies) = &instruments.spies {
+                let figures = shares.iter().filter_map(|share| spies.figures(*share));
+                outcome.spies = figures.collect();
+            }
             outcome.gossip = instruments.gossip.as_ref().map(GossipMeter::figures);
         }
         outcome
@@ -126,8 +128,8 @@ pub struct SimulationReport {
     pub cells: u64,
     /// Cells that nodes dropped since they started.
     pub cells_dropped: u64,
-    /// What spies learned, if it was measured.
-    pub spies: Option<SpyReport>,
+    /// What spies learned, for each probability that was asked for.
+    pub spies: Vec<SpyReport>,
     /// What the distribution of envelopes cost, in fast mode.
     pub gossip: Option<GossipReport>,
     /// Further figures.
@@ -195,18 +197,25 @@ impl SimulationReport {
 }
 
 impl SpyReport {
-    fn of(worlds: &[WorldOutcome]) -> Option<Self> {
-        let figures: Vec<SpyFigures> = worlds.iter().filter_map(|world| world.spies).collect();
-        let interval = |of: fn(&SpyFigures) -> f64| {
-            let values: Vec<f64> = figures.iter().map(of).collect();
-            Interval::of(&values)
+    /// One report for each probability that was asked for.
+    fn of(worlds: &[WorldOutcome]) -> Vec<Self> {
+        let asked = worlds.iter().map(|world| world.spies.len()).max();
+        let report = |number: usize| {
+            let figures: Vec<SpyFigures> = worlds
+                .iter()
+                .filter_map(|world| world.spies.get(number).copied())
+                .collect();
+            let interval = |of: fn(&SpyFigures) -> f64| {
+                let values: Vec<f64> = figures.iter().map(of).collect();
+                Interval::of(&values)
+            };
+            Some(Self {
+                hostile: figures.first()?.hostile,
+                first_spy: interval(|world| world.first_spy),
+                linked: interval(|world| world.linked),
+            })
         };
-        figures.first()?;
-        Some(Self {
-            hostile: worlds.first()?.hostile?,
-            first_spy: interval(|world| world.first_spy),
-            linked: interval(|world| world.linked),
-        })
+        (0..asked.unwrap_or(0)).filter_map(report).collect()
     }
 }
 
