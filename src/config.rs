@@ -104,6 +104,7 @@ impl Config {
             max_peers: settings.max_peers(),
             min_pow,
             pow_generation: settings.pow_generation(),
+            cover: settings.cover(),
             pool_bytes: settings.pool_mb().saturating_mul(1 << 20),
             guard: settings.guard,
             mail: mail.as_ref().map(|mail| MailService {

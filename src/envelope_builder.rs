@@ -8,7 +8,7 @@
 //!
 //! The start of a lifetime is public (`expiry - ttl`), and so, at the first hop, is the lag between
 //! start and insertion. Each draft sets the start back by what the waits of its path lack to the latency
-//! of `dark` ([`sample_lag`]). The class of a lifetime follows from the wanted lifetime alone: a class
+//! of `dark` in this epoch ([`sample_lag`]). The class of a lifetime follows from the wanted lifetime alone: a class
 //! that depended on the lag would show how much of it the path has used.
 //!
 //! All of this is `shh/6`. For callers that write to old programs there is [`v5`], which leaves all
@@ -21,6 +21,7 @@ use core::time::Duration;
 
 use circuits::distributions;
 use circuits::level::{Level, LevelRules, mean_lag, sample_lag};
+use circuits::mixing::DelayClass;
 use circuits::time::UnixSecs;
 use rand_core::CryptoRng;
 use thiserror::Error;
@@ -89,6 +90,8 @@ pub struct Life {
     pub wanted: Duration,
     /// The rules of the path to the place of insertion.
     pub path: &'static LevelRules,
+    /// The delay class of the epoch, which the lag completes at every level.
+    pub delays: DelayClass,
     /// How to choose among the classes that are long enough.
     pub choice: LifeChoice,
 }
@@ -110,14 +113,19 @@ impl Life {
         Self {
             wanted,
             path: Level::Open.rules(),
+            delays: DelayClass::LONGEST,
             choice: LifeChoice::Shortest,
         }
     }
 
-    /// The same for an envelope that takes a path with these rules.
+    /// The same for an envelope that takes a path with these rules, in an epoch of this class.
     #[must_use]
-    pub const fn over(self, path: &'static LevelRules) -> Self {
-        Self { path, ..self }
+    pub const fn over(self, path: &'static LevelRules, delays: DelayClass) -> Self {
+        Self {
+            path,
+            delays,
+            ..self
+        }
     }
 
     /// The classes that are long enough, shortest first. They do not depend on the time or on chance,
@@ -128,11 +136,11 @@ impl Life {
     ///
     /// [`EnvelopeBuildError::LifeTooLong`] if the longest class does not leave the wanted lifetime.
     pub fn classes(self) -> Result<Vec<TtlClass>, EnvelopeBuildError> {
-        let fits = |class: &TtlClass| class_capacity(*class, self.path) >= self.wanted;
+        let fits = |class: &TtlClass| class_capacity(*class) >= self.wanted;
         let fitting: Vec<_> = TtlClass::ALL.into_iter().filter(fits).collect();
         if fitting.is_empty() {
             return Err(EnvelopeBuildError::LifeTooLong {
-                max: class_capacity(TtlClass::ThreeDays, self.path),
+                max: class_capacity(TtlClass::ThreeDays),
             });
         }
         Ok(fitting)
@@ -157,19 +165,19 @@ impl Life {
             LifeChoice::Any => distributions::pick(rng, &fitting),
         };
         let class = class.copied().unwrap_or(TtlClass::ThreeDays);
-        let lag = seconds(sample_lag(rng, self.path));
+        let lag = seconds(sample_lag(rng, self.path, self.delays));
         let start = class.lattice_floor(now.before(lag).before(MIN_AGE_SECS));
         Ok((start.after(class.ttl().0), class))
     }
 }
 
 /// The longest lifetime that an envelope of this class is certain to leave after its insertion, but for
-/// a lag above the mean, which the reserve covers.
-fn class_capacity(class: TtlClass, path: &LevelRules) -> Duration {
+/// a lag above the longest mean, which the reserve covers.
+fn class_capacity(class: TtlClass) -> Duration {
     let ttl = class.ttl().0;
     let used = class.lattice_step().saturating_add(MIN_AGE_SECS);
     Duration::from_secs(ttl.saturating_sub(used).into())
-        .saturating_sub(mean_lag(path))
+        .saturating_sub(mean_lag(DelayClass::LONGEST))
         .saturating_sub(TTL_RESERVE)
 }
 

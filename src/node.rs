@@ -11,6 +11,7 @@
 //! * `stem`: envelopes before they enter the network
 //! * `relay`: cells that pass through, replay tags, mix, rendezvous
 //! * `directory`: known relays, guard choice, path choice, our own descriptor
+//! * `emission`: our own cells at the levels with cover traffic, and their loops
 //! * `send`: outgoing messages, their confirmation and retry, the offline queue
 //! * `receive`: trial decryption, identities, inbox
 //! * `shh_api`: keys, filters and posts of API clients
@@ -28,6 +29,7 @@ mod config;
 mod directory;
 mod durability;
 mod effects;
+mod emission;
 mod event;
 #[cfg(test)]
 mod fixture;
@@ -68,6 +70,7 @@ use self::action::Action;
 use self::clock_skew::{ClockSkew, ShownTime};
 use self::directory::{RelayDirectory, RelayState};
 use self::effects::Effects;
+use self::emission::{CoverRoutes, Emission, MixRoutes, SlotContext};
 use self::generators::Generators;
 use self::gossip::EnvelopeGossip;
 use self::local_peer::LocalPeer;
@@ -85,7 +88,7 @@ pub use command::{
     Command, FetchRequest, Identity, IdentityKind, MailSource, PublicIdentity, Recipient, Refusal,
     RefusalKind, Reply, SendRequest,
 };
-pub use config::{MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
+pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
 pub use gossip::MAX_ENVELOPE_SIZE;
 pub use inbox_query::{InboxQuery, MessageIdError, MessageIdPrefix};
@@ -96,9 +99,9 @@ pub use output::{Output, Record};
 pub use peers::MAX_INBOUND_LINKS;
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use views::{
-    ClockView, DirectoryAge, EstimateView, FetchView, IdentityView, InboundView, LevelView,
-    ListenerFaultView, MailView, MessageView, NodeView, OutgoingView, PeerView, RelayView,
-    StatusView, TurnTimes, UnreachedPeerView,
+    ClockView, DirectoryAge, EmissionView, EstimateView, FetchView, IdentityView, InboundView,
+    LevelView, ListenerFaultView, LoopAlarmView, MailView, MessageView, NodeView, OutgoingView,
+    PeerView, RelayView, StatusView, TurnTimes, UnreachedPeerView,
 };
 
 /// A Whisper relay node.
@@ -113,6 +116,7 @@ pub struct Node {
     relay: Relay,
     directory: RelayDirectory,
     send: Sender,
+    emission: Emission,
     receive: Receiver,
     shh_api: ShhApi,
     mail: Mail,
@@ -143,6 +147,7 @@ impl Node {
         let gossip = EnvelopeGossip::new(&config, &generators.seed(), now.mono);
         let discovery = discovery(&config, &local, &generators.seed(), now.mono);
         let stem = Stem::new(generators.paths(), now.mono);
+        let slots = generators.cover().child();
         let mut node = Self {
             started: now.mono,
             peers: Peers::new(&config, Arc::clone(&local), discovery, now.mono),
@@ -151,6 +156,7 @@ impl Node {
             relay: Relay::new(local.id(), config.relay, local.arithmetic()),
             directory: RelayDirectory::new(&config, &local, guard_seed, now),
             send: Sender::new(&config, local.arithmetic(), now.mono),
+            emission: Emission::new(config.cover, local.arithmetic(), slots, now.mono),
             receive: Receiver::default(),
             shh_api: ShhApi::default(),
             mail,
@@ -160,6 +166,7 @@ impl Node {
             config,
             local,
         };
+        node.emission.start(&mut node.fx);
         node.directory.restore(&mut node.fx, now, restored);
         node.run_actions(now);
         Ok(node)
@@ -239,6 +246,11 @@ impl Node {
             TimerId::ShardSets => self.relay.expire_shard_sets(fx, now),
             TimerId::Insertion => self.relay.release_delayed(fx, now, &self.gossip),
             TimerId::Embargo => self.stem.end_embargoes(fx, now, &self.gossip),
+            TimerId::Emission => {
+                let routes = self.mix_routes(now);
+                let (emission, fx, context) = self.emitting(now, routes.as_ref());
+                emission.run(fx, now, context);
+            }
             TimerId::Message(id) => {
                 let (send, fx, context) = self.sending();
                 send.on_timer(fx, now, id, context);
@@ -251,10 +263,12 @@ impl Node {
     }
 
     fn turn_epoch(&mut self, now: Now) {
+        let class = self.directory.mix_network(now).class();
         let expired = self.relay.expire_keys(now);
+        self.relay.set_delay_class(now, class);
         let state = RelayState {
             can_stem: self.stem.can_stem(),
-            load: self.relay.load(),
+            arrivals: self.relay.arrivals(),
             ticket_bits: self.relay.ticket_bits(),
             clock_is_wrong: self.clock.is_wrong(now),
         };
@@ -296,6 +310,7 @@ impl Node {
         self.fx.reseed(entropy);
         self.gossip.reseed(&self.fx.seed());
         self.peers.reseed(&self.fx.seed());
+        self.emission.reseed(&self.fx.seed());
     }
 
     /// Hands queued bytes to the shell. A link with new room may take more mail.
@@ -335,6 +350,30 @@ impl Node {
         self.handle(now, Input::Timeout)
     }
 
+    /// Queues cells for the emission stream, as those of a message of a simulated world. Returns their
+    /// number.
+    #[cfg(feature = "sim")]
+    pub(crate) fn queue_synthetic_cells(
+        &mut self,
+        now: Now,
+        message: MessageId,
+        count: u8,
+    ) -> usize {
+        let Some(routes) = self.mix_routes(now) else {
+            return 0;
+        };
+        let cells = emission::synthetic_cells(&mut self.fx, &routes, message, count);
+        let number = cells.len();
+        let queued = self.emission.enqueue(&mut self.fx, now, cells);
+        queued.map_or(0, |()| number)
+    }
+
+    /// Withdraws the cells of [`queue_synthetic_cells`](Self::queue_synthetic_cells).
+    #[cfg(feature = "sim")]
+    pub(crate) fn withdraw_synthetic_cells(&mut self, message: MessageId) {
+        self.emission.withdraw(message);
+    }
+
     // -- one component to change, and the others to read
 
     fn sending(&mut self) -> (&mut Sender, &mut Effects, SendContext<'_>) {
@@ -367,6 +406,28 @@ impl Node {
             receive: &self.receive,
         };
         (&mut self.mail, &mut self.fx, context)
+    }
+
+    fn emitting<'a>(
+        &'a mut self,
+        now: Now,
+        routes: Option<&'a MixRoutes>,
+    ) -> (&'a mut Emission, &'a mut Effects, SlotContext<'a>) {
+        let guard = self.directory.mixing_guard(now);
+        let context = SlotContext {
+            guard,
+            link: guard.and_then(|guard| self.peers.guard_link(guard)),
+            own: routes.and_then(|routes| self.relay.hop(routes.epoch())),
+            routes: routes.map(|routes| -> &dyn CoverRoutes { routes }),
+        };
+        (&mut self.emission, &mut self.fx, context)
+    }
+
+    /// The routes of our cells at the levels with cover traffic.
+    fn mix_routes(&self, now: Now) -> Option<MixRoutes> {
+        let (_, paths) = self.directory.mix_paths(now).ok()?;
+        let delay = self.directory.mix_network(now).class().mean();
+        Some(MixRoutes::new(paths, delay))
     }
 
     fn relaying(&mut self) -> (&mut Relay, &mut Effects, RelayContext<'_>, &EnvelopeGossip) {

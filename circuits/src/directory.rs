@@ -17,6 +17,7 @@
 //! };
 //! use circuits::ids::{Epoch, NetworkId, Profile};
 //! use circuits::keys::OnionSecret;
+//! use circuits::mixing::ArrivalRate;
 //! use circuits::secret::Secret;
 //! use circuits::time::{Instant, Now};
 //! use rand_chacha::ChaCha20Rng;
@@ -41,7 +42,7 @@
 //!     endpoints: vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 20_819)],
 //!     dials: EndpointKinds::IP,
 //!     family: Vec::new(),
-//!     load: 0,
+//!     arrivals: ArrivalRate::NONE,
 //!     ticket_bits: 17,
 //! };
 //! let descriptor = Descriptor::sign(draft, puzzle, &key, terms.network)?;

@@ -5,13 +5,18 @@
 //! does not decide whether the current network can sustain a level, and it never replaces one level
 //! by another: if a level is not available, the caller refuses the message.
 
+mod lag;
+
 use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
 
 use rand_core::CryptoRng;
 
+pub use self::lag::{mean_lag, sample_lag};
+
 use crate::distributions;
+use crate::mixing::{DelayClass, MixNetwork, MixRefusal, MixRequirements};
 
 /// How well a message is protected, weakest level first.
 ///
@@ -49,13 +54,33 @@ impl Level {
         Self::Bulletin,
     ];
 
-    /// The levels that this version implements. The others need cover traffic that it does not send.
-    pub const IMPLEMENTED: [Self; 3] = [Self::Open, Self::Swift, Self::Normal];
+    /// The levels that this version implements.
+    pub const IMPLEMENTED: [Self; 6] = Self::ALL;
 
-    /// Whether this version implements the level.
+    /// Whether this version implements the level. It implements every one.
     #[must_use]
     pub const fn is_implemented(self) -> bool {
-        matches!(self, Self::Open | Self::Swift | Self::Normal)
+        match self {
+            Self::Open | Self::Swift | Self::Normal | Self::Hush | Self::Dark | Self::Bulletin => {
+                true
+            }
+        }
+    }
+
+    /// Whether messages of the level travel among cover, through the layers of the mixing network.
+    #[must_use]
+    pub const fn is_mixing(self) -> bool {
+        self.rules().mixing.is_some()
+    }
+
+    /// Checks whether the network can carry the level. A level without mixing is not restricted here.
+    ///
+    /// # Errors
+    ///
+    /// [`MixRefusal`] with the rule and what is missing.
+    pub fn check_network(self, network: &MixNetwork) -> Result<(), MixRefusal> {
+        let required = self.rules().mixing.as_ref();
+        required.map_or(Ok(()), |required| network.check(required))
     }
 
     /// The name of the level in configuration, commands and output.
@@ -108,7 +133,7 @@ pub struct UnknownLevel;
 
 impl fmt::Display for UnknownLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("unknown level; expected open, swift or normal")
+        f.write_str("unknown level; expected open, swift, normal, hush, dark or bulletin")
     }
 }
 
@@ -117,13 +142,13 @@ impl core::error::Error for UnknownLevel {}
 /// The rules of a level (design.md section 7, spec.md M2, M14 and M18).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LevelRules {
-    /// Minimum number of relays on a lane before the rendezvous. Lanes may be longer, never
-    /// shorter: a set is as weak as its shortest lane.
+    /// Number of relays on a path before the rendezvous. It is exact at mixing levels. Lanes of
+    /// other levels may be longer, never shorter: a set is as weak as its shortest lane.
     pub relays: u8,
-    /// Number of lanes of one envelope.
+    /// Number of lanes of one envelope. At mixing levels, every cell has a path of its own.
     pub lanes: u8,
-    /// Mean of the exponential delay at each relay, before truncation to 600 s.
-    pub delay: Duration,
+    /// The exponential delay at each relay, before truncation to 600 s.
+    pub delay: RelayDelay,
     /// Mean of the exponential hold at the rendezvous, before truncation to 600 s.
     pub hold: Duration,
     /// How a message is dispersed.
@@ -134,6 +159,8 @@ pub struct LevelRules {
     pub insertion: Insertion,
     /// The transport that the links must use.
     pub transport: TransportPolicy,
+    /// What a mixing level requires of the network.
+    pub mixing: Option<MixRequirements>,
 }
 
 impl LevelRules {
@@ -144,14 +171,14 @@ impl LevelRules {
     }
 
     /// The means of the waits of one cell: for its slot, at the rendezvous, at each relay.
-    fn waits(&self) -> [Duration; MAX_WAITS] {
+    fn waits(&self, class: DelayClass) -> [Duration; MAX_WAITS] {
         let slot = match self.emission {
             EmissionSchedule::None => Duration::ZERO,
             EmissionSchedule::OnDemand { gap } => gap,
             EmissionSchedule::Stream { payload, .. } => payload,
         };
         let mut waits = [Duration::ZERO; MAX_WAITS];
-        let relays = core::iter::repeat_n(self.delay, self.relays.into());
+        let relays = core::iter::repeat_n(self.delay.mean(class), self.relays.into());
         let own = [slot, self.hold].into_iter().chain(relays);
         for (wait, mean) in waits.iter_mut().zip(own) {
             *wait = mean;
@@ -160,13 +187,38 @@ impl LevelRules {
     }
 }
 
+/// How long cells wait at a relay.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RelayDelay {
+    /// This mean, in every network.
+    Fixed(Duration),
+    /// The delay class of the epoch, which all mixing levels and all cover share.
+    Mixing,
+}
+
+impl RelayDelay {
+    /// The mean in an epoch of this class.
+    #[must_use]
+    pub const fn mean(self, class: DelayClass) -> Duration {
+        match self {
+            Self::Fixed(mean) => mean,
+            Self::Mixing => class.mean(),
+        }
+    }
+}
+
 /// How a message is dispersed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Dispersal {
+    /// An envelope that fits travels in one cell. A larger message is scattered if its recipient reads
+    /// with whisht, and converges otherwise.
+    ByRecipient,
     /// The envelope becomes shards that meet at one rendezvous.
     Converge,
     /// The envelope is not dispersed and uses no lane.
     None,
+    /// An envelope that fits travels in one cell. A larger one converges.
+    OneCellOrConverge,
     /// The message becomes envelopes of the smallest class. Each travels in a single cell to its
     /// own rendezvous.
     Scatter,
@@ -217,46 +269,6 @@ pub enum TransportPolicy {
 /// Maximum wait of a cell at any place. A longer draw is redrawn; the relay would drop the cell.
 const MAX_WAIT: Duration = Duration::from_secs(600);
 
-/// Draws the lag: how long before its composition the lifetime of an envelope starts.
-///
-/// The start of a lifetime is public, and the time from there to the insertion would reveal the
-/// level. At every level that time follows one law, that of the latency of `dark`: the wait for a
-/// payload slot, the delays at five relays, the hold. The path draws its own waits later; the lag is
-/// only what they lack to the law, one draw per wait.
-///
-/// The completion is exact. With `m` the mean of the own wait and `M` that of the law, an exponential
-/// wait of mean `M` is the sum of an exponential wait of mean `m` and, with probability `1 - m/M`,
-/// another one of mean `M`. A wait that is longer than that of the law (`bulletin`) gets no addition.
-/// One path is assumed: where several shards must arrive, the last of them decides, which at
-/// `normal` is a matter of a second.
-#[must_use]
-pub fn sample_lag(rng: &mut impl CryptoRng, rules: &LevelRules) -> Duration {
-    let law = LAG_LAW.waits();
-    let pairs = law.into_iter().zip(rules.waits());
-    pairs.map(|(law, own)| missing_wait(rng, law, own)).sum()
-}
-
-/// Mean time from the start of a lifetime to the insertion, where the level's own latency is not
-/// longer.
-#[must_use]
-pub fn mean_lag(rules: &LevelRules) -> Duration {
-    let law = LAG_LAW.waits();
-    let pairs = law.into_iter().zip(rules.waits());
-    pairs.map(|(law, own)| law.max(own)).sum()
-}
-
-/// What completes an exponential wait of mean `own` to one of mean `law`.
-fn missing_wait(rng: &mut impl CryptoRng, law: Duration, own: Duration) -> Duration {
-    let micros = |mean: Duration| u32::try_from(mean.as_micros()).unwrap_or(u32::MAX);
-    if own >= law || distributions::below(rng, micros(law)) < micros(own) {
-        return Duration::ZERO;
-    }
-    distributions::exponential_within(rng, law, MAX_WAIT)
-}
-
-/// The level whose latency every lag completes.
-const LAG_LAW: &LevelRules = &DARK;
-
 /// Number of waits of the longest path: payload slot, hold, delays at the relays.
 const MAX_WAITS: usize = 7;
 const _: () = assert!(
@@ -267,12 +279,13 @@ const _: () = assert!(
 const OPEN: LevelRules = LevelRules {
     relays: 0,
     lanes: 0,
-    delay: Duration::ZERO,
+    delay: RelayDelay::Fixed(Duration::ZERO),
     hold: Duration::ZERO,
     dispersal: Dispersal::None,
     emission: EmissionSchedule::None,
     insertion: Insertion::Gossip,
     transport: TransportPolicy::Any,
+    mixing: None,
 };
 
 const SWIFT: LevelRules = LevelRules {
@@ -283,7 +296,7 @@ const SWIFT: LevelRules = LevelRules {
 const NORMAL: LevelRules = LevelRules {
     relays: 3,
     lanes: 3,
-    delay: Duration::from_millis(100),
+    delay: RelayDelay::Fixed(Duration::from_millis(100)),
     hold: Duration::from_secs(1),
     dispersal: Dispersal::Converge,
     emission: EmissionSchedule::OnDemand {
@@ -291,45 +304,51 @@ const NORMAL: LevelRules = LevelRules {
     },
     insertion: Insertion::HeldStem,
     transport: TransportPolicy::Any,
+    mixing: None,
 };
 
 const HUSH: LevelRules = LevelRules {
-    relays: 4,
-    delay: Duration::from_secs(10),
-    hold: Duration::from_secs(10),
+    relays: 5,
+    lanes: 1,
+    delay: RelayDelay::Mixing,
+    hold: Duration::from_secs(5),
+    dispersal: Dispersal::ByRecipient,
     emission: STREAM,
     transport: TransportPolicy::TorPreferred,
+    mixing: Some(MixRequirements {
+        pool: 20,
+        relays_per_layer: 5,
+        settled: false,
+    }),
     ..NORMAL
 };
 
 const DARK: LevelRules = LevelRules {
-    relays: 5,
-    lanes: 1,
-    delay: Duration::from_secs(20),
+    hold: Duration::from_secs(10),
     dispersal: Dispersal::Scatter,
     transport: TransportPolicy::TorOnly,
+    mixing: Some(MixRequirements {
+        pool: 36,
+        relays_per_layer: 10,
+        settled: true,
+    }),
     ..HUSH
 };
 
 const BULLETIN: LevelRules = LevelRules {
-    relays: 5,
-    delay: Duration::from_secs(300),
-    hold: Duration::from_secs(60),
-    ..HUSH
+    dispersal: Dispersal::OneCellOrConverge,
+    transport: TransportPolicy::TorPreferred,
+    ..DARK
 };
 
-/// 0.3 payload slots and 0.2 loops per second.
+/// Half a cell a second: payload slots, and loops that are a tenth of all cells.
 const STREAM: EmissionSchedule = EmissionSchedule::Stream {
-    payload: PAYLOAD_GAP,
-    loops: Duration::from_secs(5),
+    payload: Duration::from_millis(2_200),
+    loops: Duration::from_secs(20),
 };
-const PAYLOAD_GAP: Duration = Duration::from_nanos(3_333_333_333);
 
 #[cfg(test)]
 mod tests {
-    use rand_chacha::ChaCha20Rng;
-    use rand_core::SeedableRng;
-
     use super::*;
 
     #[test]
@@ -342,28 +361,25 @@ mod tests {
     }
 
     #[test]
-    fn implemented_levels_are_those_without_cover_traffic() {
+    fn mixing_levels_share_route_delay_and_emission() {
+        let dark = Level::Dark.rules();
         for level in Level::ALL {
-            let listed = Level::IMPLEMENTED.contains(&level);
-            let streams = matches!(level.rules().emission, EmissionSchedule::Stream { .. });
-            assert_eq!((level.is_implemented(), listed), (!streams, !streams));
+            let rules = level.rules();
+            let is_stream = matches!(rules.emission, EmissionSchedule::Stream { .. });
+            assert_eq!(level.is_mixing(), is_stream);
+            if level.is_mixing() {
+                let route = |rules: &LevelRules| (rules.relays, rules.delay, rules.emission);
+                assert_eq!(route(rules), route(dark), "{level}");
+            }
         }
-        let error = UnknownLevel.to_string();
-        assert!(
-            !error.contains("hush") && !error.contains("bulletin"),
-            "{error}"
-        );
     }
 
     #[test]
-    fn stronger_level_has_more_relays_and_delay() {
-        let mixed = [Level::Open, Level::Normal, Level::Hush, Level::Dark];
-        for pair in mixed.windows(2) {
-            let (weak, strong) = (pair[0].rules(), pair[1].rules());
-            assert!(weak.relays < strong.relays);
-            assert!(weak.delay < strong.delay);
-            assert!(weak.hold <= strong.hold);
-        }
+    fn stronger_level_requires_more_of_the_network() {
+        let [hush, dark] = [Level::Hush, Level::Dark].map(|level| level.rules().mixing.unwrap());
+        assert!(hush.pool < dark.pool && hush.relays_per_layer < dark.relays_per_layer);
+        assert!(dark.settled && !hush.settled);
+        assert!(Level::Normal.rules().relays < Level::Hush.rules().relays);
     }
 
     #[test]
@@ -380,7 +396,15 @@ mod tests {
                     emission,
                     insertion,
                     transport,
+                    mixing,
                 } = level.rules();
+                let delay = match delay {
+                    RelayDelay::Fixed(mean) => format!("{mean:?}"),
+                    RelayDelay::Mixing => "D".to_owned(),
+                };
+                let network = mixing.map_or_else(String::new, |required| {
+                    format!(" {}/{}", required.pool, required.relays_per_layer)
+                });
                 let emission = match emission {
                     EmissionSchedule::None => "none".to_owned(),
                     EmissionSchedule::OnDemand { gap } => format!("{gap:?}"),
@@ -389,8 +413,8 @@ mod tests {
                     }
                 };
                 format!(
-                    "{level:8} {relays} {lanes} {delay:?} {hold:?} \
-                     {dispersal:?} {emission} {insertion:?} {transport:?}\n"
+                    "{level:8} {relays} {lanes} {delay} {hold:?} \
+                     {dispersal:?} {emission} {insertion:?} {transport:?}{network}\n"
                 )
             })
             .collect();
@@ -400,9 +424,9 @@ mod tests {
 open     0 0 0ns 0ns None none Gossip Any
 swift    0 0 0ns 0ns None none Stem Any
 normal   3 3 100ms 1s Converge 250ms HeldStem Any
-hush     4 3 10s 10s Converge 3.3s+5s HeldStem TorPreferred
-dark     5 1 20s 10s Scatter 3.3s+5s HeldStem TorOnly
-bulletin 5 3 300s 60s Converge 3.3s+5s HeldStem TorPreferred
+hush     5 1 D 5s ByRecipient 2.2s+20s HeldStem TorPreferred 20/5
+dark     5 1 D 10s Scatter 2.2s+20s HeldStem TorOnly 36/10
+bulletin 5 1 D 10s OneCellOrConverge 2.2s+20s HeldStem TorPreferred 36/10
 "
         );
     }
@@ -412,63 +436,5 @@ bulletin 5 3 300s 60s Converge 3.3s+5s HeldStem TorPreferred
         for level in Level::ALL {
             assert!(usize::from(level.rules().relays) < crate::geometry::MAX_LAYERS);
         }
-    }
-
-    /// Times from the start of a lifetime to the insertion, of many messages: what the lag adds, and
-    /// the waits of the path, drawn as senders draw them.
-    fn insertions(level: Level, seed: u8) -> Vec<Duration> {
-        let mut rng = ChaCha20Rng::from_seed([seed; 32]);
-        let rules = level.rules();
-        let path = |rng: &mut ChaCha20Rng| -> Duration {
-            let waits = rules.waits().into_iter();
-            waits
-                .map(|mean| distributions::exponential_within(rng, mean, MAX_WAIT))
-                .sum()
-        };
-        let mut times: Vec<_> = (0..SAMPLES)
-            .map(|_| sample_lag(&mut rng, rules) + path(&mut rng))
-            .collect();
-        times.sort_unstable();
-        times
-    }
-
-    /// The largest difference between the empirical distributions of two sorted samples.
-    fn kolmogorov_smirnov(one: &[Duration], other: &[Duration]) -> f64 {
-        let below = |sample: &[Duration], time| sample.partition_point(|at| *at <= time);
-        let gap = |time: &Duration| below(one, *time).abs_diff(below(other, *time));
-        let widest = one.iter().chain(other).map(gap).max().unwrap_or(0);
-        f64::from(u32::try_from(widest).unwrap()) / f64::from(SAMPLES)
-    }
-
-    const SAMPLES: u32 = 20_000;
-
-    #[test]
-    fn time_from_start_to_insertion_does_not_show_the_level() {
-        let dark = insertions(Level::Dark, 1);
-        // Five waits of 20 s, one of 10 s, one of 3.3 s: mean 113.3 s.
-        let mean = dark.iter().sum::<Duration>().as_secs_f64() / f64::from(SAMPLES);
-        assert!((mean - 113.3).abs() < 1.5, "mean {mean}");
-        assert!((mean - mean_lag(&DARK).as_secs_f64()).abs() < 1.5);
-        let levels = [
-            Level::Open,
-            Level::Swift,
-            Level::Normal,
-            Level::Hush,
-            Level::Dark,
-        ];
-        for (seed, level) in (2..).zip(levels) {
-            let distance = kolmogorov_smirnov(&dark, &insertions(level, seed));
-            // Two samples of one distribution differ by less than 0.0195 in 999 of 1,000 cases.
-            assert!(distance < 0.0195, "{level}: {distance}");
-            assert!(mean_lag(level.rules()) == mean_lag(&DARK), "{level}");
-        }
-    }
-
-    #[test]
-    fn level_slower_than_the_law_gets_no_lag_for_its_delays() {
-        let mut rng = ChaCha20Rng::from_seed([3; 32]);
-        assert_eq!(sample_lag(&mut rng, &DARK), Duration::ZERO);
-        assert_eq!(sample_lag(&mut rng, &BULLETIN), Duration::ZERO);
-        assert!(mean_lag(&BULLETIN) > mean_lag(&DARK));
     }
 }

@@ -9,7 +9,9 @@
 //! 5. [`rendezvous`] collects the shards, and [`dandelion`] chooses where the envelope enters the
 //!    network.
 //!
-//! [`level`] defines the requirements of each level of privacy.
+//! [`stream`] is the clock of cover traffic, and [`loops`] the record of the cells that return.
+//! [`level`] defines the requirements of each level of privacy, and [`mixing`] reads from the
+//! directory whether the network meets those of the mixing levels.
 //!
 //! All modules share [`arithmetic`], [`backoff`], [`bounded_map`], [`bytes`], [`distributions`],
 //! [`due_index`], [`erasing_rng`], [`fair_queue`], [`geometry`], [`ids`], [`keys`], [`rate_limit`], [`secret`] and [`time`].
@@ -37,10 +39,13 @@ pub mod geometry;
 pub mod ids;
 pub mod keys;
 pub mod level;
+pub mod loops;
 pub mod mix;
+pub mod mixing;
 pub mod path;
 pub mod rate_limit;
 pub mod relay;
 pub mod rendezvous;
 pub mod secret;
+pub mod stream;
 pub mod time;

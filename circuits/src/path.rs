@@ -15,6 +15,7 @@
 //! use circuits::directory::{EligibleRelay, EndpointKinds, Snapshot, Subnet};
 //! use circuits::ids::{Epoch, Profile, RelayId};
 //! use circuits::keys::OnionSecret;
+//! use circuits::mixing::{ArrivalRate, Layer};
 //! use circuits::cell_builder::Hop;
 //! use circuits::path::{PathExclusions, GuardSeed, Guards, PathPicker, PathRules};
 //! use circuits::secret::Secret;
@@ -32,7 +33,8 @@
 //!     endpoints: EndpointKinds::IP,
 //!     dials: EndpointKinds::IP,
 //!     family: Vec::new(),
-//!     load: 0,
+//!     layer: Layer::FIRST,
+//!     arrivals: ArrivalRate::NONE,
 //!     ticket_bits: 17,
 //! });
 //! let snapshot = Snapshot::new(Epoch(40_000), Profile::Main, false, relays);
@@ -57,14 +59,16 @@ use rand_core::CryptoRng;
 
 mod guard;
 mod lane_length;
+mod mix;
 mod refusal;
 mod rules;
 mod search;
 
 pub use guard::{Guard, GuardSeed, Guards};
 pub use lane_length::lane_lengths;
+pub use mix::{MixPath, MixPaths};
 pub use refusal::{PathRefusal, PathRule, RemovedRelays};
-pub use rules::{BadPathRules, MAX_LANES, MAX_RELAYS, PathExclusions, PathRules};
+pub use rules::{BadPathRules, MAX_LANES, MAX_RELAYS, PathExclusions, PathRules, RelaxedRules};
 
 use self::search::{LaneEnds, Search, Sharing};
 use crate::cell_builder::Hop;
@@ -139,15 +143,6 @@ impl fmt::Debug for PathLane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PathLane([redacted])")
     }
-}
-
-/// Rules that were relaxed because there are too few relays. Always empty on `main`.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct RelaxedRules {
-    /// Some middles are in more than one lane of the envelope.
-    pub disjointness: bool,
-    /// The rendezvous may be a peer of this node.
-    pub peers: bool,
 }
 
 /// The end of a loop.
@@ -426,6 +421,7 @@ impl<'a> PathPicker<'a> {
             relaxed: RelaxedRules {
                 disjointness: sharing == Sharing::Middles,
                 peers: self.allows_peer_rendezvous,
+                tor: false,
             },
         }
     }

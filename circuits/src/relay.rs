@@ -58,6 +58,12 @@ impl OnionRelay {
         Self { arithmetic, ..self }
     }
 
+    /// The id of this relay.
+    #[must_use]
+    pub const fn id(&self) -> RelayId {
+        self.id
+    }
+
     /// Adds the key of `epoch` with the tags of the cells that it has decrypted: none for a new
     /// key, the tags of its log for a key in use before a restart.
     ///

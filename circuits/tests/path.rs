@@ -14,6 +14,12 @@ mod dialling;
 mod drawn;
 #[path = "path/guards.rs"]
 mod guards;
+#[path = "path/mixing_guards.rs"]
+mod mixing_guards;
+#[path = "path/mixing_network.rs"]
+mod mixing_network;
+#[path = "path/mixing_paths.rs"]
+mod mixing_paths;
 #[path = "path/refused.rs"]
 mod refused;
 #[path = "path/vector.rs"]

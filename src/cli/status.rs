@@ -11,7 +11,8 @@ use super::{Exit, Failure};
 use crate::endpoint::PeerAddr;
 use crate::gossip::PowRule;
 use crate::node::{
-    ClockView, DirectoryAge, InboundView, PeerView, RelayView, StatusView, UnreachedPeerView,
+    ClockView, DirectoryAge, EmissionView, InboundView, PeerView, RelayView, StatusView,
+    UnreachedPeerView,
 };
 
 /// Options of `whisht peers`.
@@ -327,13 +328,14 @@ fn traffic(status: &StatusView) -> Vec<String> {
         count(status.pool_bytes)
     )];
     lines.extend(untried(status));
+    lines.extend([format!(
+        "cells     {} forwarded, {} dropped; {} envelopes rebuilt",
+        grouped(status.cells_forwarded),
+        grouped(status.cells_dropped),
+        grouped(status.rebuilt)
+    )]);
+    lines.extend(cover(&status.emission));
     lines.extend([
-        format!(
-            "cells     {} forwarded, {} dropped; {} envelopes rebuilt",
-            grouped(status.cells_forwarded),
-            grouped(status.cells_dropped),
-            grouped(status.rebuilt)
-        ),
         format!(
             "gossip    {} envelopes displaced from full queues, {} packets dropped",
             grouped(status.gossip_displaced),
@@ -347,6 +349,48 @@ fn traffic(status: &StatusView) -> Vec<String> {
     let age = levels::directory_line(status);
     lines.extend(age.map(|line| format!("          {line}")));
     lines
+}
+
+/// The cover traffic of this node.
+fn cover(emission: &EmissionView) -> Vec<String> {
+    if emission.cover == "off" {
+        return vec!["cover     off".to_owned()];
+    }
+    let EmissionView { cover, .. } = emission;
+    let mut line = format!(
+        "cover     {cover}, {} cells sent; {} loops back, {} lost",
+        grouped(emission.sent),
+        grouped(emission.loops_returned.into()),
+        grouped(emission.loops_lost.into())
+    );
+    if emission.guard_down > 0 {
+        line.push_str(&format!(
+            "; {} cells dropped while the guard was down",
+            grouped(emission.guard_down)
+        ));
+    }
+    if emission.no_route > 0 {
+        line.push_str(&format!(
+            "; {} not sent for lack of relays",
+            grouped(emission.no_route)
+        ));
+    }
+    let mut lines = vec![line];
+    lines.extend(loop_alarm(emission));
+    lines
+}
+
+/// A relay that drops or delays more than chance explains.
+fn loop_alarm(emission: &EmissionView) -> Option<String> {
+    let alarm = emission.alarm.as_ref()?;
+    Some(format!(
+        "          relay {} {} cells: {} of {} loops lost, {:.1} standard deviations",
+        alarm.relay,
+        alarm.fault,
+        grouped(alarm.lost.into()),
+        grouped(alarm.probes.into()),
+        alarm.sigmas
+    ))
 }
 
 /// Envelopes that our keys were not tried on, and whether messages may be lost.

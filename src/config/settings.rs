@@ -13,7 +13,7 @@ use super::setting::{Count, List, Number, One, Place, Switch, Table, settings};
 use super::tor::TorSettings;
 use super::value::{self, NetworkName, parsed};
 use crate::endpoint::{Endpoint, PeerAddr};
-use crate::node::PowGeneration;
+use crate::node::{Cover, PowGeneration};
 
 settings! {
     /// The settings of one source; `None` where the source has no value.
@@ -100,6 +100,14 @@ settings! {
         "pool-mb" "pool-mb" "WHISHT_POOL_MB";
         Count(value::POOL_MB), "MB" "64";
         "";
+
+    /// Send cover traffic: full, reduced or off
+    cover: Cover = Cover::Full;
+        "cover" "cover" "WHISHT_COVER";
+        One(value::cover), "RATE" "\"full\"";
+        "A cell every two seconds on average, from start to exit, 0.5 KB/s. `\"reduced\"` is a tenth \
+         of it; its senders are a smaller set of their own. `\"off\"` refuses the levels `hush`, \
+         `dark` and `bulletin`";
 
     /// Use this relay as the guard, by id or enode URL
     guard: RelayId;

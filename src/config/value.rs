@@ -7,7 +7,7 @@ use core::str::FromStr;
 use circuits::ids::{Profile, RelayId, RelayKey};
 use circuits::level::Level;
 
-use crate::node::PowGeneration;
+use crate::node::{Cover, PowGeneration};
 use crate::suggest::closest;
 
 /// The name of a network, a part of the network id.
@@ -116,6 +116,18 @@ pub fn min_pow(value: f64) -> Result<f64, BadValue> {
     (value.is_finite() && value >= 0.0)
         .then_some(value)
         .ok_or_else(|| BadValue::new("expected a number from 0 upwards, such as 0.2"))
+}
+
+/// Reads a rate of cover traffic.
+///
+/// # Errors
+///
+/// [`BadValue`] for any other word.
+pub fn cover(word: &str) -> Result<Cover, BadValue> {
+    Cover::ALL
+        .into_iter()
+        .find(|cover| cover.word() == word)
+        .ok_or_else(|| BadValue::new("expected `full`, `reduced` or `off`"))
 }
 
 /// Reads a rule of proof of work.

@@ -1,4 +1,5 @@
 use circuits::level::Level;
+use circuits::mixing::DelayClass;
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -62,7 +63,7 @@ fn draft_seals_and_decrypts() {
 
 #[test]
 fn longest_life_is_possible_at_every_moment() {
-    let life = Life::at_least(MAX_LIFE).over(Level::Normal.rules());
+    let life = Life::at_least(MAX_LIFE).over(Level::Normal.rules(), DelayClass::LONGEST);
     // More than two steps of the longest lattice, which has half a day.
     for step in 0..1_500 {
         let now = NOW.after(step * 61);
@@ -188,7 +189,8 @@ fn lifetime_class_follows_from_the_wanted_lifetime_alone() {
     ];
     for (wanted, ttl) in minutes {
         for level in [Level::Open, Level::Normal, Level::Dark] {
-            let life = Life::at_least(Duration::from_secs(wanted * 60)).over(level.rules());
+            let life = Life::at_least(Duration::from_secs(wanted * 60))
+                .over(level.rules(), DelayClass::LONGEST);
             for seed in 0..50 {
                 let (_, class) = life.draw(&mut rng(seed), NOW.after(29)).unwrap();
                 assert_eq!(class.ttl().0, ttl, "{wanted} minutes at {level}");
@@ -207,7 +209,7 @@ proptest! {
     ) {
         let life = Life {
             choice: LifeChoice::Any,
-            ..Life::at_least(Duration::from_secs(wanted)).over(level.rules())
+            ..Life::at_least(Duration::from_secs(wanted)).over(level.rules(), DelayClass::LONGEST)
         };
         let (expiry, class) = life.draw(&mut rng(seed), UnixSecs(now)).unwrap();
         let start = expiry.before(class.ttl().0);

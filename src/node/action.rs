@@ -8,7 +8,9 @@
 use circuits::cell::Cell;
 use circuits::ids::{Epoch, LinkId, RelayKey, ShortId};
 use circuits::level::Level;
+use circuits::loops::LoopNonce;
 
+use super::emission::CellOwner;
 use super::event::MessageId;
 use super::peers::LinkPurpose;
 use super::relay::OnionKey;
@@ -57,6 +59,16 @@ pub(super) enum Action {
     RestoreTicketBits(Epoch, u8),
     /// Install one of our onion keys.
     InstallOnionKey(Box<OnionKey>),
+
+    // -- to the emission
+    /// A loop of this node came back.
+    LoopReturned(LoopNonce),
+
+    // -- from the emission
+    /// A queued cell has left for the guard.
+    CellLeft(CellOwner),
+    /// A queued cell can leave no more: its epoch is over, or the guard is another one.
+    CellExpired(CellOwner),
 
     // -- to the stem
     /// Send an envelope on its way along the stem.

@@ -354,6 +354,7 @@ impl Node {
             cells_forwarded: self.fx.counted(Counter::CellsForwarded),
             cells_dropped: self.fx.counted(Counter::CellsDropped),
             rebuilt: self.fx.counted(Counter::Rebuilt),
+            emission: self.emission.view(),
             outgoing: self.send.in_flight(),
             discovery: self.peers.discovery_nodes(),
             found_peers: self.peers.connected_discovered(),

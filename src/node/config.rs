@@ -6,6 +6,7 @@ use circuits::directory::{EndpointKinds, RelayEndpoint};
 use circuits::ids::{Epoch, NetworkId, Profile, RelayId, RelayKey};
 use circuits::level::Level;
 use circuits::secret::Secret;
+use circuits::stream::StreamRate;
 
 use crate::discovery::Contact;
 use crate::endpoint::PeerAddr;
@@ -50,6 +51,8 @@ pub struct NodeConfig {
     pub pow_generation: PowGeneration,
     /// Maximum size of the mempool in bytes.
     pub pool_bytes: usize,
+    /// How much cover traffic this node sends.
+    pub cover: Cover,
     /// A relay to use as the guard instead of the ranked one.
     pub guard: Option<RelayId>,
     /// The mail server, if this node is one.
@@ -58,6 +61,43 @@ pub struct NodeConfig {
     pub via_tor: bool,
     /// Whether trace events reveal paths and what relays observe. For demonstrations only.
     pub danger_reveal_paths: bool,
+}
+
+/// How much cover traffic a node sends, from its start to its exit.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Cover {
+    /// A cell every two seconds on average.
+    #[default]
+    Full,
+    /// A tenth of it. The senders of less cover traffic are a smaller set to hide in.
+    Reduced,
+    /// None. Levels that need it are refused.
+    Off,
+}
+
+impl Cover {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Full, Self::Reduced, Self::Off];
+
+    /// Its word in settings.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Reduced => "reduced",
+            Self::Off => "off",
+        }
+    }
+
+    /// The rate of the stream; `None` without one.
+    #[must_use]
+    pub const fn rate(self) -> Option<StreamRate> {
+        match self {
+            Self::Full => Some(StreamRate::FULL),
+            Self::Reduced => Some(StreamRate::REDUCED),
+            Self::Off => None,
+        }
+    }
 }
 
 /// The proof-of-work formula of messages at level `open`. At all other levels it is the modern one

@@ -9,6 +9,7 @@ mod guard_links;
 mod guard_trial;
 mod guards;
 mod lanes;
+mod mixing;
 mod publisher;
 
 use core::time::Duration;
@@ -28,7 +29,8 @@ pub(super) use self::publisher::{DescriptorPublisher, RelayState};
 
 use self::frozen::FrozenList;
 use self::guard_links::GuardLinks;
-use self::guards::GuardKeeper;
+use self::guards::{GuardKeeper, GuardRecord};
+use self::mixing::MixingView;
 use super::action::Action;
 use super::config::{NodeConfig, Restored};
 use super::effects::{Counter, Effects};
@@ -54,6 +56,9 @@ pub(super) struct RelayDirectory {
     directory: Directory,
     guards: GuardKeeper,
     guard_links: GuardLinks,
+    mixing: MixingView,
+    /// The choices of guards as they were last stored.
+    stored_guards: GuardRecord,
     publisher: DescriptorPublisher,
     /// Whether the directory has changed since it was last stored.
     changed: bool,
@@ -81,8 +86,10 @@ impl RelayDirectory {
             own_subnets: Subnet::of_endpoints(&config.advertise),
             dials: config.dials(),
             directory: Directory::new(requirements, DirectoryLimits::default(), None, now.unix),
+            mixing: MixingView::new(&guard_seed, local.id(), config),
             guards: GuardKeeper::new(guard_seed, local.id(), config),
             guard_links: GuardLinks::default(),
+            stored_guards: GuardRecord::default(),
             publisher: DescriptorPublisher::new(config, Arc::clone(local)),
             changed: false,
             epoch: Epoch(0),
@@ -95,7 +102,9 @@ impl RelayDirectory {
     /// Restores what an earlier run made durable.
     pub(super) fn restore(&mut self, fx: &mut Effects, now: Now, restored: Restored) {
         self.directory.import(now.unix, &restored.directory);
-        self.guards.restore(restored.guards);
+        let (lanes, mixing) = self.stored_guards.restore(restored.guards);
+        self.guards.restore(&lanes);
+        self.mixing.restore(&mixing);
         self.publisher.restore_keys(fx, restored.onion_keys);
         for (epoch, raw) in restored.own_descriptors {
             self.publisher.restore_descriptor(fx, epoch, &raw);
@@ -120,7 +129,9 @@ impl RelayDirectory {
         self.changed |= self.epoch != epoch;
         self.epoch = epoch;
         self.choose_guards(now);
-        self.guards.store_if_changed(fx);
+        let guards = (self.guards.export(), self.mixing.export());
+        self.stored_guards
+            .store_if_changed(fx, &guards.0, &guards.1);
         self.keep_guard_links(fx, now, peers);
         if self.guards.is_maintenance_due(now.mono) {
             self.request_from_any_peer(fx, now, peers);
@@ -135,7 +146,9 @@ impl RelayDirectory {
     fn choose_guards(&mut self, now: Now) {
         self.refresh_snapshot(now);
         if let Some(snapshot) = &self.snapshot {
-            self.guards.choose_early(now, snapshot);
+            let rested = self.guards.choose_early(now, snapshot);
+            self.mixing.choose(now, snapshot, rested);
+            self.mixing.derive(now, snapshot);
         }
     }
 
@@ -213,6 +226,7 @@ impl RelayDirectory {
         }
         self.changed = true;
         self.snapshot = None;
+        self.mixing.invalidate();
         // Several changes are stored and counted at once.
         fx.expedite(TimerId::Epoch, now.mono.after(CHANGE_DELAY));
         news
@@ -324,7 +338,10 @@ impl RelayDirectory {
         let current = current.filter(|snapshot| snapshot.epoch() == epoch);
         let snapshot = match current {
             Some(snapshot) => snapshot,
-            None => self.frozen.apply(now, self.directory.snapshot(now.unix)),
+            None => {
+                self.mixing.invalidate();
+                self.frozen.apply(now, self.directory.snapshot(now.unix))
+            }
         };
         self.snapshot.insert(snapshot)
     }

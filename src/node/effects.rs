@@ -101,6 +101,16 @@ impl Effects {
         self.generators.paths()
     }
 
+    /// The generator for cover traffic. Only the slots of the emission stream draw from it.
+    pub(super) const fn cover_rng(&mut self) -> &mut ErasingRng {
+        self.generators.cover()
+    }
+
+    /// The generator for the times of dials.
+    pub(super) const fn dial_rng(&mut self) -> &mut ErasingRng {
+        self.generators.dials()
+    }
+
     /// Mixes entropy of the operating system into all generators.
     pub(super) fn reseed(&mut self, entropy: &[u8; 32]) {
         self.generators.reseed(entropy);

@@ -9,12 +9,13 @@ use circuits::directory::{
 use circuits::ids::{Epoch, LinkId, Profile, RelayKey};
 use circuits::keys::OnionSecret;
 use circuits::level::Level;
+use circuits::mixing::ArrivalRate;
 use circuits::path::GuardSeed;
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now, UnixSecs};
 
 use super::clock_skew::ClockSkew;
-use super::config::{NodeConfig, PowGeneration};
+use super::config::{Cover, NodeConfig, PowGeneration};
 use super::directory::RelayDirectory;
 use super::effects::Effects;
 use super::gossip::EnvelopeGossip;
@@ -88,7 +89,7 @@ impl Fixture {
             endpoints: vec![endpoint],
             dials: EndpointKinds::ALL,
             family: Vec::new(),
-            load: 0,
+            arrivals: ArrivalRate::NONE,
             ticket_bits: 17,
         };
         let signing = SigningKey::new(key.to_bytes()).unwrap();
@@ -209,6 +210,7 @@ pub(super) fn config() -> NodeConfig {
         min_pow: 0.0,
         pow_generation: PowGeneration::Auto,
         pool_bytes: 1 << 20,
+        cover: Cover::Off,
         guard: None,
         mail: None,
         via_tor: false,

@@ -3,7 +3,8 @@
 //! A node gets one seed, and entropy of the operating system from its shell while it runs. Each
 //! purpose draws from a generator of its own: what one peer can observe of the order in which gossip
 //! is sent comes from another generator than keys and paths, and one more draw for one purpose does
-//! not shift a simulation's draws for another. Past draws cannot be computed from the state
+//! not shift the draws for another: neither a simulation's, nor the cover traffic and the dials of a
+//! node whose user sends a message. Past draws cannot be computed from the state
 //! ([`ErasingRng`]). This module asks nothing of the operating system.
 
 use circuits::erasing_rng::ErasingRng;
@@ -16,6 +17,8 @@ pub(super) struct Generators {
     keys: ErasingRng,
     paths: ErasingRng,
     schedule: ErasingRng,
+    cover: ErasingRng,
+    dials: ErasingRng,
 }
 
 impl Generators {
@@ -26,6 +29,8 @@ impl Generators {
             keys: root.child(),
             paths: root.child(),
             schedule: root.child(),
+            cover: root.child(),
+            dials: root.child(),
             root,
         }
     }
@@ -33,7 +38,14 @@ impl Generators {
     /// Mixes entropy of the operating system into every generator.
     pub(super) fn reseed(&mut self, entropy: &[u8; 32]) {
         self.root.reseed(entropy);
-        for child in [&mut self.keys, &mut self.paths, &mut self.schedule] {
+        let children = [
+            &mut self.keys,
+            &mut self.paths,
+            &mut self.schedule,
+            &mut self.cover,
+            &mut self.dials,
+        ];
+        for child in children {
             child.reseed(&self.root.seed());
         }
     }
@@ -57,26 +69,40 @@ impl Generators {
     pub(super) const fn schedule(&mut self) -> &mut ErasingRng {
         &mut self.schedule
     }
+
+    /// For cover traffic: its routes, delays and content. Only slots draw from it.
+    pub(super) const fn cover(&mut self) -> &mut ErasingRng {
+        &mut self.cover
+    }
+
+    /// For the times of dials.
+    pub(super) const fn dials(&mut self) -> &mut ErasingRng {
+        &mut self.dials
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use rand_core::Rng;
 
     use super::*;
 
-    fn draws(generators: &mut Generators) -> [u64; 3] {
+    fn draws(generators: &mut Generators) -> [u64; 5] {
         [
             generators.keys().next_u64(),
             generators.paths().next_u64(),
             generators.schedule().next_u64(),
+            generators.cover().next_u64(),
+            generators.dials().next_u64(),
         ]
     }
 
     #[test]
     fn purposes_draw_different_numbers() {
-        let [keys, paths, schedule] = draws(&mut Generators::new(&[1; 32]));
-        assert!(keys != paths && paths != schedule && schedule != keys);
+        let draws = BTreeSet::from(draws(&mut Generators::new(&[1; 32])));
+        assert_eq!(draws.len(), 5);
     }
 
     #[test]
@@ -85,6 +111,8 @@ mod tests {
         one.schedule().fill_bytes(&mut [0; 5_000]);
         assert_eq!(one.keys().next_u64(), two.keys().next_u64());
         assert_eq!(one.paths().next_u64(), two.paths().next_u64());
+        assert_eq!(one.cover().next_u64(), two.cover().next_u64());
+        assert_eq!(one.dials().next_u64(), two.dials().next_u64());
     }
 
     #[test]

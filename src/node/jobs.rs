@@ -1,17 +1,20 @@
 //! Jobs: long computations that the node describes and the shell runs on its own threads.
 //!
-//! A job is a search, or a batch of envelopes to try keys on. It advances in bounded steps, so it can be cancelled, and a simulator can
-//! answer it without waiting. A job reads no clock: if it has a time limit ([`Job::limit`]), the
+//! A job is a search, a batch of envelopes to try keys on, or a cell to seal. It advances in bounded
+//! steps, so it can be cancelled, and a simulator can answer it without waiting. A job reads no clock: if it has a time limit ([`Job::limit`]), the
 //! caller takes steps until then and asks for the best result ([`Job::finish`]). A job uses no
 //! threads: a caller with several threads splits it ([`Job::split`]), takes the first result and
 //! drops the other parts.
 
 use core::time::Duration;
 
+use circuits::cell::Cell;
+use circuits::cell_builder::SealError;
 use circuits::directory::{PuzzleSearch, PuzzleSolution};
 use circuits::dispersal::Ticket;
 use circuits::rendezvous::TicketSearch;
 
+use super::emission::SealJob;
 use super::event::MessageId;
 use crate::pow::{NonceSearch, OutOfTime};
 use crate::subscriptions::{TrialBatch, TrialResult};
@@ -33,6 +36,8 @@ pub(super) enum JobOwner {
     Descriptor,
     /// Trial decryption.
     Trials,
+    /// A cell of the emission stream.
+    Emission,
 }
 
 /// A computation.
@@ -45,6 +50,8 @@ pub enum Job {
     Puzzle(Box<PuzzleSearch>),
     /// Trial decryption of envelopes. Contains the keys of users.
     Trials(Box<TrialBatch>),
+    /// Seals a cell of this node.
+    Seal(Box<SealJob>),
 }
 
 impl core::fmt::Debug for Job {
@@ -64,6 +71,7 @@ impl Job {
             Self::Ticket(search) => search.step(HASHES_PER_STEP).map(JobResult::Ticket),
             Self::Puzzle(search) => search.step().map(JobResult::Puzzle),
             Self::Trials(batch) => batch.step().map(JobResult::Trials),
+            Self::Seal(job) => job.step(HASHES_PER_STEP).map(JobResult::Cell),
         }
     }
 
@@ -79,7 +87,7 @@ impl Job {
                     .map(|part| Self::ProofOfWork(Box::new(part)))
                     .collect()
             }
-            Self::Ticket(_) | Self::Puzzle(_) | Self::Trials(_) => vec![self],
+            Self::Ticket(_) | Self::Puzzle(_) | Self::Trials(_) | Self::Seal(_) => vec![self],
         }
     }
 
@@ -88,7 +96,7 @@ impl Job {
     pub fn limit(&self) -> Option<Duration> {
         match self {
             Self::ProofOfWork(search) => search.goal().limit(),
-            Self::Ticket(_) | Self::Puzzle(_) | Self::Trials(_) => None,
+            Self::Ticket(_) | Self::Puzzle(_) | Self::Trials(_) | Self::Seal(_) => None,
         }
     }
 
@@ -108,7 +116,7 @@ impl Job {
     pub fn tried(&self) -> Option<u64> {
         match self {
             Self::ProofOfWork(search) => Some(search.tried()),
-            Self::Ticket(_) | Self::Puzzle(_) | Self::Trials(_) => None,
+            Self::Ticket(_) | Self::Puzzle(_) | Self::Trials(_) | Self::Seal(_) => None,
         }
     }
 }
@@ -124,6 +132,8 @@ pub enum JobResult {
     Puzzle(PuzzleSolution),
     /// The messages that keys of this user decrypted.
     Trials(Vec<TrialResult>),
+    /// A sealed cell.
+    Cell(Result<Cell, SealError>),
 }
 
 /// Ticket hashes between two checks of the cancel flag: about 4 ms on one core.

@@ -155,7 +155,7 @@ impl Peers {
     pub(super) fn on_dial_failed(&mut self, fx: &mut Effects, now: Now, id: LinkId, reason: &str) {
         if let Some((peer, _)) = self.table.end_dial(id) {
             self.dialer.note_failure(peer.key, reason.to_owned());
-            self.dialer.lost(now.mono, peer.key, fx.rng());
+            self.dialer.lost(now.mono, peer.key, fx.dial_rng());
             fx.request(Action::RelayUnreachable(peer.key.id().short()));
         }
     }
@@ -311,7 +311,7 @@ impl Peers {
         // If another link to this peer remains, its state stays.
         if let Some(key) = peer.or_else(|| connection.dialed()) {
             if !self.table.is_peer(key) {
-                self.dialer.lost(now.mono, key, fx.rng());
+                self.dialer.lost(now.mono, key, fx.dial_rng());
             }
             unreachable = Some(key)
                 .filter(|key| self.table.to_key(*key).is_none())

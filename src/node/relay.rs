@@ -8,8 +8,8 @@
 //! valid for one hop and worthless for the next, and would use a punishment to frame an honest
 //! relay.
 
+mod arrivals;
 mod egress;
-mod load;
 mod rendezvous;
 mod replay;
 
@@ -17,8 +17,10 @@ use std::collections::BTreeMap;
 
 use circuits::arithmetic::Arithmetic;
 use circuits::cell::Cell;
+use circuits::cell_builder::Hop;
 use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
 use circuits::mix::Mix;
+use circuits::mixing::{ArrivalRate, DelayClass};
 use circuits::rate_limit::KeyedLimiter;
 use circuits::relay::{OnionRelay, RelayLimits, ReplayLog};
 use circuits::rendezvous::{Rendezvous, RendezvousLimits, TicketBits};
@@ -26,8 +28,8 @@ use circuits::time::Now;
 
 pub(super) use self::replay::{OnionKey, PeeledCell};
 
+use self::arrivals::ArrivalMeter;
 use self::egress::AwaitingLink;
-use self::load::LoadMeter;
 use self::rendezvous::DelayedInsertions;
 use super::directory::RelayDirectory;
 use super::effects::{Counter, Effects};
@@ -43,7 +45,7 @@ pub(super) struct Relay {
     /// The replay-tag log of each onion key.
     logs: BTreeMap<Epoch, ReplayLog>,
     mix: Mix<MixedCell>,
-    load: LoadMeter,
+    arrivals: ArrivalMeter,
     rendezvous: Rendezvous,
     delayed: DelayedInsertions,
     awaiting_link: AwaitingLink,
@@ -67,7 +69,7 @@ impl Relay {
             onion: OnionRelay::new(id, RelayLimits::default()).with_arithmetic(arithmetic),
             logs: BTreeMap::new(),
             mix: Mix::default(),
-            load: LoadMeter::default(),
+            arrivals: ArrivalMeter::default(),
             rendezvous: Rendezvous::new(id, RendezvousLimits::default()),
             delayed: DelayedInsertions::default(),
             awaiting_link: AwaitingLink::default(),
@@ -89,16 +91,34 @@ impl Relay {
         self.enabled
     }
 
+    /// Whether cells of other nodes are accepted.
+    pub(super) const fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// This relay as the last hop of a loop of its own; `None` without a key of this epoch.
+    pub(super) fn hop(&self, epoch: Epoch) -> Option<Hop> {
+        let key = self.onion.key(epoch).filter(|_| self.enabled)?;
+        Some(Hop {
+            id: self.onion.id(),
+            onion: *key.secret.public(),
+        })
+    }
+
     /// A link is closed.
     pub(super) fn on_link_closed(&mut self, link: LinkId) {
         self.onion.on_link_closed(link);
         self.dials.forget(&link);
     }
 
-    /// The base-2 logarithm of the mean number of cells in the mix in the epoch before, for the
-    /// descriptor.
-    pub(super) fn load(&self) -> u8 {
-        self.load.log2_of_mean()
+    /// The rate at which mixing cells arrived in the epoch before, for the descriptor.
+    pub(super) const fn arrivals(&self) -> ArrivalRate {
+        self.arrivals.last()
+    }
+
+    /// The delay class of the network, from which the rate is measured.
+    pub(super) fn set_delay_class(&mut self, now: Now, class: DelayClass) {
+        self.arrivals.set_class(now, class);
     }
 
     /// Requires these bits of tickets in an epoch, as a descriptor of an earlier run states.

@@ -99,6 +99,8 @@ impl Node {
                 let (relay, fx, context, _) = self.relaying();
                 relay.send_own_cell(fx, next, cell, context);
             }
+            Action::LoopReturned(nonce) => self.emission.on_loop(fx, now, nonce),
+            Action::CellLeft(_) | Action::CellExpired(_) => {}
             Action::RestoreTicketBits(epoch, bits) => self.relay.restore_ticket_bits(epoch, bits),
             Action::InstallOnionKey(key) => self.relay.install_key(fx, *key),
             Action::InsertByStem(envelope, source) => self.insert_by_stem(now, envelope, source),
@@ -419,7 +421,14 @@ impl Node {
         let Ok(cell) = Cell::parse(bytes) else {
             return self.fx.count(Counter::CellsDropped);
         };
-        if self.relay.on_cell(&mut self.fx, now, from, cell) {
+        let taken = if self.relay.is_enabled() {
+            self.relay.on_cell(&mut self.fx, now, from, cell);
+            true
+        } else {
+            let (emission, fx, context) = self.emitting(now, None);
+            emission.on_cell(fx, now, from, context.link, cell)
+        };
+        if taken {
             self.peers.note_cell(now.mono, from);
         }
     }
@@ -463,6 +472,9 @@ impl Node {
                 let (fx, pool) = (&mut self.fx, self.gossip.pool());
                 let messages = self.receive.on_tried(fx, now, job, result, pool);
                 self.mail.on_direct_messages(messages);
+            }
+            (Some(JobOwner::Emission), result) => {
+                self.emission.on_sealed(&mut self.fx, job, result);
             }
             // The job was cancelled, or stopped by the shell.
             _ => {}

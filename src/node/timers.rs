@@ -46,6 +46,8 @@ pub(super) enum TimerId {
     Insertion,
     /// End a stem embargo.
     Embargo,
+    /// The next slot of the emission stream.
+    Emission,
     /// The next cell of a message, or the end of its confirmation time.
     Message(MessageId),
     /// Send envelopes and announcements to peers.

@@ -8,12 +8,14 @@
 //! them.
 
 mod condition;
+mod emission;
 
 use circuits::ids::Profile;
 use circuits::level::Level;
 use serde::{Deserialize, Serialize};
 
 pub use self::condition::{ClockView, InboundView, ListenerFaultView, TurnTimes};
+pub use self::emission::{EmissionView, LoopAlarmView};
 use super::command::IdentityKind;
 use super::event::MessageId;
 use crate::gossip::PowRule;
@@ -259,6 +261,8 @@ pub struct StatusView {
     pub cells_dropped: u64,
     /// Number of envelopes rebuilt here as a rendezvous.
     pub rebuilt: u64,
+    /// The cover traffic of this node.
+    pub emission: EmissionView,
     /// Number of messages in flight.
     pub outgoing: usize,
     /// Number of verified nodes in discovery; `None` without discovery.

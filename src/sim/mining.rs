@@ -73,6 +73,10 @@ impl MiningModel {
             Job::Puzzle(search) => PUZZLE_NONCE_TIME * search.effort().div_ceil(2),
             // Trial decryption takes equal time whatever it finds.
             Job::Trials(batch) => return Some(batch.time()),
+            Job::Seal(job) => {
+                let search = self.time_of(job.expected_hashes());
+                return Some(SEAL_TIME + search.mul_f64(rng.exponential()));
+            }
         };
         Some(mean.mul_f64(rng.exponential()))
     }
@@ -83,6 +87,9 @@ impl MiningModel {
         Duration::from_micros(micros.checked_div(rate).unwrap_or(0))
     }
 }
+
+/// Time of the arithmetic of six layers (docs/benchmarks.md).
+const SEAL_TIME: Duration = Duration::from_micros(400);
 
 /// Time of one Equi-X nonce on one core with generated machine code.
 const PUZZLE_NONCE_TIME: Duration = Duration::from_millis(10);

@@ -29,7 +29,9 @@ use super::network::NetworkModel;
 use super::observer::Observer;
 use super::seed::{SmallRng, WorldSeed};
 use crate::endpoint::{Endpoint, PeerAddr};
-use crate::node::{Command, CommandId, Input, Output, Refusal, RefusalKind, Reply};
+use crate::node::{
+    Command, CommandId, Connectivity, Input, MessageId, Output, Refusal, RefusalKind, Reply,
+};
 
 /// The rules of a world.
 #[derive(Clone, Debug)]
@@ -236,6 +238,30 @@ impl World {
             for output in outputs {
                 self.apply(at, output);
             }
+        }
+    }
+
+    /// Tells a node whether its machine is connected. Its links stay as they are.
+    pub fn set_connectivity(&mut self, at: usize, connectivity: Connectivity) {
+        self.feed(at, Input::Connectivity(connectivity));
+    }
+
+    /// A node queues cells for its emission stream, as those of one message. Returns their number: none
+    /// if there is no route, or no room.
+    pub fn queue_cells(&mut self, at: usize, message: u64, count: u8) -> usize {
+        let now = self.clock_of(at);
+        let Process::Node(node) = &mut self.machine_mut(at).process else {
+            return 0;
+        };
+        let queued = node.queue_synthetic_cells(now, MessageId(message), count);
+        self.feed(at, Input::Timeout);
+        queued
+    }
+
+    /// A node withdraws the cells of [`queue_cells`](Self::queue_cells) that have not left.
+    pub fn withdraw_cells(&mut self, at: usize, message: u64) {
+        if let Process::Node(node) = &mut self.machine_mut(at).process {
+            node.withdraw_synthetic_cells(MessageId(message));
         }
     }
 

@@ -15,6 +15,7 @@ use circuits::directory::{
 };
 use circuits::ids::{Epoch, LinkId, NetworkId, Profile, RelayKey, ShortId};
 use circuits::keys::OnionSecret;
+use circuits::mixing::ArrivalRate;
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -367,7 +368,7 @@ impl ScriptedPeer {
             endpoints,
             dials: EndpointKinds::IP,
             family: Vec::new(),
-            load: salt,
+            arrivals: ArrivalRate::from_byte(salt).expect("it is on the scale"),
             ticket_bits: 17,
         };
         let signing = SigningKey::new(self.key.to_bytes()).expect("a key signs");

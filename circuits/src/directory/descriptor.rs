@@ -20,6 +20,7 @@ use super::puzzle::{self, PuzzleSolution};
 use super::signature::{self, BadSigningKey, SIGNATURE_LEN, SigningKey};
 use crate::ids::{Epoch, NetworkId, Profile, RelayId, RelayKey};
 use crate::keys::OnionPublic;
+use crate::mixing::ArrivalRate;
 
 /// Requirements for descriptors on a network.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,8 +65,8 @@ pub struct DescriptorDraft {
     pub dials: EndpointKinds,
     /// Relays of the same operator, in ascending order, at most [`MAX_FAMILY`].
     pub family: Vec<RelayId>,
-    /// Base-2 logarithm of the mean number of waiting cells in the previous epoch.
-    pub load: u8,
+    /// Mean arrival rate of mixing cells in the previous epoch.
+    pub arrivals: ArrivalRate,
     /// Difficulty of tickets for this relay as a rendezvous: 17 to 24 bits.
     pub ticket_bits: u8,
 }
@@ -248,10 +249,10 @@ impl VerifiedDescriptor {
         &self.0.descriptor.draft().family
     }
 
-    /// Base-2 logarithm of the mean number of waiting cells, as reported by the relay.
+    /// Mean arrival rate of mixing cells in the epoch before, as stated by the relay.
     #[must_use]
-    pub fn load(&self) -> u8 {
-        self.0.descriptor.draft().load
+    pub fn arrivals(&self) -> ArrivalRate {
+        self.0.descriptor.draft().arrivals
     }
 
     /// Difficulty of tickets for this relay, in bits.
@@ -331,6 +332,8 @@ impl DescriptorDigest {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum BadDescriptor {
+    /// Its arrival rate is above the scale.
+    ArrivalRate,
     /// It lists an address that nodes of this profile must not dial.
     AddressForbidden,
     /// The kinds of addresses that the relay can dial are none, or unknown ones.
@@ -362,6 +365,7 @@ pub enum BadDescriptor {
 impl fmt::Display for BadDescriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::ArrivalRate => "arrival rate of the descriptor is not on the scale of 0 to 96",
             Self::AddressForbidden => "descriptor lists an address that must not be dialled",
             Self::Dials => "descriptor dials no known kind of address; expected 1 to 7",
             Self::EndpointOrder => "endpoints of the descriptor are not in ascending order of kind",

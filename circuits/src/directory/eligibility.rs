@@ -14,6 +14,7 @@ use super::table::{HeldDescriptor, RelayRecord};
 use super::{Directory, EligibleRelay, EndpointKinds, HOUR, Snapshot, Subnet};
 use crate::cell_builder::Hop;
 use crate::ids::{Epoch, Profile, RelayId};
+use crate::mixing::Layer;
 use crate::time::UnixSecs;
 
 /// Condition under which a relay is eligible.
@@ -104,7 +105,8 @@ fn as_relay(held: &HeldDescriptor, epoch: Epoch) -> Option<EligibleRelay> {
         endpoints: EndpointKinds::of(descriptor.endpoints()),
         dials: descriptor.dials(),
         family: descriptor.declared_family().to_vec(),
-        load: descriptor.load(),
+        layer: Layer::of(descriptor.key()),
+        arrivals: descriptor.arrivals(),
         ticket_bits: descriptor.ticket_bits(),
     })
 }

@@ -8,10 +8,12 @@
 
 use core::fmt;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::endpoint::{EndpointKinds, Subnet};
 use crate::cell_builder::Hop;
 use crate::ids::{Epoch, Profile, RelayId};
+use crate::mixing::{ArrivalRate, Layer};
 
 /// A relay that paths may use.
 #[derive(Clone)]
@@ -26,8 +28,10 @@ pub struct EligibleRelay {
     pub dials: EndpointKinds,
     /// Relays that it names as its family; in a [`Snapshot`], only mutual members.
     pub family: Vec<RelayId>,
-    /// Base-2 logarithm of the mean number of waiting cells, as reported by the relay.
-    pub load: u8,
+    /// Its position on mixing paths. On `local`, [`Snapshot::new`] replaces it.
+    pub layer: Layer,
+    /// The rate at which mixing cells arrive at it, as it states itself.
+    pub arrivals: ArrivalRate,
     /// Difficulty of its tickets, in bits.
     pub ticket_bits: u8,
 }
@@ -46,18 +50,19 @@ impl fmt::Debug for EligibleRelay {
     }
 }
 
-/// The eligible relays of one epoch.
+/// The eligible relays of one epoch. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     epoch: Epoch,
     profile: Profile,
     young: bool,
-    relays: Vec<EligibleRelay>,
+    relays: Arc<Vec<EligibleRelay>>,
 }
 
 impl Snapshot {
     /// Freezes a list. Relays with equal short ids are all removed, and family relations that are
-    /// not mutual are dropped.
+    /// not mutual are dropped. On `local`, the relays are dealt to the layers in the order of their
+    /// ids, so that five relays fill all of them.
     #[must_use]
     pub fn new(
         epoch: Epoch,
@@ -75,18 +80,23 @@ impl Snapshot {
             })
             .collect();
         keep_mutual_family(&mut relays);
+        if profile == Profile::Local {
+            for (rank, relay) in relays.iter_mut().enumerate() {
+                relay.layer = Layer::of_rank(rank);
+            }
+        }
         Self {
             epoch,
             profile,
             young,
-            relays,
+            relays: Arc::new(relays),
         }
     }
 
     /// The same snapshot without the relays that are not in `ids`.
     #[must_use]
     pub fn only(mut self, ids: &BTreeSet<RelayId>) -> Self {
-        self.relays.retain(|relay| ids.contains(&relay.hop.id));
+        Arc::make_mut(&mut self.relays).retain(|relay| ids.contains(&relay.hop.id));
         self
     }
 

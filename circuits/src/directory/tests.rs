@@ -11,6 +11,7 @@ use curve25519_dalek::montgomery::MontgomeryPoint;
 use super::*;
 use crate::ids::{NetworkId, Profile};
 use crate::keys::OnionPublic;
+use crate::mixing::ArrivalRate;
 
 const EPOCH: Epoch = Epoch(40_000);
 const START: UnixSecs = EPOCH.start();
@@ -66,7 +67,7 @@ fn draft(epoch: Epoch, endpoint: RelayEndpoint) -> DescriptorDraft {
         endpoints: vec![endpoint],
         dials: EndpointKinds::IP,
         family: Vec::new(),
-        load: 0,
+        arrivals: ArrivalRate::NONE,
         ticket_bits: 17,
     }
 }
@@ -236,7 +237,7 @@ fn exclusions_over_limit_drop_the_one_that_ends_first() {
     for number in 0..60 {
         let one = relay(number, EPOCH, ip4(0x0900));
         let mut other = draft(EPOCH, ip4(0x0900));
-        other.load = 1;
+        other.arrivals = ArrivalRate::MAX;
         let other = unproven(id(number), other);
         directory.admit(START, peer(1), one).unwrap();
         let result = directory.admit(START, peer(1), other).unwrap();

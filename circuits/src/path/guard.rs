@@ -5,6 +5,10 @@
 //! backups. For 120 days there is no fourth, even if an attacker takes down all three. The ranking
 //! depends only on the seed, so a node that loses its state finds the same guard again (spec M1).
 //!
+//! Mixing paths have guards of their own, which are ranked the same way under another label among the
+//! relays of the first layer: there, a guard serves five times as many senders as it would among all
+//! relays.
+//!
 //! The node waits for a guard that does not answer; the caller sets for how long. A choice made
 //! while the directory was young is repeated once, when the directory has settled.
 
@@ -17,6 +21,7 @@ use super::refusal::{PathRefusal, PathRule, RemovedRelays};
 use crate::bytes::{ByteReader, Truncated};
 use crate::directory::{EligibleRelay, EndpointKinds, Snapshot};
 use crate::ids::RelayId;
+use crate::mixing::Layer;
 use crate::secret::Secret;
 use crate::time::UnixSecs;
 
@@ -50,7 +55,17 @@ pub struct Guards {
     pinned: Option<RelayId>,
     /// The kinds of endpoints that this node can dial.
     dials: EndpointKinds,
+    role: GuardRole,
     choice: GuardSample,
+}
+
+/// Which paths start at a guard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum GuardRole {
+    /// Lanes, whose guard may be any relay.
+    Lanes,
+    /// Mixing paths, whose guard is in the first layer.
+    Mixing,
 }
 
 /// The members of one period.
@@ -124,6 +139,7 @@ impl Guards {
             own,
             pinned: None,
             dials: EndpointKinds::ALL,
+            role: GuardRole::Lanes,
             choice: GuardSample {
                 period: 0,
                 provisional: true,
@@ -139,6 +155,13 @@ impl Guards {
         self
     }
 
+    /// Ranks the relays of the first layer, as guards of mixing paths.
+    #[must_use]
+    pub const fn for_mixing(mut self) -> Self {
+        self.role = GuardRole::Mixing;
+        self
+    }
+
     /// Pins a relay as the only guard; `None` returns to the ranking.
     pub fn pin(&mut self, relay: Option<RelayId>) {
         self.pinned = relay;
@@ -151,7 +174,8 @@ impl Guards {
     /// # Errors
     ///
     /// [`PathRule::PinnedGuard`] or [`PathRule::Guard`] if the relay is not in the snapshot,
-    /// [`PathRule::DialPinnedGuard`] if this node cannot dial it.
+    /// [`PathRule::DialPinnedGuard`] if this node cannot dial it, [`PathRule::PinnedGuardLayer`] if it is
+    /// pinned for mixing and in another layer than the first.
     pub fn choose<'a>(
         &mut self,
         now: UnixSecs,
@@ -192,6 +216,9 @@ impl Guards {
             if !self.can_dial(relay) {
                 return Err(self.refusal(PathRule::DialPinnedGuard, snapshot));
             }
+            if !self.has_layer(relay) {
+                return Err(self.refusal(PathRule::PinnedGuardLayer, snapshot));
+            }
             return Ok(Guard(relay));
         }
         let mut members = choice.members.iter();
@@ -221,6 +248,14 @@ impl Guards {
 
     const fn can_dial(&self, relay: &EligibleRelay) -> bool {
         self.dials.meets(relay.endpoints)
+    }
+
+    /// Whether paths of this role may start at a relay.
+    fn has_layer(&self, relay: &EligibleRelay) -> bool {
+        match self.role {
+            GuardRole::Lanes => true,
+            GuardRole::Mixing => relay.layer == Layer::FIRST,
+        }
     }
 
     fn refusal(&self, rule: PathRule, snapshot: &Snapshot) -> PathRefusal {
@@ -263,6 +298,17 @@ impl Guards {
     /// The guard and its backups, if chosen, in order of preference.
     pub fn members(&self) -> impl Iterator<Item = RelayId> {
         self.choice.members.iter().map(|member| member.id)
+    }
+
+    /// The guard in use: the first that is up or waited for, whether or not the directory has it now.
+    /// All cells of this node leave to it.
+    #[must_use]
+    pub fn in_use(&self, now: UnixSecs, timeout_secs: u32) -> Option<RelayId> {
+        let members = &self.choice.members;
+        let mut waited_for = members.iter();
+        let member = waited_for.find(|member| member.is_waited_for(now, timeout_secs));
+        let member = member.or_else(|| members.first());
+        self.pinned.or_else(|| Some(member?.id))
     }
 
     /// The guards whose links are to be open now: the one in use, and those that are preferred to it
@@ -329,6 +375,11 @@ impl Guards {
             choice.provisional = snapshot.is_young();
             choice.members.clear();
         }
+        // On `local`, a relay that joins moves others to the next layer. On `main`, none moves.
+        choice.members.retain(|member| {
+            let relay = snapshot.get(&member.id);
+            relay.is_none_or(|relay| self.has_layer(relay))
+        });
         if choice.members.len() < MEMBERS {
             self.fill(&mut choice, snapshot);
         }
@@ -347,7 +398,7 @@ impl Guards {
         let mut ranked: Vec<_> = snapshot
             .relays()
             .iter()
-            .filter(|relay| self.can_dial(relay))
+            .filter(|relay| self.can_dial(relay) && self.has_layer(relay))
             .map(|relay| relay.hop.id)
             .filter(|id| *id != self.own && choice.members.iter().all(|one| one.id != *id))
             .map(|id| (self.rank(&id, choice.period), id))
@@ -360,9 +411,13 @@ impl Guards {
             .extend(chosen.map(|(_, id)| RankedGuard::new(id)));
     }
 
-    /// HMAC-SHA256(seed, relay id | period); the lowest value ranks first.
+    /// HMAC-SHA256(seed, label | relay id | period); the lowest value ranks first.
     fn rank(&self, id: &RelayId, period: u32) -> [u8; 32] {
-        self.mac(&[&id.0, &period.to_be_bytes()])
+        let label = match self.role {
+            GuardRole::Lanes => &[],
+            GuardRole::Mixing => MIXING_LABEL,
+        };
+        self.mac(&[label, &id.0, &period.to_be_bytes()])
     }
 
     /// Each node has its own period offset; otherwise all nodes would change guards on the same
@@ -389,10 +444,12 @@ impl fmt::Debug for Guards {
             seed: _,
             own: _,
             dials: _,
+            role,
             pinned,
             choice,
         } = self;
         f.debug_struct("Guards")
+            .field("role", role)
             .field("pinned", &pinned.is_some())
             .field("provisional", &choice.provisional)
             .field("members", &choice.members.len())
@@ -409,3 +466,5 @@ const MEMBERS: usize = 3;
 /// 120 days.
 const PERIOD_SECS: u32 = 120 * 86_400;
 const OFFSET_LABEL: &[u8] = b"whisht/1/guard-offset";
+/// Of the ranking of mixing guards; that of other guards has none.
+const MIXING_LABEL: &[u8] = b"whisht/1/mixing-guard";

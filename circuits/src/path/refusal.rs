@@ -28,8 +28,13 @@ pub enum PathRule {
     /// The middles of a lane share no subnet and no family; the middles of an envelope are
     /// distinct.
     Middles,
+    /// The layers of a mixing path have relays that share no subnet and no family, and of which each
+    /// can dial the next.
+    Layers,
     /// The pinned guard is an eligible relay.
     PinnedGuard,
+    /// The pinned guard of mixing paths is in the first layer.
+    PinnedGuardLayer,
     /// Enough relays are eligible.
     Relays,
     /// The rendezvous is not a peer, not the guard, and not related to the guard.
@@ -85,6 +90,12 @@ impl fmt::Display for PathRefusal {
                 "needs at least {needed} relays that may stand between guard and rendezvous, \\
                  {known} found"
             )?,
+            PathRule::Layers => write!(
+                f,
+                "needs one relay of each layer that shares no subnet and no family with the others and \
+                 can dial the next; layers with a relay that this node may use: {known} of {needed}"
+            )?,
+            PathRule::PinnedGuardLayer => f.write_str("the pinned guard is not in layer 1")?,
             PathRule::PinnedGuard => f.write_str("the pinned guard is not in the directory")?,
             PathRule::Relays => {
                 write!(f, "needs at least {needed} eligible relays, {known} known")?

@@ -132,6 +132,18 @@ impl fmt::Debug for PathExclusions {
     }
 }
 
+/// Rules that a message goes without. Those of path choice are relaxed on `local` only, if there are
+/// too few relays.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct RelaxedRules {
+    /// Some middles are in more than one lane of the envelope.
+    pub disjointness: bool,
+    /// The rendezvous may be a peer of this node.
+    pub peers: bool,
+    /// The links of this node do not use Tor, which the level requires or prefers.
+    pub tor: bool,
+}
+
 /// Reason why numbers are not valid rules.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]

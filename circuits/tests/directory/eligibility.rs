@@ -7,6 +7,7 @@ use circuits::directory::{
     RelayEndpoint, Requirements, Snapshot,
 };
 use circuits::ids::{Epoch, NetworkId, Profile, RelayId};
+use circuits::mixing::ArrivalRate;
 use circuits::time::UnixSecs;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -176,7 +177,7 @@ fn equivocating_relay_leaves_frozen_list_at_once() {
     let now = epoch(3).start().after(2 * HOUR);
     assert_eq!(directory.snapshot(now).relays().len(), 1);
     let other = relay.sign(DescriptorDraft {
-        load: 8,
+        arrivals: ArrivalRate::MAX,
         ..relay.draft(epoch(3))
     });
     insert(&mut directory, now, 2, &other).unwrap();
@@ -263,7 +264,7 @@ fn restart_preserves_list_and_exclusions() {
     let now = epoch(3).start().after(2 * HOUR);
     insert(&mut before, now, 1, &equivocator.descriptor(epoch(3))).unwrap();
     let other = equivocator.sign(DescriptorDraft {
-        load: 8,
+        arrivals: ArrivalRate::MAX,
         ..equivocator.draft(epoch(3))
     });
     insert(&mut before, now, 1, &other).unwrap();

@@ -7,6 +7,7 @@ use circuits::directory::{
     EndpointKinds, MAX_DESCRIPTOR_LEN, PuzzleSolution, RelayEndpoint, Requirements,
 };
 use circuits::ids::{NetworkId, Profile, RelayId};
+use circuits::mixing::ArrivalRate;
 use circuits::rate_limit::Quota;
 use proptest::prelude::*;
 use secp256k1::SecretKey;
@@ -279,7 +280,7 @@ fn largest_descriptor_fits_limit() {
             RelayEndpoint::Onion([1; 32], u16::MAX),
         ],
         family: (0..16).map(|id| RelayId([id; 32])).collect(),
-        load: u8::MAX,
+        arrivals: ArrivalRate::MAX,
         ticket_bits: 24,
         ..relay.draft(EPOCH)
     });
@@ -405,7 +406,7 @@ proptest! {
 
     #[test]
     fn signed_descriptor_decodes_to_its_draft(
-        load: u8,
+        arrivals in 0..=ArrivalRate::MAX.byte(),
         ticket_bits in 17_u8..=24,
         ports in proptest::collection::vec(1_u16.., 3),
         kinds in 1_u8..8,
@@ -425,7 +426,7 @@ proptest! {
             dials: EndpointKinds::of(&endpoints),
             endpoints,
             family: family.into_iter().map(RelayId).collect(),
-            load,
+            arrivals: ArrivalRate::from_byte(arrivals).unwrap(),
             ticket_bits,
             ..relay.draft(EPOCH)
         };

@@ -6,6 +6,7 @@ use circuits::directory::{
     Requirements, SigningKey, Subnet,
 };
 use circuits::ids::{Epoch, LinkId, NetworkId, Profile, RelayId, ShortId};
+use circuits::mixing::ArrivalRate;
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now, UnixSecs};
 use curve25519_dalek::montgomery::MontgomeryPoint;
@@ -91,7 +92,7 @@ impl TestRelay {
             endpoints: vec![RelayEndpoint::Ip4([8, self.number, 1, 1].into(), 20_819)],
             dials: EndpointKinds::IP,
             family: Vec::new(),
-            load: 7,
+            arrivals: ArrivalRate::from_byte(7).unwrap(),
             ticket_bits: 17,
         }
     }

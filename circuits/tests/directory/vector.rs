@@ -6,6 +6,7 @@ use circuits::directory::{
     SigningKey,
 };
 use circuits::ids::{Epoch, NetworkId, Profile, RelayId};
+use circuits::mixing::ArrivalRate;
 use circuits::secret::Secret;
 use serde::Deserialize;
 
@@ -22,7 +23,7 @@ struct DescriptorVector {
     endpoints: Endpoints,
     dials: u8,
     family: Vec<String>,
-    load: u8,
+    arrivals: u8,
     ticket_bits: u8,
     puzzle_effort: u32,
     puzzle_nonce: String,
@@ -68,7 +69,7 @@ fn draft(vector: &DescriptorVector) -> DescriptorDraft {
         ],
         dials: EndpointKinds::ALL,
         family: vector.family.iter().map(|id| RelayId(bytes(id))).collect(),
-        load: vector.load,
+        arrivals: ArrivalRate::from_byte(vector.arrivals).unwrap(),
         ticket_bits: vector.ticket_bits,
     }
 }

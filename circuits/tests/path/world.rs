@@ -7,6 +7,7 @@ use circuits::cell_builder::Hop;
 use circuits::directory::{EligibleRelay, EndpointKinds, Snapshot, Subnet};
 use circuits::ids::{Epoch, Profile, RelayId};
 use circuits::keys::OnionPublic;
+use circuits::mixing::{ArrivalRate, Layer};
 use circuits::path::{
     GuardSeed, Guards, PathExclusions, PathPicker, PathPlan, PathRefusal, PathRules,
 };
@@ -53,7 +54,8 @@ pub(crate) fn relay(number: u16, subnets: &[Subnet], family: &[u16]) -> Eligible
         endpoints: EndpointKinds::IP,
         dials: EndpointKinds::IP,
         family: family.iter().copied().map(id).collect(),
-        load: 0,
+        layer: Layer::ALL[usize::from(number) % Layer::COUNT],
+        arrivals: ArrivalRate::NONE,
         ticket_bits: 17 + u8::try_from(number % 8).unwrap(),
     }
 }

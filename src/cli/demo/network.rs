@@ -19,8 +19,8 @@ use crate::envelope::Topic;
 use crate::link::LinkKey;
 use crate::message::{ClientPublic, ClientSecret};
 use crate::node::{
-    Command, Event, Identity, NodeConfig, NodeKeys, PowGeneration, Recipient, Refusal, Restored,
-    SendRequest,
+    Command, Cover, Event, Identity, NodeConfig, NodeKeys, PowGeneration, Recipient, Refusal,
+    Restored, SendRequest,
 };
 use crate::shell::store::Storage;
 use crate::shell::{EventItem, Handle, LinkTransport, Setup, Workers, random, seeded_rng, start};
@@ -208,6 +208,7 @@ impl PlannedNode {
             max_peers: MAX_PEERS,
             min_pow: MIN_POW,
             pow_generation: PowGeneration::Auto,
+            cover: Cover::Off,
             pool_bytes: POOL_BYTES,
             guard: None,
             mail: None,

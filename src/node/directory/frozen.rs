@@ -81,6 +81,7 @@ mod tests {
     use circuits::cell_builder::Hop;
     use circuits::directory::{EligibleRelay, EndpointKinds, Subnet};
     use circuits::keys::OnionSecret;
+    use circuits::mixing::{ArrivalRate, Layer};
     use circuits::secret::Secret;
 
     use super::*;
@@ -97,7 +98,8 @@ mod tests {
             endpoints: EndpointKinds::IP,
             dials: EndpointKinds::IP,
             family: Vec::new(),
-            load: 0,
+            layer: Layer::FIRST,
+            arrivals: ArrivalRate::NONE,
             ticket_bits: 17,
         });
         Snapshot::new(EPOCH, profile, young, relays)

@@ -15,6 +15,7 @@ use rand_core::CryptoRng;
 
 use super::RelayDirectory;
 use super::guards::GUARD_TIMEOUT_SECS;
+use crate::endpoint::PeerAddr;
 use crate::node::action::Action;
 use crate::node::effects::Effects;
 use crate::node::peers::{LinkPurpose, Peers};
@@ -68,6 +69,28 @@ impl GuardLinks {
         dial
     }
 
+    /// Observes the links to guards with their addresses. Returns the addresses to dial now.
+    fn tend(
+        &mut self,
+        rng: &mut impl CryptoRng,
+        now: Instant,
+        guards: Vec<(RelayId, PeerAddr)>,
+        peers: &Peers,
+    ) -> Vec<PeerAddr> {
+        let mut dials = Vec::new();
+        for (guard, peer) in guards {
+            let link = peers.to_relay(guard.short());
+            let dial = self.observe(rng, now, guard, link.is_some());
+            // A link that was dialled for the cells of others becomes a guard link.
+            let connection = link.and_then(|link| peers.get(link));
+            let upgrade = connection.is_some_and(|link| link.purpose() == LinkPurpose::Cells);
+            if dial || upgrade {
+                dials.push(peer);
+            }
+        }
+        dials
+    }
+
     /// The link to a guard is lost, or could not be established.
     fn lost(&mut self, rng: &mut impl CryptoRng, now: Instant, guard: RelayId) {
         if let Some(next) = self.next_dials.get_mut(&guard) {
@@ -91,49 +114,62 @@ impl RelayDirectory {
     /// Dials the wanted guards whose links are down and whose wait is over, and releases the links
     /// to guards that are not wanted any more.
     pub(in crate::node) fn keep_guard_links(&mut self, fx: &mut Effects, now: Now, peers: &Peers) {
-        let wanted = self.guards.wanted(now.unix, GUARD_TIMEOUT_SECS);
-        for guard in self.guard_links.retain(&wanted) {
+        let mixing = self.mixing.wanted(now.unix);
+        let mut lanes = self.guards.wanted(now.unix, GUARD_TIMEOUT_SECS);
+        // The clock of the mixing guard alone dials a relay that is both.
+        lanes.retain(|guard| !mixing.contains(guard));
+        let released = self.guard_links.retain(&lanes).into_iter();
+        let released = released.chain(self.mixing.links.retain(&mixing));
+        for guard in released.filter(|guard| !lanes.contains(guard) && !mixing.contains(guard)) {
             fx.request(Action::ReleaseGuard(guard.short()));
         }
-        for guard in wanted {
-            // A pinned guard may not be in the directory yet.
-            let Some(peer) = self.address_of(guard.short()) else {
-                continue;
-            };
-            let link = peers.to_relay(guard.short());
-            let dial = self
-                .guard_links
-                .observe(fx.rng(), now.mono, guard, link.is_some());
-            // A link that was dialled for the cells of others becomes a guard link.
-            let connection = link.and_then(|link| peers.get(link));
-            let upgrade = connection.is_some_and(|link| link.purpose() == LinkPurpose::Cells);
-            if dial || upgrade {
-                fx.request(Action::Dial(peer, LinkPurpose::Guard));
-            }
+        // A pinned guard may not be in the directory yet.
+        let addressed = |guard: RelayId| Some((guard, self.address_of(guard.short())?));
+        let lanes: Vec<_> = lanes.into_iter().filter_map(addressed).collect();
+        let mixing: Vec<_> = mixing.into_iter().filter_map(addressed).collect();
+        let mut dials = self.guard_links.tend(fx.dial_rng(), now.mono, lanes, peers);
+        let (rng, links) = self.mixing.dialling(fx);
+        dials.extend(links.tend(rng, now.mono, mixing, peers));
+        for peer in dials {
+            fx.request(Action::Dial(peer, LinkPurpose::Guard));
         }
-        fx.arm(TimerId::GuardLinks, self.guard_links.next_due());
+        self.arm_guard_links(fx);
+    }
+
+    fn arm_guard_links(&self, fx: &mut Effects) {
+        let clocks = [&self.guard_links, &self.mixing.links];
+        let next_due = clocks.into_iter().filter_map(GuardLinks::next_due).min();
+        fx.arm(TimerId::GuardLinks, next_due);
     }
 
     /// Whether the link to this relay is kept open as a guard link, so that no cell of ours dials
     /// it.
     pub(in crate::node) fn keeps_guard_link(&self, relay: ShortId) -> bool {
-        self.guard_links.keeps(relay)
+        self.guard_links.keeps(relay) || self.mixing.links.keeps(relay)
     }
 
     /// No link to a relay can be established, its link is lost, or it takes no cells. If it is our
-    /// guard, a backup may replace it.
+    /// guard, a backup may replace it, after the patience of its role.
     pub(in crate::node) fn guard_failed(&mut self, fx: &mut Effects, now: Now, relay: ShortId) {
         if let Some(guard) = self.guard_links.find(relay) {
             self.guards.failed(now.unix, &guard);
-            self.guard_links.lost(fx.rng(), now.mono, guard);
-            fx.arm(TimerId::GuardLinks, self.guard_links.next_due());
+            self.guard_links.lost(fx.dial_rng(), now.mono, guard);
         }
+        if let Some(guard) = self.mixing.links.find(relay) {
+            self.mixing.failed(now.unix, &guard);
+            // A relay that is the guard of lanes too has no other clock, but another patience.
+            self.guards.failed(now.unix, &guard);
+            let (rng, links) = self.mixing.dialling(fx);
+            links.lost(rng, now.mono, guard);
+        }
+        self.arm_guard_links(fx);
     }
 
     /// This machine is online again: ends all waits before the next dial.
     pub(in crate::node) fn expedite_guard_dials(&mut self, fx: &mut Effects, now: Instant) {
         self.guard_links.expedite(now);
-        fx.arm(TimerId::GuardLinks, self.guard_links.next_due());
+        self.mixing.links.expedite(now);
+        self.arm_guard_links(fx);
     }
 }
 

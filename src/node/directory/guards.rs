@@ -1,4 +1,5 @@
-//! Guard choice: which relay is the first hop of our paths, kept durable.
+//! Guard choice: which relay is the first hop of our lanes, and the record that keeps all choices of
+//! guards durable.
 //!
 //! The choice is made before the first message. `guard_links` keeps the links.
 
@@ -18,11 +19,9 @@ use crate::node::output::Record;
 use crate::node::peers::Peers;
 use crate::node::send::LaneRelays;
 
-/// Our guards, and what of them is durable.
+/// The guards of our lanes.
 pub(super) struct GuardKeeper {
     guards: Guards,
-    /// The guards as they were last stored.
-    stored: Vec<u8>,
     next_maintenance: Instant,
     trial: GuardTrial,
     /// Number of eligible relays, and when it was first seen.
@@ -36,7 +35,6 @@ impl GuardKeeper {
         guards.pin(config.guard);
         Self {
             guards,
-            stored: Vec::new(),
             next_maintenance: Instant::ZERO,
             trial: GuardTrial::default(),
             eligible: (0, Instant::ZERO),
@@ -44,19 +42,14 @@ impl GuardKeeper {
     }
 
     /// Restores stored guards; unreadable ones are chosen again.
-    pub(super) fn restore(&mut self, stored: Vec<u8>) {
-        if self.guards.import(&stored).is_ok() {
-            self.stored = stored;
-        }
+    pub(super) fn restore(&mut self, stored: &[u8]) {
+        // The ranking finds the same guards unless the directory has changed.
+        let _chosen_again = self.guards.import(stored);
     }
 
-    /// Makes a changed choice durable.
-    pub(super) fn store_if_changed(&mut self, fx: &mut Effects) {
-        let guards = self.guards.export();
-        if guards != self.stored {
-            self.stored.clone_from(&guards);
-            fx.store(Record::Guards(guards));
-        }
+    /// The choice of guards, to be stored.
+    pub(super) fn export(&self) -> Vec<u8> {
+        self.guards.export()
     }
 
     /// Whether the ten minutes between two maintenances are over; if so, they start again.
@@ -70,8 +63,8 @@ impl GuardKeeper {
 
     /// Chooses the guards as soon as the list of eligible relays has rested for a while, so that no
     /// message has to wait for the choice, and so that a list that is still arriving decides
-    /// nothing.
-    pub(super) fn choose_early(&mut self, now: Now, snapshot: &Snapshot) {
+    /// nothing. Returns whether the list has rested.
+    pub(super) fn choose_early(&mut self, now: Now, snapshot: &Snapshot) -> bool {
         let count = snapshot.relays().len();
         if count != self.eligible.0 {
             self.eligible = (count, now.mono);
@@ -81,6 +74,7 @@ impl GuardKeeper {
             // Without an eligible guard, the next turn tries again.
             let _refused = self.choose(now.unix, snapshot);
         }
+        rested
     }
 
     /// The guards whose links are to be open.
@@ -126,6 +120,40 @@ impl GuardKeeper {
     }
 }
 
+/// The choices of all guards in one durable record: a marker, the length of the first choice, and
+/// both. A record of a version without mixing guards is the first choice alone, which begins with
+/// another byte.
+#[derive(Default)]
+pub(super) struct GuardRecord(Vec<u8>);
+
+impl GuardRecord {
+    /// Splits a stored record into the choices for lanes and for mixing.
+    pub(super) fn restore(&mut self, stored: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
+        let split = match stored.as_slice() {
+            [RECORD_MARKER, len, choices @ ..] => choices.split_at_checked(usize::from(*len)),
+            lanes => Some((lanes, &[][..])),
+        };
+        let (lanes, mixing) = split.unwrap_or_default();
+        let choices = (lanes.to_vec(), mixing.to_vec());
+        self.0 = stored;
+        choices
+    }
+
+    /// Makes changed choices durable.
+    pub(super) fn store_if_changed(&mut self, fx: &mut Effects, lanes: &[u8], mixing: &[u8]) {
+        let len = u8::try_from(lanes.len()).unwrap_or(u8::MAX);
+        let record = [&[RECORD_MARKER, len], lanes, mixing].concat();
+        if record != self.0 {
+            self.0.clone_from(&record);
+            fx.store(Record::Guards(record));
+        }
+    }
+}
+
+/// The first byte of a record with two choices. A single choice begins with the highest byte of its
+/// period, which is zero.
+const RECORD_MARKER: u8 = 0xff;
+
 impl RelayDirectory {
     /// A relay takes cells over a new link; it may be a guard that was down.
     pub(in crate::node) fn guard_answered(&mut self, relay: ShortId) {
@@ -134,6 +162,7 @@ impl RelayDirectory {
         if let Some(guard) = guard {
             guards.answered(&guard);
         }
+        self.mixing.answered(relay);
     }
 
     /// An echo came of an envelope that left through this guard.
@@ -165,8 +194,8 @@ impl RelayDirectory {
     }
 }
 
-/// Time in seconds after which a backup replaces a guard that does not answer. At levels with cover
-/// traffic it is a day; without cover traffic, waiting protects nothing.
+/// Time in seconds after which a backup replaces a guard of lanes that does not answer. Without cover
+/// traffic, waiting protects nothing.
 pub(super) const GUARD_TIMEOUT_SECS: u32 = 5;
 
 /// Time for which the number of eligible relays must be the same before the guards are chosen.

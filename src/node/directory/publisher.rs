@@ -14,6 +14,7 @@ use circuits::directory::{
 use circuits::distributions;
 use circuits::ids::{Epoch, Profile, RelayId};
 use circuits::keys::OnionSecret;
+use circuits::mixing::ArrivalRate;
 use circuits::relay::{ReplayLog, ReplaySet};
 use circuits::secret::Secret;
 use circuits::time::{Now, UnixSecs};
@@ -62,8 +63,8 @@ enum Publication {
 pub(in crate::node) struct RelayState {
     /// Whether rebuilt envelopes have a stem.
     pub(in crate::node) can_stem: bool,
-    /// The base-2 logarithm of the mean number of cells in the mix in the epoch before.
-    pub(in crate::node) load: u8,
+    /// The mean rate at which mixing cells arrived in the epoch before.
+    pub(in crate::node) arrivals: ArrivalRate,
     /// The difficulty of tickets.
     pub(in crate::node) ticket_bits: u8,
     /// Whether this relay would refuse what others send, as sent in the future or expired.
@@ -216,7 +217,7 @@ impl DescriptorPublisher {
             endpoints: self.advertise.clone(),
             dials: self.dials,
             family: self.family.clone(),
-            load: relay.load,
+            arrivals: relay.arrivals,
             ticket_bits: relay.ticket_bits,
         };
         let Requirements {

@@ -2,6 +2,7 @@
 
 use circuits::directory::RelayEndpoint;
 use circuits::level::Level;
+use circuits::mixing::ArrivalRate;
 
 use super::*;
 use crate::node::fixture::{Fixture, START, peer_key};
@@ -11,7 +12,7 @@ use crate::node::peers::LinkPurpose;
 
 const READY: RelayState = RelayState {
     can_stem: true,
-    load: 0,
+    arrivals: ArrivalRate::NONE,
     ticket_bits: 17,
     clock_is_wrong: false,
 };

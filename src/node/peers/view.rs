@@ -15,6 +15,7 @@ use crate::envelope::ProtocolVersion;
 use crate::gossip::PeerInfo;
 use crate::link::Capability;
 use crate::node::clock_skew::ClockWitness;
+use crate::node::emission::GuardLink;
 use crate::node::gossip::EnvelopeGossip;
 use crate::node::hex;
 use crate::node::stem::StemPeer;
@@ -39,6 +40,13 @@ impl Peers {
     /// The link with this handle, if its peer takes cells.
     pub(in crate::node) fn to_handle(&self, handle: ShortId) -> Option<LinkId> {
         self.table.to_handle(handle)
+    }
+
+    /// The link to the guard of this node, if it is up.
+    pub(in crate::node) fn guard_link(&self, guard: ShortId) -> Option<GuardLink> {
+        let link = self.to_relay(guard)?;
+        let handle = self.get(link)?.handle()?;
+        Some(GuardLink { link, handle })
     }
 
     /// Whether a relay is a peer that takes no cells.

@@ -80,7 +80,7 @@ impl Relay {
             fx.count(Counter::CellsForwarded);
             self.forward(fx, now, from, next, cell, context);
         }
-        self.load.observe(now, self.mix.len());
+        self.arrivals.observe(now, self.mix.len());
         self.arm(fx);
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use circuits::dispersal::Payload;
 use circuits::geometry::DELTA_LEN;
 use circuits::ids::{Epoch, LinkId};
+use circuits::loops::LoopNonce;
 use circuits::rendezvous::ShardOutcome;
 use circuits::time::{Instant, Now};
 
@@ -76,8 +77,12 @@ impl Relay {
         let Ok(payload) = Payload::parse(delta) else {
             return fx.count(Counter::CellsDropped);
         };
-        let Payload::Shard(shard) = payload else {
-            return;
+        let shard = match payload {
+            Payload::Shard(shard) => shard,
+            Payload::Loop { nonce } => {
+                return fx.request(Action::LoopReturned(LoopNonce(nonce)));
+            }
+            Payload::Drop | Payload::Meet(_) => return,
         };
         let (k, n) = (shard.class.k(), shard.class.n());
         let outcome = self.rendezvous.accept(

@@ -58,7 +58,7 @@ impl Relay {
 
     /// Removes the keys of past epochs from memory; the caller erases their records.
     pub(in crate::node) fn expire_keys(&mut self, now: Now) -> Vec<Epoch> {
-        self.load.observe(now, self.mix.len());
+        self.arrivals.observe(now, self.mix.len());
         let expired = self.onion.expire(now);
         for epoch in &expired {
             self.logs.remove(epoch);
@@ -118,7 +118,7 @@ impl Relay {
                 let mixed = MixedCell { from, next, cell };
                 let due = at.after(blur(fx.path_rng(), delay));
                 let evicted = self.mix.push(fx.path_rng(), due, from, mixed);
-                self.load.observe(now, self.mix.len());
+                self.arrivals.observe(now, self.mix.len());
                 if evicted.is_some() {
                     fx.count(Counter::CellsDropped);
                 }

@@ -28,6 +28,7 @@ pub(super) fn compose(
         Some(name) => Some(receiver.signing_key(name)?),
         None => None,
     };
+    let delays = context.directory.mix_network(now).class();
     let shared;
     let (topic, recipient) = match &request.to {
         Recipient::Public(key, topic) => (*topic, EncryptionKey::Asymmetric(key)),
@@ -41,7 +42,7 @@ pub(super) fn compose(
         recipient,
         signer: signer.as_deref(),
         payload: &request.payload,
-        life: Life::at_least(request.life).over(level.rules()),
+        life: Life::at_least(request.life).over(level.rules(), delays),
         tag,
         pow_minimum: context.gossip.configured_min_pow(),
     };

@@ -15,6 +15,7 @@ use circuits::distributions::{self, exponential};
 use circuits::erasing_rng::ErasingRng;
 use circuits::ids::{Epoch, ShortId};
 use circuits::level::{EmissionSchedule, LevelRules};
+use circuits::mixing::DelayClass;
 use circuits::rate_limit::{Quota, TokenBucket};
 use circuits::time::{Instant, Now};
 
@@ -110,7 +111,8 @@ impl CellEmission {
         Some(Self {
             guard: plan.guard.id.short(),
             epoch,
-            delay: rules.delay,
+            // Only mixing levels have the delay of the epoch, and no schedule on demand.
+            delay: rules.delay.mean(DelayClass::default()),
             hold,
             gap,
             lanes,

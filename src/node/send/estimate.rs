@@ -55,7 +55,7 @@ impl Sender {
                 EmissionSchedule::None | EmissionSchedule::Stream { .. } => Duration::ZERO,
             },
             link: DEFAULT_LINK,
-            delay: rules.delay,
+            delay: rules.delay.mean(context.directory.mix_network(now).class()),
             hold: rules.hold,
             stem: rules.insertion != Insertion::Gossip,
         };

@@ -119,7 +119,7 @@ impl ShhApi {
         }
         let gossip = context.gossip;
         let (unmined, job) = match route {
-            PostRoute::Hidden(level) => draft_hidden(fx, now, post, &keys, level, gossip)?,
+            PostRoute::Hidden(level) => draft_hidden(fx, now, post, &keys, level, context)?,
             PostRoute::Gossip | PostRoute::Peer(_) => draft_plain(fx, now, post, &keys, gossip)?,
         };
         let draft = PostDraft {
@@ -284,8 +284,10 @@ fn draft_hidden(
     post: &Post,
     keys: &PostKeys,
     level: Level,
-    gossip: &EnvelopeGossip,
+    context: SendContext<'_>,
 ) -> Result<(UnminedEnvelope, Option<PowJob>), ShhError> {
+    let delays = context.directory.mix_network(now).class();
+    let life = Life::at_least(Duration::from_secs(post.ttl.0.into()));
     let message = OutgoingMessage {
         topic: post.topic,
         recipient: match &keys.reader {
@@ -294,9 +296,9 @@ fn draft_hidden(
         },
         signer: keys.signer.as_deref(),
         payload: &post.payload,
-        life: Life::at_least(Duration::from_secs(post.ttl.0.into())).over(level.rules()),
+        life: life.over(level.rules(), delays),
         tag: CopyTag::draw(fx.key_rng()),
-        pow_minimum: gossip.configured_min_pow().max(post.pow_target),
+        pow_minimum: context.gossip.configured_min_pow().max(post.pow_target),
     };
     let draft = envelope_builder::draft(fx.key_rng(), now.unix, &message)
         .map_err(|error| ShhError::Refused(Refusal::usage(error.to_string(), error.remedy())))?;

@@ -19,7 +19,7 @@ use super::{World, wide};
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::link::LinkKey;
 use crate::message::SymKey;
-use crate::node::{Node, NodeConfig, NodeKeys, PowGeneration};
+use crate::node::{Cover, Node, NodeConfig, NodeKeys, PowGeneration};
 
 impl World {
     /// Adds a node that dials `peers` from `start` on; gives its number. The peers may be machines
@@ -56,6 +56,7 @@ impl World {
             max_peers: 25,
             min_pow: 0.002,
             pow_generation: PowGeneration::Auto,
+            cover: Cover::Off,
             pool_bytes: 1 << 24,
             guard: None,
             mail: None,

@@ -11,6 +11,7 @@ use crate::directory::endpoint::{EndpointKinds, RelayEndpoint};
 use crate::directory::puzzle::PuzzleSolution;
 use crate::directory::signature::SIGNATURE_LEN;
 use crate::ids::{Epoch, RelayId, RelayKey};
+use crate::mixing::ArrivalRate;
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct DescriptorFields {
@@ -35,7 +36,8 @@ impl DescriptorFields {
                 endpoints: list(&fields, 5, MAX_ENDPOINTS, endpoint)?,
                 dials: EndpointKinds::from_bits(number(&fields, 6)?).ok_or(BadDescriptor::Dials)?,
                 family: list(&fields, 7, MAX_FAMILY, |id| Ok(RelayId(bytes(id)?)))?,
-                load: number(&fields, 8)?,
+                arrivals: ArrivalRate::from_byte(number(&fields, 8)?)
+                    .ok_or(BadDescriptor::ArrivalRate)?,
                 ticket_bits: number(&fields, 9)?,
             },
             puzzle: PuzzleSolution {
@@ -82,7 +84,7 @@ impl DescriptorFields {
         for id in &draft.family {
             out.append(&id.0.as_slice());
         }
-        out.append(&draft.load)
+        out.append(&draft.arrivals.byte())
             .append(&draft.ticket_bits)
             .append(&puzzle.nonce.as_slice())
             .append(&puzzle.solution.as_slice());

@@ -1,0 +1,162 @@
+//! The inbound side: loops come back when the network brings them, and a classifier looks for the user in
+//! their times.
+
+use std::time::Duration;
+
+use circuits::time::{Instant, UnixSecs};
+use whisht::node::{Cover, NodeConfig};
+use whisht::sim::{
+    DiskModel, MiningModel, NetworkModel, Observation, Observer, World, WorldConfig, WorldSeed,
+};
+
+use super::CELL_FRAME;
+
+const RELAYS: usize = 10;
+const CLIENTS: usize = 16;
+const WINDOW: Duration = Duration::from_secs(30);
+/// Time between two messages of a busy client: 100 cells take 220 s to leave.
+const CYCLE: Duration = Duration::from_secs(240);
+
+/// The cells that came to each client: time, and number of the client.
+#[derive(Default)]
+struct Arrivals(Vec<(Instant, usize)>);
+
+impl Observer for Arrivals {
+    fn observe(&mut self, at: Instant, _: usize, what: &Observation<'_>) {
+        if let Observation::Sent(to, bytes) = what
+            && *to >= RELAYS
+            && bytes.len() == CELL_FRAME
+        {
+            self.0.push((at, to - RELAYS));
+        }
+    }
+}
+
+/// Clients that share ten relays over a lossy network.
+fn world(seed: u64) -> World {
+    let config = WorldConfig {
+        seed: WorldSeed::from_number(seed),
+        network: NetworkModel::internet(),
+        disk: DiskModel {
+            delay: Duration::from_millis(2),
+            discards: true,
+        },
+        mining: MiningModel {
+            hashes_per_second: 1_000_000,
+            instant: false,
+        },
+        start: UnixSecs(1_795_240_000),
+        fast: true,
+    };
+    let mut world = World::new(config, Box::new(Arrivals::default()));
+    for number in 0..RELAYS + CLIENTS {
+        let peers: Vec<usize> = [1, 3, 4].map(|step| (number + step) % RELAYS).to_vec();
+        let start = Instant::from_micros(u64::try_from(number).unwrap() * 100_000);
+        let cover = |config: &mut NodeConfig| config.cover = Cover::Full;
+        world
+            .add_node(number < RELAYS, &peers, start, cover)
+            .unwrap();
+    }
+    world
+}
+
+/// What a classifier sees of one window: number of cells, mean and first of their times.
+type Features = [f64; 3];
+
+fn features(arrivals: &[Instant], from: Instant) -> Features {
+    let times: Vec<f64> = arrivals
+        .iter()
+        .filter(|at| **at >= from && **at < from.after(WINDOW))
+        .map(|at| at.since(from).as_secs_f64())
+        .collect();
+    let count = f64::from(u32::try_from(times.len()).unwrap());
+    let mean = times.iter().sum::<f64>() / count.max(1.0);
+    [count, mean, times.first().copied().unwrap_or(30.0)]
+}
+
+/// Area under the curve of a feature, and its standard deviation if the classes are alike.
+fn area(idle: &[f64], busy: &[f64]) -> (f64, f64) {
+    let mut all: Vec<(f64, bool)> = idle.iter().map(|value| (*value, false)).collect();
+    all.extend(busy.iter().map(|value| (*value, true)));
+    all.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let (mut rank, mut sum, mut at) = (0.0, 0.0, 0);
+    while at < all.len() {
+        let ties = all[at..].iter().take_while(|entry| entry.0 == all[at].0);
+        let ties: Vec<bool> = ties.map(|entry| entry.1).collect();
+        let count = f64::from(u32::try_from(ties.len()).unwrap());
+        let busy = ties.iter().filter(|busy| **busy).count();
+        sum += f64::from(u32::try_from(busy).unwrap()) * (rank + (count + 1.0) / 2.0);
+        rank += count;
+        at += ties.len();
+    }
+    let (m, n) = (number(idle.len()), number(busy.len()));
+    let area = (sum - n * (n + 1.0) / 2.0) / (m * n);
+    (area, ((m + n + 1.0) / (12.0 * m * n)).sqrt())
+}
+
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap())
+}
+
+/// Lets half of the clients queue `cells` cells in every cycle; gives the features of idle and busy
+/// windows, which begin when the cells are queued.
+fn windows(seed: u64, cells: u8, cycles: u32) -> [Vec<Features>; 2] {
+    let mut world = world(seed);
+    world.run(Duration::from_secs(120));
+    let mut starts = Vec::new();
+    for _ in 0..cycles {
+        starts.push(world.clock().mono);
+        for client in CLIENTS / 2..CLIENTS {
+            // Scattered shards of the cycle before may still wait.
+            world.withdraw_cells(RELAYS + client, 1);
+            let queued = world.queue_cells(RELAYS + client, 1, cells);
+            assert_eq!(queued, usize::from(cells));
+        }
+        world.run(CYCLE);
+    }
+    let mut arrivals = vec![Vec::new(); CLIENTS];
+    for (at, client) in &world.observer::<Arrivals>().unwrap().0 {
+        arrivals[*client].push(*at);
+    }
+    let mut classes = [Vec::new(), Vec::new()];
+    for (client, arrivals) in arrivals.iter().enumerate() {
+        let class = &mut classes[usize::from(client >= CLIENTS / 2)];
+        class.extend(starts.iter().map(|from| features(arrivals, *from)));
+    }
+    classes
+}
+
+fn compare(cells: u8, cycles: u32, sigmas: f64) {
+    let [idle, busy] = windows(u64::from(cells), cells, cycles);
+    let received: f64 = idle.iter().map(|features| features[0]).sum();
+    assert!(received / number(idle.len()) > 0.7, "loops come back");
+    for (at, name) in ["number", "mean time", "first time"].iter().enumerate() {
+        let of = |class: &[Features]| class.iter().map(|one| one[at]).collect::<Vec<f64>>();
+        let (area, deviation) = area(&of(&idle), &of(&busy));
+        println!(
+            "{cells} cells, {} windows: AUC of {name} {area:.3} +- {deviation:.3}",
+            idle.len() + busy.len()
+        );
+        assert!((area - 0.5).abs() < sigmas * deviation, "{name}: {area}");
+    }
+}
+
+/// Open question 2 of docs/levels.md.
+#[test]
+fn times_of_returning_loops_do_not_show_a_message() {
+    compare(10, 4, 4.0);
+}
+
+#[test]
+#[ignore = "takes minutes; the figures are in docs/levels.md"]
+fn times_of_returning_loops_do_not_show_a_message_in_thousands_of_windows() {
+    for cells in [1, 10, 100] {
+        compare(cells, 120, 3.0);
+    }
+}
+
+#[test]
+fn area_of_separate_classes_is_one() {
+    assert_eq!(area(&[1.0, 2.0], &[3.0, 4.0]).0, 1.0);
+    assert_eq!(area(&[1.0, 2.0], &[1.0, 2.0]).0, 0.5);
+}
