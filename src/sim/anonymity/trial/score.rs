@@ -17,6 +17,10 @@ pub struct Score {
     min_entropy: f64,
     above_tenth: f64,
     above_half: f64,
+    /// Probability that the adversary gives to the true sender, and what it must be on average if the
+    /// adversary's probabilities are true: the sum of their squares.
+    true_sender: f64,
+    squares: f64,
 }
 
 /// The mean of a figure over worlds.
@@ -45,19 +49,23 @@ pub struct ScoreReport {
     pub above_tenth: Interval,
     /// Share of messages with a best guess above 0.5.
     pub above_half: Interval,
+    /// Probability of the true sender less its expectation under the adversary's probabilities,
+    /// divided by the expectation. It is zero within its interval if the probabilities are true; below
+    /// zero the adversary is overconfident.
+    pub calibration: Interval,
 }
 
 impl Score {
     /// Adds a cell of `sender` with the adversary's probabilities. `weight` is proportional to the
     /// chance that the cell carries the message.
     pub fn add(&mut self, probabilities: &[f64], sender: usize, weight: f64) {
-        let best = probabilities.iter().copied().fold(0.0, f64::max);
+        let best = best_of(probabilities);
         let ties = probabilities.iter().filter(|one| **one >= best).count();
-        let is_best = probabilities.get(sender).is_some_and(|own| *own >= best);
+        let own = probabilities.get(sender).copied().unwrap_or(0.0);
         self.targets += 1;
         self.weight += weight;
         self.best += weight * best;
-        if is_best {
+        if own >= best {
             self.right += weight / f64::from(u32::try_from(ties).unwrap_or(u32::MAX));
         }
         let bits = |one: &f64| if *one > 0.0 { -one * one.log2() } else { 0.0 };
@@ -65,6 +73,8 @@ impl Score {
         self.min_entropy -= weight * best.log2();
         self.above_tenth += weight * f64::from(u8::from(best > 0.1));
         self.above_half += weight * f64::from(u8::from(best > 0.5));
+        self.true_sender += weight * own;
+        self.squares += weight * probabilities.iter().map(|one| one * one).sum::<f64>();
     }
 
     /// Cells so far.
@@ -90,6 +100,8 @@ impl ScoreReport {
             let means: Vec<f64> = worlds.iter().map(|world| world.mean(of)).collect();
             Interval::of(&means)
         };
+        let expected = interval(|world| world.squares).mean.max(f64::MIN_POSITIVE);
+        let gap = interval(|world| world.true_sender - world.squares);
         Some(Self {
             targets: worlds.iter().map(|world| world.targets).sum(),
             best_guess: interval(|world| world.best),
@@ -98,8 +110,17 @@ impl ScoreReport {
             min_entropy_bits: interval(|world| world.min_entropy),
             above_tenth: interval(|world| world.above_tenth),
             above_half: interval(|world| world.above_half),
+            calibration: Interval {
+                mean: gap.mean / expected,
+                plus_minus: gap.plus_minus / expected,
+            },
         })
     }
+}
+
+/// The greatest of some probabilities.
+pub(super) fn best_of(probabilities: &[f64]) -> f64 {
+    probabilities.iter().copied().fold(0.0, f64::max)
 }
 
 impl Interval {
@@ -112,7 +133,7 @@ impl Interval {
         let variance = squares.sum::<f64>() / (count - 1.0).max(1.0);
         Self {
             mean,
-            plus_minus: NORMAL_95 * (variance / count.max(1.0)).sqrt(),
+            plus_minus: student_95(values.len()) * (variance / count.max(1.0)).sqrt(),
         }
     }
 
@@ -123,8 +144,22 @@ impl Interval {
     }
 }
 
-/// Standard deviations of the mean that 95 % of normal draws stay within.
-const NORMAL_95: f64 = 1.96;
+/// Standard errors within which the true mean lies with 95 %, for a mean of `count` values: Student's
+/// t distribution.
+fn student_95(count: usize) -> f64 {
+    let freedom = count.saturating_sub(1);
+    let few = freedom
+        .checked_sub(1)
+        .and_then(|place| STUDENT_95.get(place));
+    few.copied()
+        .unwrap_or(if freedom == 0 { 0.0 } else { 1.98 })
+}
+
+/// The quantiles for 1 to 20 degrees of freedom.
+const STUDENT_95: [f64; 20] = [
+    12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13,
+    2.12, 2.11, 2.10, 2.09, 2.09,
+];
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! The adversary against cases whose answer is known.
 
-use super::super::traffic::Routes;
+use super::super::model::{ChurnModel, RendezvousTrust, Routes};
 use super::*;
 
 /// One layer of one relay that serves all senders.
@@ -11,11 +11,11 @@ fn single_mix(delay: Duration, waiting: f64) -> MixModel {
         relays: 1,
         hostile: 0.0,
         routes: Routes::Layers(1),
-        guards: 1,
         delay,
         // rate x delay x senders cells wait on average.
         payload_rate: waiting / delay.as_secs_f64() / f64::from(senders),
         loop_rate: 0.0,
+        ..MixModel::reference()
     }
 }
 
@@ -31,7 +31,7 @@ fn study(model: MixModel, targets: u32) -> Study {
 
 fn report(study: &Study, worlds: u32) -> ScoreReport {
     let scores: Vec<_> = (0..worlds).map(|number| study.world(number)).collect();
-    AnonymityReport::of(&scores).unwrap().score
+    AnonymityReport::of(&scores).unwrap().most.score
 }
 
 #[test]
@@ -69,11 +69,8 @@ fn stated_probabilities_are_calibrated() {
         senders: 100,
         relays: 20,
         hostile: 0.3,
-        routes: Routes::Layers(5),
-        guards: 1,
         delay: Duration::from_secs(1),
-        payload_rate: 0.45,
-        loop_rate: 0.05,
+        ..MixModel::reference()
     };
     for knowledge in [Knowledge::Positions, Knowledge::Loops] {
         let mut study = study(model, 1_500);
@@ -82,6 +79,8 @@ fn stated_probabilities_are_calibrated() {
         let difference = (report.best_guess.mean - report.right.mean).abs();
         let noise = report.best_guess.plus_minus + report.right.plus_minus;
         assert!(difference <= 1.5 * noise, "{knowledge:?}: {report:?}");
+        let Interval { mean, plus_minus } = report.calibration;
+        assert!(mean.abs() <= 1.5 * plus_minus, "{knowledge:?}: {report:?}");
     }
 }
 
@@ -105,9 +104,64 @@ fn equal_seeds_give_equal_scores() {
 }
 
 #[test]
-fn model_without_paths_is_refused() {
-    let mut model = single_mix(Duration::from_secs(1), 3.0);
-    assert!(model.check().is_ok());
-    model.routes = Routes::Free(2);
-    assert!(model.check().is_err());
+fn honest_rendezvous_is_one_more_mix() {
+    let model = MixModel {
+        senders: 100,
+        relays: 20,
+        delay: Duration::from_secs(1),
+        hostile: 0.3,
+        ..MixModel::reference()
+    };
+    let hostile = report(&study(model, 800), 6);
+    let model = MixModel {
+        rendezvous: RendezvousTrust::AsRelays,
+        ..model
+    };
+    let shared = report(&study(model, 800), 6);
+    assert!(
+        shared.best_guess.mean < 0.9 * hostile.best_guess.mean,
+        "{hostile:?} {shared:?}"
+    );
+    let Interval { mean, plus_minus } = shared.calibration;
+    assert!(mean.abs() <= 1.5 * plus_minus, "{shared:?}");
+}
+
+#[test]
+fn lost_cells_leave_stated_probabilities_calibrated() {
+    let mut model = single_mix(Duration::from_secs(2), 8.0);
+    model.loss = 0.2;
+    let report = report(&study(model, 800), 6);
+    // A fifth fewer cells wait.
+    assert!((0.09..0.16).contains(&report.best_guess.mean), "{report:?}");
+    let Interval { mean, plus_minus } = report.calibration;
+    assert!(mean.abs() <= 1.5 * plus_minus.max(0.03), "{report:?}");
+}
+
+#[test]
+fn absent_senders_are_excluded_by_linked_messages() {
+    let mut model = single_mix(Duration::from_secs(1), 40.0);
+    model.senders = 80;
+    model.payload_rate = 0.5;
+    let always = Study {
+        linked: 7,
+        ..study(model, 100)
+    };
+    let half = Study {
+        model: MixModel {
+            churn: Some(ChurnModel {
+                online: 0.5,
+                session: Duration::from_secs(60),
+                day: Duration::from_secs(1_000_000),
+                relays_replaced: 0.0,
+            }),
+            payload_rate: 1.0,
+            ..model
+        },
+        ..always
+    };
+    let (always, half) = (report(&always, 2), report(&half, 2));
+    assert!(
+        half.right.mean > 1.5 * always.right.mean,
+        "{always:?} {half:?}"
+    );
 }
