@@ -10,6 +10,7 @@
 
 pub mod anonymity;
 mod archive;
+mod cover;
 mod disk;
 mod event_queue;
 mod frames;
@@ -27,6 +28,7 @@ mod spies;
 mod world;
 
 pub use self::archive::SimArchive;
+pub use self::cover::{CoverReport, CoverSimulation, CoverStudy};
 pub use self::disk::{DiskModel, SimDisk};
 pub use self::gossip_meter::{GossipFigures, GossipReport};
 pub use self::machine::Actor;

@@ -4,6 +4,7 @@
 //! searches are simulated. The figures are those of the profile `local`, which the first line states.
 
 mod anonymity;
+mod cover;
 mod progress;
 mod receiver;
 mod report;
@@ -91,6 +92,8 @@ enum Kind {
     Anonymity(anonymity::Args),
     /// Measure whether peers can tell the recipient of an envelope from a bystander
     Receiver(receiver::Args),
+    /// Run nodes with cover traffic, and measure how well it hides a sender
+    Cover(cover::Args),
 }
 
 /// Runs the simulation.
@@ -102,6 +105,7 @@ pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
     match &args.kind {
         Some(Kind::Anonymity(args)) => return anonymity::run(json, args),
         Some(Kind::Receiver(args)) => return receiver::run(json, args),
+        Some(Kind::Cover(args)) => return cover::run(json, args),
         None => {}
     }
     if !args.level.is_implemented() {

@@ -103,6 +103,17 @@ impl PlainFrame<'_> {
         snap::raw::Decoder::new().decompress_vec(self.packed).ok()
     }
 
+    /// The cell in this frame; none if it carries something else.
+    pub(super) fn cell(&self) -> Option<Box<[u8; circuits::geometry::CELL_LEN]>> {
+        if self.kind != FrameKind::Cell {
+            return None;
+        }
+        match OnionMessage::decode(self.code, &self.payload()?) {
+            Ok(Some(OnionMessage::Cell(cell))) => Some(cell),
+            _ => None,
+        }
+    }
+
     /// The envelopes that the frame contains or names.
     pub(super) fn envelopes(&self) -> Vec<EnvelopeHash> {
         let hashes = match self.kind {
@@ -185,6 +196,8 @@ mod tests {
         assert_eq!(kinds, expected);
         let second = frames(&bytes).nth(1).unwrap();
         assert_eq!(second.envelopes(), [EnvelopeHash([7; 32])]);
+        let first = frames(&bytes).next().unwrap();
+        assert_eq!(first.cell().unwrap()[0], 1);
     }
 
     #[test]

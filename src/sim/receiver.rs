@@ -52,6 +52,8 @@ pub struct ReceiverReport {
     pub nodes: usize,
     /// Seed of the world.
     pub seed: u64,
+    /// Envelopes that were not sent, because their sender had too many under way.
+    pub refused: usize,
     /// Envelopes that the watched node received and forwarded.
     pub envelopes: usize,
     /// Those of them that it could decrypt.
@@ -68,7 +70,7 @@ impl ReceiverStudy {
     ///
     /// # Errors
     ///
-    /// [`Refusal`] if the network is too small, or a node refuses a message.
+    /// [`Refusal`] if the network is too small, or the first message is refused.
     pub fn run(&self, mut go_on: impl FnMut(usize) -> bool) -> Result<ReceiverReport, Refusal> {
         if self.nodes < 4 || self.envelopes < 100 {
             return Err(Refusal {
@@ -86,6 +88,7 @@ impl ReceiverStudy {
         world.run(WARM_UP);
         let mut rng = seed.small_rng("receiver", &[]);
         let mut due = world.clock().mono;
+        let mut refused = 0;
         for number in 0..self.envelopes {
             if !go_on(number) {
                 break;
@@ -99,10 +102,15 @@ impl ReceiverStudy {
             } else {
                 client(&seed, others).public()
             };
-            self.send(&mut world, to, is_own, &mut rng)?;
+            match self.send(&mut world, to, is_own, &mut rng) {
+                Err(refusal) if number == 0 => return Err(refusal),
+                // The sender waits for echoes of too many others.
+                Err(_) => refused += 1,
+                Ok(()) => {}
+            }
         }
         world.run(TAIL);
-        self.report(&world)
+        self.report(&world, refused)
     }
 
     /// Nodes of which each dials three others; the first one is watched.
@@ -160,7 +168,7 @@ impl ReceiverStudy {
         Ok(())
     }
 
-    fn report(&self, world: &World) -> Result<ReceiverReport, Refusal> {
+    fn report(&self, world: &World, refused: usize) -> Result<ReceiverReport, Refusal> {
         let none = || Refusal {
             kind: RefusalKind::Usage,
             cause: "the watched node forwarded too few envelopes".to_owned(),
@@ -175,6 +183,7 @@ impl ReceiverStudy {
         Ok(ReceiverReport {
             nodes: self.nodes,
             seed: self.seed,
+            refused,
             envelopes: examples.len(),
             own: examples.iter().filter(|one| one.is_own).count(),
             decrypted: watchers.decrypted,

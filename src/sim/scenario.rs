@@ -21,7 +21,7 @@ pub use self::report::{SimulationReport, SpyReport, WorldOutcome};
 use self::churn::ChurnSource;
 use self::plan::{Reader, add_readers, plan};
 use self::synthetic::CellSource;
-use self::topology::Topology;
+pub(super) use self::topology::{Topology, shuffle};
 use super::disk::DiskModel;
 use super::gossip_meter::GossipMeter;
 use super::instruments::Instruments;

@@ -10,10 +10,10 @@ use circuits::time::Instant;
 
 use super::super::seed::{SmallRng, WorldSeed};
 use super::super::world::World;
-use crate::node::{Refusal, RefusalKind};
+use crate::node::{NodeConfig, Refusal, RefusalKind};
 
 /// The plan of a network.
-pub(super) struct Topology {
+pub(in crate::sim) struct Topology {
     nodes: Vec<PlannedNode>,
     /// Whether only relays can be dialled.
     hidden_clients: bool,
@@ -28,7 +28,7 @@ struct PlannedNode {
 impl Topology {
     /// Draws a network of `nodes`, of which `relays` are relays. With `hidden_clients` only relays
     /// can be dialled.
-    pub(super) fn draw(
+    pub(in crate::sim) fn draw(
         seed: &WorldSeed,
         nodes: usize,
         relays: Option<usize>,
@@ -62,7 +62,7 @@ impl Topology {
     }
 
     /// The numbers of the relays.
-    pub(super) fn relays(&self) -> Vec<usize> {
+    pub(in crate::sim) fn relays(&self) -> Vec<usize> {
         let numbered = self.nodes.iter().enumerate();
         let relays = numbered.filter(|(_, node)| node.relay);
         relays.map(|(number, _)| number).collect()
@@ -70,11 +70,21 @@ impl Topology {
 
     /// Adds the nodes to a world. With `reveal` they tell the observer their paths.
     pub(super) fn build(&self, world: &mut World, reveal: bool) -> Result<(), Refusal> {
+        self.build_with(world, |config| config.danger_reveal_paths = reveal)
+    }
+
+    /// Adds the nodes to a world. `change` gets the last word on their configuration.
+    pub(in crate::sim) fn build_with(
+        &self,
+        world: &mut World,
+        change: impl Fn(&mut NodeConfig),
+    ) -> Result<(), Refusal> {
         let max_peers = MAX_PEERS + self.expected_clients().saturating_mul(2);
         for node in &self.nodes {
             let added = world.add_node(node.relay, &node.peers, node.start, |config| {
-                config.danger_reveal_paths = reveal;
+                config.danger_reveal_paths = false;
                 config.max_peers = max_peers;
+                change(config);
             });
             let number = added.map_err(|error| Refusal {
                 kind: RefusalKind::Usage,
@@ -121,7 +131,7 @@ fn peers(rng: &mut SmallRng, number: usize, all: &[usize]) -> Vec<usize> {
 }
 
 /// Fisher and Yates.
-pub(super) fn shuffle(items: &mut [usize], rng: &mut SmallRng) {
+pub(in crate::sim) fn shuffle(items: &mut [usize], rng: &mut SmallRng) {
     for at in (1..items.len()).rev() {
         items.swap(at, below(rng, at + 1));
     }
