@@ -64,6 +64,22 @@ fn documented_receiver_command_prints_the_advantage() {
 }
 
 #[test]
+fn documented_cover_command_traces_cells() {
+    let mut commands = documented().into_iter();
+    let command = commands.find(|command| command[1] == "cover").unwrap();
+    let args = command.iter().map(String::as_str);
+    let args: Vec<&str> = args.chain(["--json"]).collect();
+    let report: Value =
+        serde_json::from_str(&succeeds(&program().args(&args).output().unwrap())).unwrap();
+    assert_eq!(
+        (&report["clients"], &report["relays"]),
+        (&8.into(), &15.into())
+    );
+    let best = report["known"]["best_guess"]["mean"].as_f64().unwrap();
+    assert!((1.0 / 23.0..1.0).contains(&best), "{report}");
+}
+
+#[test]
 fn sim_with_spies_bounds_what_they_learn() {
     let args = "sim --json --fast --clients 10 --relays 14 --seconds 80 --messages 10 --hostile 0,0.1,1e-3";
     let args: Vec<&str> = args.split(' ').collect();
