@@ -10,24 +10,34 @@
 
 pub mod anonymity;
 mod archive;
+mod cover;
 mod disk;
 mod event_queue;
+mod frames;
+mod gossip_meter;
+mod instruments;
 mod machine;
 mod measurements;
 mod mining;
 mod network;
 mod observer;
+mod receiver;
 mod scenario;
 mod seed;
+mod spies;
 mod world;
 
 pub use self::archive::SimArchive;
+pub use self::cover::{CoverReport, CoverSimulation, CoverStudy};
 pub use self::disk::{DiskModel, SimDisk};
+pub use self::gossip_meter::{GossipFigures, GossipReport};
 pub use self::machine::Actor;
 pub use self::measurements::{LatencyReport, Measurements, TrafficReport};
 pub use self::mining::MiningModel;
-pub use self::network::NetworkModel;
+pub use self::network::{LatencyModel, NetworkModel};
 pub use self::observer::{Observation, Observer, Recorder, TraceEntry, TrafficKind, TrafficLog};
-pub use self::scenario::{Scenario, Simulation, SimulationReport};
+pub use self::receiver::{Advantage, ReceiverReport, ReceiverStudy};
+pub use self::scenario::{Churn, Scenario, Simulation, SimulationReport, SpyReport, WorldOutcome};
 pub use self::seed::WorldSeed;
+pub use self::spies::SpyFigures;
 pub use self::world::{World, WorldConfig};

@@ -28,6 +28,8 @@ mod envelopes;
 mod fixture;
 #[path = "hostile/geth_crashes.rs"]
 mod geth_crashes;
+#[path = "hostile/junk.rs"]
+mod junk;
 #[path = "hostile/link_rules.rs"]
 mod link_rules;
 #[path = "hostile/places.rs"]

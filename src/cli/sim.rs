@@ -4,19 +4,23 @@
 //! searches are simulated. The figures are those of the profile `local`, which the first line states.
 
 mod anonymity;
+mod cover;
 mod progress;
+mod receiver;
+mod report;
+mod worlds;
 
-use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use circuits::level::Level;
-use serde::Serialize;
 
 use self::progress::{Interruption, Progress};
-use super::output::{Printer, duration, grouped};
+use self::report::MeasuredRun;
+use super::output::Printer;
 use super::{Exit, Failure};
 use crate::config::{ConfigError, value};
-use crate::sim::{NetworkModel, Scenario, Simulation, SimulationReport};
+use crate::sim::{Churn, NetworkModel, Scenario, Simulation, SimulationReport, WorldOutcome};
 
 /// Options of `whisht sim`.
 #[derive(Debug, clap::Args)]
@@ -30,24 +34,55 @@ pub(super) struct Args {
     /// Number of relays among them [default: a tenth, at least 12]
     #[arg(long, value_name = "N")]
     relays: Option<u32>,
+    /// Number of clients beside the relays, which only dial, write and read; replaces --nodes
+    #[arg(long, value_name = "N", conflicts_with = "nodes", requires = "relays", value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    clients: Option<u32>,
     /// Time to simulate, in seconds, after 40 s in which the nodes meet
     #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     seconds: u32,
     /// Level of the messages: open, swift or normal
     #[arg(long, value_parser = value::level, default_value = "normal")]
     level: Level,
-    /// Number of messages to send
+    /// Number of messages to send in each world
     #[arg(long, value_name = "M", default_value_t = 20)]
     messages: u32,
     /// Seed of everything random; equal seeds give equal runs
     #[arg(long, value_name = "X", default_value_t = 1)]
     seed: u64,
+    /// Number of worlds, for confidence intervals; each has the next seed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    worlds: u32,
     /// Replace ciphers of links and cells by stand-ins of equal sizes
     #[arg(long)]
     fast: bool,
     /// Synthetic cells that each node sends per second, through six relays
     #[arg(long, value_name = "R", default_value_t = 0.0, value_parser = rate)]
     synthetic_cells: f64,
+    /// Delays of links: worldwide, as measured between Ethereum nodes, or continent, 10 to 110 ms
+    #[arg(long, value_enum, default_value = "worldwide")]
+    latency: Latency,
+    /// Probability that a cell is lost at each hop; needs --fast
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share, requires = "fast")]
+    cell_loss: f64,
+    /// Mean share of the relays that are down
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
+    relays_down: f64,
+    /// Mean share of the clients that are down
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
+    clients_down: f64,
+    /// Mean time in seconds for which a node that fails is up
+    #[arg(long, value_name = "S", default_value_t = 3_600, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    session: u32,
+    /// Measure what spies learn if each node spies with one of these probabilities; needs --fast
+    #[arg(long, value_name = "F,..", value_parser = share, value_delimiter = ',', requires = "fast")]
+    hostile: Vec<f64>,
+}
+
+/// Delays of links.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Latency {
+    Worldwide,
+    Continent,
 }
 
 /// Other simulations.
@@ -55,6 +90,10 @@ pub(super) struct Args {
 enum Kind {
     /// Measure how well mixing hides a sender, on model traffic without nodes
     Anonymity(Box<anonymity::Args>),
+    /// Measure whether peers can tell the recipient of an envelope from a bystander
+    Receiver(receiver::Args),
+    /// Run nodes with cover traffic, and measure how well it hides a sender
+    Cover(cover::Args),
 }
 
 /// Runs the simulation.
@@ -63,45 +102,105 @@ enum Kind {
 ///
 /// [`Failure`] if the level is refused, or a message breaks a rule of its level.
 pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
-    if let Some(Kind::Anonymity(args)) = &args.kind {
-        return anonymity::run(json, args);
+    match &args.kind {
+        Some(Kind::Anonymity(args)) => return anonymity::run(json, args),
+        Some(Kind::Receiver(args)) => return receiver::run(json, args),
+        Some(Kind::Cover(args)) => return cover::run(json, args),
+        None => {}
     }
     if !args.level.is_implemented() {
         return Err(ConfigError::LevelNotImplemented(args.level).into());
     }
     let stop = Interruption::watch()?;
-    let progress = Progress::new(json, u64::from(args.seconds), "simulated s");
-    progress.phase("the nodes meet");
-    let mut simulation = Simulation::new(args.scenario()?)?;
-    simulation.warm_up(|| !stop.is_wanted());
-    progress.phase("messages are on their way");
-    let begun = now();
-    let end = Duration::from_secs(args.seconds.into());
-    while simulation.elapsed() < end && !stop.is_wanted() {
-        simulation.advance(simulation.elapsed() + STEP)?;
-        progress.reached(simulation.elapsed().as_secs());
-    }
-    let wall = begun.elapsed();
-    progress.finish();
-    let report = MeasuredRun::new(simulation.report(), wall, stop.is_wanted());
+    let total = u64::from(args.seconds).saturating_mul(args.worlds.into());
+    let run = Run {
+        scenario: args.scenario()?,
+        progress: Progress::new(json, total, "simulated s"),
+        stop: &stop,
+        reached: AtomicU64::new(0),
+    };
+    run.progress.phase("the nodes meet");
+    let outcomes = worlds::run(args.worlds, &stop, |number| run.world(number))?;
+    run.progress.finish();
+    let wall = outcomes.iter().map(|(_, wall)| *wall).sum();
+    let outcomes: Vec<WorldOutcome> = outcomes.into_iter().map(|(outcome, _)| outcome).collect();
+    let report = SimulationReport::of(&outcomes, args.seed)
+        .ok_or_else(|| Failure::new(Exit::Failed, "no world was simulated"))?;
+    let report = MeasuredRun::new(report, wall, stop.is_wanted());
     report.print(Printer { json, local: !json })?;
     Ok(Exit::Done)
+}
+
+/// Worlds that are simulated.
+struct Run<'a> {
+    scenario: Scenario,
+    progress: Progress,
+    stop: &'a Interruption,
+    /// Simulated seconds of all worlds so far.
+    reached: AtomicU64,
+}
+
+impl Run<'_> {
+    /// Simulates the world with this number; returns the time that its measured part took here.
+    fn world(&self, number: u32) -> Result<(WorldOutcome, Duration), Failure> {
+        let seed = self.scenario.seed.saturating_add(number.into());
+        let scenario = Scenario {
+            seed,
+            ..self.scenario.clone()
+        };
+        let mut simulation = Simulation::new(scenario)?;
+        simulation.warm_up(|| !self.stop.is_wanted());
+        self.progress.phase("messages are on their way");
+        let begun = now();
+        while simulation.elapsed() < simulation.time() && !self.stop.is_wanted() {
+            let before = simulation.elapsed().as_secs();
+            simulation.advance(simulation.elapsed() + STEP)?;
+            let passed = simulation.elapsed().as_secs().saturating_sub(before);
+            let reached = self.reached.fetch_add(passed, Ordering::Relaxed);
+            self.progress.reached(reached.saturating_add(passed));
+        }
+        let wall = begun.elapsed();
+        Ok((simulation.outcome(), wall))
+    }
 }
 
 impl Args {
     fn scenario(&self) -> Result<Scenario, Failure> {
         let count = |number: u32| usize::try_from(number).map_err(Failure::usage);
+        let relays = self.relays.map(count).transpose()?;
+        let nodes = match self.clients {
+            Some(clients) => count(clients)?.saturating_add(relays.unwrap_or(0)),
+            None => count(self.nodes)?,
+        };
         Ok(Scenario {
-            nodes: count(self.nodes)?,
-            relays: self.relays.map(count).transpose()?,
+            nodes,
+            relays,
+            clients: self.clients.is_some(),
             time: Duration::from_secs(self.seconds.into()),
             level: self.level,
             messages: count(self.messages)?,
             seed: self.seed,
             synthetic_cells: self.synthetic_cells,
             fast: self.fast,
-            network: NetworkModel::internet(),
+            network: self.network(),
+            churn: Churn {
+                relays_down: self.relays_down,
+                clients_down: self.clients_down,
+                session: Duration::from_secs(self.session.into()),
+            },
+            hostile: self.hostile.clone(),
         })
+    }
+
+    const fn network(&self) -> NetworkModel {
+        let network = match self.latency {
+            Latency::Worldwide => NetworkModel::worldwide(),
+            Latency::Continent => NetworkModel::internet(),
+        };
+        NetworkModel {
+            cell_loss: self.cell_loss,
+            ..network
+        }
     }
 }
 
@@ -114,95 +213,12 @@ fn rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| format!("expected a number from 0 to 1000, not {text:?}"))
 }
 
-/// A report, and what it cost this machine.
-#[derive(Debug, Serialize)]
-struct MeasuredRun {
-    #[serde(flatten)]
-    report: SimulationReport,
-    /// Whether the user stopped it early.
-    interrupted: bool,
-    /// Time that the measured part took here.
-    wall_seconds: f64,
-    /// Simulated seconds per second of that.
-    speed: f64,
-    /// The most memory that this process had, if the system says.
-    peak_memory_bytes: Option<u64>,
-}
-
-impl MeasuredRun {
-    fn new(report: SimulationReport, wall: Duration, interrupted: bool) -> Self {
-        let wall_seconds = wall.as_secs_f64();
-        Self {
-            speed: report.simulated_seconds / wall_seconds.max(1e-6),
-            report,
-            interrupted,
-            wall_seconds,
-            peak_memory_bytes: peak_memory(),
-        }
-    }
-
-    fn print(&self, printer: Printer) -> Result<(), Failure> {
-        if printer.json {
-            let value = serde_json::to_value(self).map_err(|error| {
-                Failure::new(Exit::Failed, format_args!("cannot write JSON: {error}"))
-            })?;
-            return Ok(printer.value(&value)?);
-        }
-        let rows = self.rows();
-        Ok(printer.table(["FIGURE", "VALUE"], &rows, "")?)
-    }
-
-    fn rows(&self) -> Vec<[String; 2]> {
-        let report = &self.report;
-        let bytes = |bytes: Option<u64>| bytes.map_or_else(|| "-".to_owned(), grouped);
-        let count = |count: usize| grouped(u64::try_from(count).unwrap_or(u64::MAX));
-        let mut rows = vec![
-            ("nodes", count(report.nodes)),
-            ("relays", count(report.relays)),
-            (
-                "simulated seconds",
-                format!("{:.1}", report.simulated_seconds),
-            ),
-            (
-                "delivered",
-                format!("{} of {}", report.delivered, report.sent),
-            ),
-            ("refused", count(report.refused)),
-        ];
-        if let Some(latency) = report.latency {
-            rows.extend([
-                ("latency p50", duration(latency.p50_ms)),
-                ("latency p90", duration(latency.p90_ms)),
-                ("latency p95", duration(latency.p95_ms)),
-                ("latency p99", duration(latency.p99_ms)),
-            ]);
-        }
-        rows.extend([
-            ("bytes per node", grouped(report.bytes_per_node)),
-            ("bytes per message", bytes(report.bytes_per_message)),
-            ("synthetic cells sent", grouped(report.synthetic_cells)),
-            ("cells forwarded", grouped(report.cells)),
-            ("cells dropped", grouped(report.cells_dropped)),
-            ("wall seconds", format!("{:.1}", self.wall_seconds)),
-            (
-                "simulated seconds per wall second",
-                format!("{:.2}", self.speed),
-            ),
-            ("peak memory in bytes", bytes(self.peak_memory_bytes)),
-        ]);
-        let row = |(name, value): (&str, String)| [name.to_owned(), value];
-        rows.into_iter().map(row).collect()
-    }
-}
-
-/// The peak of this process's resident memory, in bytes. Linux only.
-fn peak_memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    Some(kib.saturating_mul(1_024))
+/// Reads a share or a probability below one.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..1.0).contains(share));
+    share.ok_or_else(|| {
+        format!("expected a number from 0 up to, but not including, 1, not {text:?}")
+    })
 }
 
 #[expect(

@@ -124,7 +124,8 @@ impl SharedCapabilities {
     pub fn offset(&self, capability: Capability) -> Option<u16> {
         self.entries
             .iter()
-            .find(|(shared, _)| *shared == capability)
+            // Numbers first: this is asked for every message, and names seldom decide it.
+            .find(|(shared, _)| shared.codes == capability.codes && *shared == capability)
             .map(|&(_, offset)| offset)
     }
 

@@ -58,6 +58,11 @@ impl<E> EventQueue<E> {
         Some((at, event))
     }
 
+    /// When the next event is.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.heap.peek().map(|next| next.at)
+    }
+
     /// Events that wait.
     pub(super) fn len(&self) -> usize {
         self.heap.len()

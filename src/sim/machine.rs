@@ -8,7 +8,7 @@ use circuits::time::{Instant, Now};
 
 use super::archive::SimArchive;
 use super::disk::SimDisk;
-use super::network::Line;
+use super::network::{Line, Uplink};
 use super::seed::SmallRng;
 use crate::endpoint::PeerAddr;
 use crate::node::{Input, JobId, Node, NodeConfig, Output};
@@ -43,6 +43,8 @@ pub(super) struct Machine {
     pub(super) disk: SimDisk,
     pub(super) archive: SimArchive,
     pub(super) links: BTreeMap<LinkId, LinkEnd>,
+    /// What all its links share.
+    pub(super) uplink: Uplink,
     /// Searches that run.
     pub(super) jobs: BTreeSet<JobId>,
     /// Draws the times of searches.

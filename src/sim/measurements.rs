@@ -10,7 +10,7 @@ use circuits::time::Instant;
 use serde::Serialize;
 
 use super::observer::{Observation, Observer};
-use crate::node::{Event, Stage};
+use crate::node::{Event, MessageId, Stage};
 
 /// Counters of a world and the fate of the messages of a scenario.
 #[derive(Default)]
@@ -25,6 +25,8 @@ pub struct Measurements {
     /// Bytes that each node sent.
     sent_by: Vec<u64>,
     messages: BTreeMap<u64, MessageFate>,
+    /// The messages by sender.
+    by_sender: BTreeMap<(usize, MessageId), u64>,
 }
 
 /// One message of the scenario.
@@ -32,6 +34,8 @@ pub struct Measurements {
 struct MessageFate {
     sent: Instant,
     arrived: Option<Instant>,
+    /// Attempts until it arrived, or until now.
+    attempts: u32,
 }
 
 impl Measurements {
@@ -40,13 +44,15 @@ impl Measurements {
         self.counting = true;
     }
 
-    /// A message with this number is sent now.
-    pub fn sent(&mut self, now: Instant, message: u64) {
+    /// A message with this number is sent now; its node calls it `id`.
+    pub fn sent(&mut self, now: Instant, message: u64, (node, id): (usize, MessageId)) {
         let fate = MessageFate {
             sent: now,
             arrived: None,
+            attempts: 1,
         };
         self.messages.insert(message, fate);
+        self.by_sender.insert((node, id), message);
     }
 
     /// The figures so far.
@@ -69,21 +75,24 @@ impl Measurements {
         fates.filter(|fate| fate.arrived.is_some()).count()
     }
 
-    /// Percentiles of the latency of the messages that arrived; none if none did.
+    /// How many of the messages arrived by at most so many attempts.
     #[must_use]
-    pub fn latency(&self) -> Option<LatencyReport> {
+    pub fn delivered_within(&self, attempts: u32) -> usize {
+        let fates = self.messages.values();
+        let in_time = |fate: &&MessageFate| fate.arrived.is_some() && fate.attempts <= attempts;
+        fates.filter(in_time).count()
+    }
+
+    /// The latencies of the messages that arrived, in order of size.
+    #[must_use]
+    pub fn latencies(&self) -> Vec<Duration> {
         let arrived = |fate: &MessageFate| fate.arrived.map(|arrived| arrived.since(fate.sent));
         let mut latencies: Vec<Duration> = self.messages.values().filter_map(arrived).collect();
         latencies.sort();
-        Some(LatencyReport {
-            p50_ms: percentile(&latencies, 50)?,
-            p90_ms: percentile(&latencies, 90)?,
-            p95_ms: percentile(&latencies, 95)?,
-            p99_ms: percentile(&latencies, 99)?,
-        })
+        latencies
     }
 
-    fn notified(&mut self, at: Instant, event: &Event) {
+    fn notified(&mut self, at: Instant, node: usize, event: &Event) {
         match event {
             Event::Message(view) => {
                 let fate = message_number(&view.payload)
@@ -93,7 +102,14 @@ impl Measurements {
                     fate.arrived = Some(at);
                 }
             }
-            Event::Outgoing(_, Stage::Retrying { .. }) => self.retries += 1,
+            Event::Outgoing(id, Stage::Retrying { attempt }) => {
+                self.retries += 1;
+                let number = self.by_sender.get(&(node, *id));
+                let fate = number.and_then(|number| self.messages.get_mut(number));
+                if let Some(fate) = fate.filter(|fate| fate.arrived.is_none()) {
+                    fate.attempts = *attempt;
+                }
+            }
             _ => {}
         }
     }
@@ -102,7 +118,7 @@ impl Measurements {
 impl Observer for Measurements {
     fn observe(&mut self, at: Instant, node: usize, what: &Observation<'_>) {
         match what {
-            Observation::Notified(event) => self.notified(at, event),
+            Observation::Notified(event) => self.notified(at, node, event),
             _ if !self.counting => {}
             Observation::Dialled(_) => self.dials += 1,
             Observation::Sent(_, bytes) => {
@@ -117,7 +133,7 @@ impl Observer for Measurements {
                 }
             }
             Observation::Datagram(..) => self.datagrams += 1,
-            Observation::Closed(_) => {}
+            Observation::Closed(_) | Observation::Received(..) => {}
         }
     }
 }
@@ -136,14 +152,14 @@ fn message_number(payload: &str) -> Option<u64> {
 }
 
 /// The smallest value that at least `percent` of the sorted values do not exceed, in milliseconds.
-fn percentile(sorted: &[Duration], percent: usize) -> Option<u64> {
+pub(super) fn percentile(sorted: &[Duration], percent: usize) -> Option<u64> {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     let value = sorted.get(rank - 1)?;
     u64::try_from(value.as_millis()).ok()
 }
 
 /// Traffic since the measurement began.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct TrafficReport {
     /// Bytes on all links: RLPx frames, without TCP and IP.
     pub bytes: u64,
@@ -157,6 +173,19 @@ pub struct TrafficReport {
     pub retries: u64,
     /// Bytes that the busiest node sent.
     pub most_bytes_of_a_node: u64,
+}
+
+impl LatencyReport {
+    /// The percentiles of sorted latencies; none if there are none.
+    #[must_use]
+    pub fn of(sorted: &[Duration]) -> Option<Self> {
+        Some(Self {
+            p50_ms: percentile(sorted, 50)?,
+            p90_ms: percentile(sorted, 90)?,
+            p95_ms: percentile(sorted, 95)?,
+            p99_ms: percentile(sorted, 99)?,
+        })
+    }
 }
 
 /// Latency from the command to the recipient's event, in milliseconds.

@@ -27,6 +27,8 @@ pub enum Observation<'a> {
     Dialled(usize),
     /// The node gave these bytes to a link with this node.
     Sent(usize, &'a [u8]),
+    /// Bytes came to the node on a link with this node.
+    Received(usize, &'a [u8]),
     /// The node closed a link with this node.
     Closed(usize),
     /// The node sent this datagram, to an address where perhaps no node is.
@@ -153,6 +155,8 @@ impl Observer for TrafficLog {
         let (to, kind, content): (usize, TrafficKind, &[u8]) = match what {
             Observation::Dialled(to) => (*to, TrafficKind::Dial, &[]),
             Observation::Sent(to, bytes) => (*to, TrafficKind::Bytes, bytes),
+            // It was written down when it was sent.
+            Observation::Received(..) => return,
             Observation::Closed(to) => (*to, TrafficKind::Close, &[]),
             Observation::Datagram(_, bytes) => (node, TrafficKind::Datagram, bytes),
             Observation::Notified(event) => {

@@ -4,6 +4,9 @@
 //! messages at random times from random nodes to random nodes. It runs in steps, so a caller can
 //! show progress and stop early. Everything that it draws comes from the world's seed.
 
+mod churn;
+mod plan;
+mod report;
 mod synthetic;
 mod topology;
 
@@ -11,21 +14,25 @@ use std::time::Duration;
 
 use circuits::level::Level;
 use circuits::time::{Instant, UnixSecs};
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
-use serde::Serialize;
 
+pub use self::churn::Churn;
+pub use self::report::{SimulationReport, SpyReport, WorldOutcome};
+
+use self::churn::ChurnSource;
+use self::plan::{Reader, add_readers, plan};
 use self::synthetic::CellSource;
-use self::topology::Topology;
+pub(super) use self::topology::{Topology, shuffle};
 use super::disk::DiskModel;
-use super::measurements::{LatencyReport, Measurements, TrafficReport, payload};
+use super::gossip_meter::GossipMeter;
+use super::instruments::Instruments;
+use super::measurements::payload;
 use super::mining::MiningModel;
 use super::network::NetworkModel;
-use super::seed::{SmallRng, WorldSeed};
+use super::seed::WorldSeed;
+use super::spies::SpyLog;
 use super::world::{World, WorldConfig};
 use crate::envelope::Topic;
-use crate::message::{ClientPublic, ClientSecret};
-use crate::node::{Command, Identity, Recipient, Refusal, RefusalKind, Reply, SendRequest};
+use crate::node::{Command, Recipient, Refusal, RefusalKind, Reply, SendRequest};
 
 /// What to simulate.
 #[derive(Clone, Debug)]
@@ -34,6 +41,8 @@ pub struct Scenario {
     pub nodes: usize,
     /// Relays among them; a tenth, but at least twelve, if nothing is said.
     pub relays: Option<usize>,
+    /// Whether nodes that are no relays can only dial, and write and read all messages.
+    pub clients: bool,
     /// Time to simulate after the network has been set up.
     pub time: Duration,
     /// Level of the messages.
@@ -48,6 +57,10 @@ pub struct Scenario {
     pub fast: bool,
     /// The links.
     pub network: NetworkModel,
+    /// How often nodes are down.
+    pub churn: Churn,
+    /// Probabilities that a node spies, to measure what spies learn. Fast mode alone allows it.
+    pub hostile: Vec<f64>,
 }
 
 /// A scenario that runs.
@@ -61,14 +74,9 @@ pub struct Simulation {
     /// Messages to send, the next one last: time after the start, sender, reader.
     planned: Vec<(Duration, usize, usize)>,
     cells: Option<CellSource>,
+    churn: Option<ChurnSource>,
     sent: usize,
     refused: usize,
-}
-
-/// A node with an identity.
-struct Reader {
-    node: usize,
-    public: ClientPublic,
 }
 
 impl Simulation {
@@ -76,31 +84,35 @@ impl Simulation {
     ///
     /// # Errors
     ///
-    /// [`Refusal`] if there are fewer than two nodes.
+    /// [`Refusal`] if there are fewer than two nodes that send and read, or if spies are asked for
+    /// outside fast mode.
     pub fn new(scenario: Scenario) -> Result<Self, Refusal> {
-        if scenario.nodes < 2 {
-            return Err(Refusal {
-                kind: RefusalKind::Usage,
-                cause: format!("a network of {} nodes has no message", scenario.nodes),
-                remedy: "simulate at least 2 nodes".to_owned(),
-            });
-        }
+        check(&scenario)?;
         let seed = WorldSeed::from_number(scenario.seed);
         let mut world = World::new(
             world_config(seed, &scenario),
-            Box::new(Measurements::default()),
+            Box::new(instruments(&scenario)),
         );
-        let topology = Topology::draw(&seed, scenario.nodes, scenario.relays);
-        topology.build(&mut world)?;
+        let topology = Topology::draw(&seed, scenario.nodes, scenario.relays, scenario.clients);
+        topology.build(&mut world, !scenario.hostile.is_empty())?;
+        let users = if scenario.clients {
+            topology.clients()
+        } else {
+            (0..scenario.nodes).collect()
+        };
         let mut rng = seed.small_rng("messages", &[]);
-        let readers = add_readers(&mut world, &scenario, &seed, &mut rng)?;
-        let planned = plan(&scenario, &readers, &mut rng);
+        let readers = add_readers(&mut world, scenario.messages, &users, &seed, &mut rng)?;
+        let planned = plan(&scenario, &readers, &users, &mut rng);
         let relays = topology.relays();
+        let is_relay: Vec<bool> = (0..scenario.nodes)
+            .map(|node| relays.binary_search(&node).is_ok())
+            .collect();
         let rate = scenario.synthetic_cells;
         Ok(Self {
             world,
             relays: relays.len(),
             cells: CellSource::new(&seed, scenario.nodes, relays, rate),
+            churn: ChurnSource::new(&seed, &scenario.churn, &is_relay),
             begun: None,
             readers,
             planned,
@@ -121,8 +133,11 @@ impl Simulation {
         if let Some(cells) = &mut self.cells {
             cells.start(now);
         }
-        if let Some(measurements) = self.measurements() {
-            measurements.start();
+        if let Some(churn) = &mut self.churn {
+            churn.start(&mut self.world, now);
+        }
+        if let Some(instruments) = self.instruments() {
+            instruments.start();
         }
     }
 
@@ -138,20 +153,33 @@ impl Simulation {
             && due <= time
         {
             self.planned.pop();
-            self.run_to(begun.after(due));
+            self.run_to(begun.after(due))?;
             self.send(from, reader)?;
         }
-        self.run_to(begun.after(time));
-        Ok(())
+        self.run_to(begun.after(time))
     }
 
-    /// Lets time pass, in which nodes send synthetic cells.
-    fn run_to(&mut self, until: Instant) {
-        while let Some(cells) = self.cells.as_mut().filter(|cells| cells.due() <= until) {
-            self.world.run_to(cells.due());
-            cells.emit(&mut self.world);
+    /// Lets time pass, in which nodes send synthetic cells, fail and come back.
+    fn run_to(&mut self, until: Instant) -> Result<(), Refusal> {
+        loop {
+            let cell = self.cells.as_ref().map(CellSource::due);
+            let change = self.churn.as_ref().and_then(ChurnSource::due);
+            let Some(due) = [cell, change].into_iter().flatten().min() else {
+                break;
+            };
+            if due > until {
+                break;
+            }
+            self.world.run_to(due);
+            if let Some(cells) = self.cells.as_mut().filter(|cells| cells.due() <= due) {
+                cells.emit(&mut self.world);
+            }
+            if let Some(churn) = self.churn.as_mut().filter(|_| change == Some(due)) {
+                churn.change(&mut self.world)?;
+            }
         }
         self.world.run_to(until);
+        Ok(())
     }
 
     /// The measured time so far.
@@ -161,39 +189,10 @@ impl Simulation {
         self.begun.map_or(Duration::ZERO, |begun| now.since(begun))
     }
 
-    /// The figures so far.
-    pub fn report(&mut self) -> SimulationReport {
-        let elapsed = self.elapsed();
-        let (mut cells, mut cells_dropped) = (0, 0);
-        for node in 0..self.world.len() {
-            if let Ok(Reply::Status(status)) = self.world.command(node, Command::Status) {
-                cells += status.cells_forwarded;
-                cells_dropped += status.cells_dropped;
-            }
-        }
-        let (sent, nodes) = (self.sent, self.scenario.nodes);
-        let (traffic, latency, delivered) = match self.measurements() {
-            Some(seen) => (seen.traffic(), seen.latency(), seen.delivered()),
-            None => (Measurements::default().traffic(), None, 0),
-        };
-        SimulationReport {
-            nodes,
-            relays: self.relays,
-            level: self.scenario.level.word(),
-            seed: self.scenario.seed,
-            fast: self.scenario.fast,
-            synthetic_cells: self.cells.as_ref().map_or(0, CellSource::sent),
-            simulated_seconds: elapsed.as_secs_f64(),
-            sent,
-            refused: self.refused,
-            delivered,
-            latency,
-            bytes_per_node: share(traffic.bytes, nodes).unwrap_or(0),
-            bytes_per_message: share(traffic.bytes, sent),
-            cells,
-            cells_dropped,
-            traffic,
-        }
+    /// The time to simulate.
+    #[must_use]
+    pub const fn time(&self) -> Duration {
+        self.scenario.time
     }
 
     fn send(&mut self, from: usize, reader: usize) -> Result<(), Refusal> {
@@ -210,11 +209,18 @@ impl Simulation {
             reader: crate::node::ReaderKind::default(),
         };
         let now = self.world.clock().mono;
+        if !self.world.is_running(from) {
+            self.refused += 1;
+            return Ok(());
+        }
         match self.world.command(from, Command::Send(request)) {
-            Ok(_) => {
+            Ok(reply) => {
                 self.sent += 1;
-                if let Some(measurements) = self.measurements() {
-                    measurements.sent(now, number);
+                if let (Some(instruments), Reply::Accepted(id)) = (self.instruments(), reply) {
+                    instruments.measurements.sent(now, number, (from, id));
+                    if let Some(spies) = &mut instruments.spies {
+                        spies.sent(from, id);
+                    }
                 }
             }
             Err(refusal) if self.sent + self.refused == 0 => return Err(refusal),
@@ -223,8 +229,51 @@ impl Simulation {
         Ok(())
     }
 
-    fn measurements(&mut self) -> Option<&mut Measurements> {
+    fn instruments(&mut self) -> Option<&mut Instruments> {
         self.world.observer_mut()
+    }
+}
+
+fn check(scenario: &Scenario) -> Result<(), Refusal> {
+    let refuse = |cause: String, remedy: &str| {
+        Err(Refusal {
+            kind: RefusalKind::Usage,
+            cause,
+            remedy: remedy.to_owned(),
+        })
+    };
+    let relays = scenario.relays.unwrap_or(0);
+    let users = if scenario.clients {
+        scenario.nodes.saturating_sub(relays)
+    } else {
+        scenario.nodes
+    };
+    match users {
+        0 | 1 => refuse(
+            format!("a network of {users} nodes has no message"),
+            "simulate at least 2 nodes",
+        ),
+        _ if scenario.clients && relays < 2 => refuse(
+            format!("clients dial relays, and there are {relays}"),
+            "simulate at least 2 relays",
+        ),
+        _ if !scenario.fast && !scenario.hostile.is_empty() => refuse(
+            "spies read frames, which are ciphertext outside fast mode".to_owned(),
+            "simulate in fast mode",
+        ),
+        _ if !scenario.fast && scenario.network.cell_loss > 0.0 => refuse(
+            "cells cannot be recognised, and lost, outside fast mode".to_owned(),
+            "simulate in fast mode",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn instruments(scenario: &Scenario) -> Instruments {
+    Instruments {
+        spies: (!scenario.hostile.is_empty()).then(SpyLog::default),
+        gossip: (scenario.fast && scenario.messages > 0).then(GossipMeter::default),
+        ..Instruments::default()
     }
 }
 
@@ -245,97 +294,8 @@ fn world_config(seed: WorldSeed, scenario: &Scenario) -> WorldConfig {
     }
 }
 
-/// Gives identities to as many random nodes as there are messages.
-fn add_readers(
-    world: &mut World,
-    scenario: &Scenario,
-    seed: &WorldSeed,
-    rng: &mut SmallRng,
-) -> Result<Vec<Reader>, Refusal> {
-    let mut nodes: Vec<usize> = (0..scenario.nodes).collect();
-    topology::shuffle(&mut nodes, rng);
-    let mut readers = Vec::new();
-    for node in nodes.into_iter().take(scenario.messages) {
-        let number = u64::try_from(node).unwrap_or(u64::MAX);
-        let mut rng = ChaCha20Rng::from_seed(seed.derive("identity", &[number]));
-        let secret = ClientSecret::generate(&mut rng);
-        let public = secret.public();
-        let identity = Identity::KeyPair(secret);
-        world.command(node, Command::AddIdentity("reader".to_owned(), identity))?;
-        readers.push(Reader { node, public });
-    }
-    Ok(readers)
-}
-
-/// The messages, latest first. The last ones have time to arrive before the end.
-fn plan(
-    scenario: &Scenario,
-    readers: &[Reader],
-    rng: &mut SmallRng,
-) -> Vec<(Duration, usize, usize)> {
-    let tail = (scenario.time / 2).min(ARRIVAL_TIME);
-    let window = scenario.time.saturating_sub(tail);
-    let mut planned: Vec<_> = (0..scenario.messages)
-        .map(|message| {
-            let reader = message % readers.len().max(1);
-            let to = readers.get(reader).map(|reader| reader.node);
-            let mut from = topology::below(rng, scenario.nodes);
-            if to == Some(from) {
-                from = (from + 1) % scenario.nodes;
-            }
-            (window.mul_f64(rng.unit()), from, reader)
-        })
-        .collect();
-    planned.sort_by(|one, other| other.cmp(one));
-    planned
-}
-
-/// What a simulation measured.
-#[derive(Clone, Debug, Serialize)]
-pub struct SimulationReport {
-    /// Nodes.
-    pub nodes: usize,
-    /// Relays among them.
-    pub relays: usize,
-    /// Level of the messages.
-    pub level: &'static str,
-    /// Seed of the world.
-    pub seed: u64,
-    /// Whether nodes computed with stand-ins.
-    pub fast: bool,
-    /// Synthetic cells that were sent.
-    pub synthetic_cells: u64,
-    /// Measured time.
-    pub simulated_seconds: f64,
-    /// Messages that a node accepted.
-    pub sent: usize,
-    /// Messages that a node refused.
-    pub refused: usize,
-    /// Messages that arrived.
-    pub delivered: usize,
-    /// Their latency; none if none arrived.
-    pub latency: Option<LatencyReport>,
-    /// Mean number of bytes that a node sent.
-    pub bytes_per_node: u64,
-    /// Bytes on all links, divided by the messages; none without messages.
-    pub bytes_per_message: Option<u64>,
-    /// Cells that relays forwarded since they started.
-    pub cells: u64,
-    /// Cells that nodes dropped since they started.
-    pub cells_dropped: u64,
-    /// Further figures.
-    #[serde(flatten)]
-    pub traffic: TrafficReport,
-}
-
-fn share(total: u64, parts: usize) -> Option<u64> {
-    total.checked_div(u64::try_from(parts).ok()?)
-}
-
 /// Time in which nodes start, connect and learn the relays.
 const WARM_UP: Duration = Duration::from_secs(40);
-/// Time that the last message has to arrive.
-const ARRIVAL_TIME: Duration = Duration::from_secs(60);
 /// Life of a message.
 const MESSAGE_LIFE: Duration = Duration::from_secs(600);
 /// Time until a record is durable: one write to a solid-state disk.

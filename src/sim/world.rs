@@ -15,7 +15,7 @@ use circuits::arithmetic::Arithmetic;
 use circuits::cell::Cell;
 use circuits::cell_builder::Hop;
 use circuits::directory::{Descriptor, DescriptorMemo};
-use circuits::ids::{Epoch, LinkId, ShortId};
+use circuits::ids::{Epoch, ShortId};
 use circuits::keys::OnionPublic;
 use circuits::time::{Instant, Now, UnixSecs};
 
@@ -23,11 +23,11 @@ use self::effects::SimEvent;
 use super::archive::SimArchive;
 use super::disk::{DiskModel, SimDisk};
 use super::event_queue::EventQueue;
-use super::machine::{Actor, LinkEnd, Machine, Process};
+use super::machine::{Actor, Machine, Process};
 use super::mining::MiningModel;
 use super::network::NetworkModel;
 use super::observer::Observer;
-use super::seed::WorldSeed;
+use super::seed::{SmallRng, WorldSeed};
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::{
     ClientId, Command, CommandId, Connectivity, Input, MessageId, Output, Refusal, RefusalKind,
@@ -84,6 +84,8 @@ pub struct World {
     replies: BTreeMap<CommandId, Result<Reply, Refusal>>,
     mail_password: Option<[u8; 32]>,
     datagrams: u64,
+    /// Draws which cells are lost.
+    losses: SmallRng,
     /// Descriptors that a node has verified, in fast mode.
     descriptors: DescriptorMemo,
     /// Outputs of the last input; kept for its memory.
@@ -95,6 +97,7 @@ impl World {
     #[must_use]
     pub fn new(config: WorldConfig, observer: Box<dyn Observer>) -> Self {
         Self {
+            losses: config.seed.small_rng("losses", &[]),
             config,
             now: Instant::ZERO,
             queue: EventQueue::new(),
@@ -299,6 +302,12 @@ impl World {
         self.machine(at).addr
     }
 
+    /// Whether a program runs on a machine.
+    #[must_use]
+    pub fn is_running(&self, at: usize) -> bool {
+        !self.machine(at).process.is_offline()
+    }
+
     /// Asks a node something that it answers at once.
     ///
     /// # Errors
@@ -396,11 +405,6 @@ impl World {
     )]
     fn machine_mut(&mut self, at: usize) -> &mut Machine {
         &mut self.machines[at]
-    }
-
-    /// The link `link` of the machine `at`.
-    fn link_mut(&mut self, at: usize, link: LinkId) -> Option<&mut LinkEnd> {
-        self.machine_mut(at).links.get_mut(&link)
     }
 }
 

@@ -24,7 +24,7 @@ fn documented_sim_commands_print_their_figures() {
     assert!(commands.len() >= 4, "{commands:?}");
     for command in commands
         .into_iter()
-        .filter(|command| command[1] != "anonymity")
+        .filter(|command| command[1].starts_with("--"))
     {
         let args: Vec<&str> = command.iter().map(String::as_str).collect();
         let said = succeeds(&program().args(&args).output().unwrap());
@@ -46,6 +46,61 @@ fn documented_sim_commands_print_their_figures() {
         let mut figures = said.lines().filter(digits);
         assert!(figures.all(|line| line.starts_with("LOCAL")), "{said}");
     }
+}
+
+#[test]
+fn documented_receiver_command_prints_the_advantage() {
+    let mut commands = documented().into_iter();
+    let command = commands.find(|command| command[1] == "receiver").unwrap();
+    let args = command.iter().map(String::as_str);
+    let args: Vec<&str> = args.chain(["--json"]).collect();
+    let report: Value =
+        serde_json::from_str(&succeeds(&program().args(&args).output().unwrap())).unwrap();
+    assert_eq!(report["envelopes"], 200, "{report}");
+    assert_eq!(report["own"], report["decrypted"], "{report}");
+    let advantage = report["advantage"]["value"].as_f64().unwrap();
+    let error = report["advantage"]["plus_minus"].as_f64().unwrap();
+    assert!(advantage.abs() < 2.0 * error, "{report}");
+}
+
+#[test]
+fn documented_cover_command_traces_cells() {
+    let mut commands = documented().into_iter();
+    let command = commands.find(|command| command[1] == "cover").unwrap();
+    let args = command.iter().map(String::as_str);
+    let args: Vec<&str> = args.chain(["--json"]).collect();
+    let report: Value =
+        serde_json::from_str(&succeeds(&program().args(&args).output().unwrap())).unwrap();
+    assert_eq!(
+        (&report["clients"], &report["relays"]),
+        (&8.into(), &15.into())
+    );
+    let best = report["known"]["best_guess"]["mean"].as_f64().unwrap();
+    assert!((1.0 / 23.0..1.0).contains(&best), "{report}");
+}
+
+#[test]
+fn sim_with_spies_bounds_what_they_learn() {
+    let args = "sim --json --fast --clients 10 --relays 14 --seconds 80 --messages 10 --hostile 0,0.1,1e-3";
+    let args: Vec<&str> = args.split(' ').collect();
+    let report: Value =
+        serde_json::from_str(&succeeds(&program().args(&args).output().unwrap())).unwrap();
+    assert_eq!(
+        (&report["nodes"], &report["sent"]),
+        (&24.into(), &10.into())
+    );
+    assert_eq!(report["delivered"], 10, "{report}");
+    let linked = |number: usize| report["spies"][number]["linked"]["mean"].as_f64().unwrap();
+    assert!(linked(0) == 0.0 && linked(2) < 1e-5, "{report}");
+    // One attempt each: a guard and a rendezvous, which differ.
+    let retries = report["retries"].as_u64().unwrap();
+    assert!(
+        linked(1) >= 0.0099 && (retries > 0 || linked(1) < 0.0101),
+        "{report}"
+    );
+    let refused = ["sim", "--nodes", "20", "--hostile", "0.1"];
+    let said = fails(&program().args(refused).output().unwrap(), 2);
+    assert!(said.contains("--fast"), "{said}");
 }
 
 #[test]

@@ -109,7 +109,8 @@ fn windows(seed: u64, cells: u8, cycles: u32) -> [Vec<Features>; 2] {
         for client in CLIENTS / 2..CLIENTS {
             // Scattered shards of the cycle before may still wait.
             world.withdraw_cells(RELAYS + client, 1);
-            assert_eq!(world.queue_cells(RELAYS + client, 1, cells), cells.into());
+            let queued = world.queue_cells(RELAYS + client, 1, cells);
+            assert_eq!(queued, usize::from(cells));
         }
         world.run(CYCLE);
     }

@@ -108,6 +108,13 @@ impl TicketSearch {
         self.bits
     }
 
+    /// The next candidate, valid or not: for simulated cover, whose sets are never complete.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub const fn untried(&self) -> Ticket {
+        Ticket(self.next.to_be_bytes())
+    }
+
     /// Tries up to `max_tries` candidates and returns the first valid ticket.
     pub fn step(&mut self, max_tries: u32) -> Option<Ticket> {
         for _ in 0..max_tries {

@@ -53,6 +53,9 @@ impl Peers {
 
     /// Dials discovered nodes, a few at a time, while there is room for them.
     pub(in crate::node) fn dial_discovered(&mut self, fx: &mut Effects, now: Now) {
+        if self.discovery.is_none() {
+            return;
+        }
         let max_discovered = (self.max_peers / 3).max(1);
         let room = max_discovered
             .saturating_sub(self.discovered_peers())

@@ -1,7 +1,8 @@
 //! Who relays, who dials whom, and when each node starts.
 //!
 //! Every node dials four nodes that were drawn at random, so nodes have eight peers on average and
-//! the network is connected with overwhelming probability.
+//! the network is connected with overwhelming probability. If clients cannot be dialled, the four are
+//! relays.
 
 use std::time::Duration;
 
@@ -9,11 +10,13 @@ use circuits::time::Instant;
 
 use super::super::seed::{SmallRng, WorldSeed};
 use super::super::world::World;
-use crate::node::{Refusal, RefusalKind};
+use crate::node::{NodeConfig, Refusal, RefusalKind};
 
 /// The plan of a network.
-pub(super) struct Topology {
+pub(in crate::sim) struct Topology {
     nodes: Vec<PlannedNode>,
+    /// Whether only relays can be dialled.
+    hidden_clients: bool,
 }
 
 struct PlannedNode {
@@ -23,43 +26,85 @@ struct PlannedNode {
 }
 
 impl Topology {
-    /// Draws a network of `nodes`, of which `relays` are relays.
-    pub(super) fn draw(seed: &WorldSeed, nodes: usize, relays: Option<usize>) -> Self {
+    /// Draws a network of `nodes`, of which `relays` are relays. With `hidden_clients` only relays
+    /// can be dialled.
+    pub(in crate::sim) fn draw(
+        seed: &WorldSeed,
+        nodes: usize,
+        relays: Option<usize>,
+        hidden_clients: bool,
+    ) -> Self {
         let mut rng = seed.small_rng("topology", &[]);
         let relays = relays
             .unwrap_or_else(|| (nodes / RELAY_SHARE).max(MIN_RELAYS))
             .min(nodes);
+        let all: Vec<usize> = (0..nodes)
+            .filter(|number| !hidden_clients || is_relay(*number, nodes, relays))
+            .collect();
         let planned = (0..nodes)
             .map(|number| PlannedNode {
                 relay: is_relay(number, nodes, relays),
-                peers: peers(&mut rng, number, nodes),
+                peers: peers(&mut rng, number, &all),
                 start: Instant::ZERO.after(START_WINDOW.mul_f64(rng.unit())),
             })
             .collect();
-        Self { nodes: planned }
+        Self {
+            nodes: planned,
+            hidden_clients,
+        }
+    }
+
+    /// The numbers of the nodes that are no relays.
+    pub(super) fn clients(&self) -> Vec<usize> {
+        let numbered = self.nodes.iter().enumerate();
+        let clients = numbered.filter(|(_, node)| !node.relay);
+        clients.map(|(number, _)| number).collect()
     }
 
     /// The numbers of the relays.
-    pub(super) fn relays(&self) -> Vec<usize> {
+    pub(in crate::sim) fn relays(&self) -> Vec<usize> {
         let numbered = self.nodes.iter().enumerate();
         let relays = numbered.filter(|(_, node)| node.relay);
         relays.map(|(number, _)| number).collect()
     }
 
-    /// Adds the nodes to a world.
-    pub(super) fn build(&self, world: &mut World) -> Result<(), Refusal> {
+    /// Adds the nodes to a world. With `reveal` they tell the observer their paths.
+    pub(super) fn build(&self, world: &mut World, reveal: bool) -> Result<(), Refusal> {
+        self.build_with(world, |config| config.danger_reveal_paths = reveal)
+    }
+
+    /// Adds the nodes to a world. `change` gets the last word on their configuration.
+    pub(in crate::sim) fn build_with(
+        &self,
+        world: &mut World,
+        change: impl Fn(&mut NodeConfig),
+    ) -> Result<(), Refusal> {
+        let max_peers = MAX_PEERS + self.expected_clients().saturating_mul(2);
         for node in &self.nodes {
             let added = world.add_node(node.relay, &node.peers, node.start, |config| {
                 config.danger_reveal_paths = false;
-                config.max_peers = MAX_PEERS;
+                config.max_peers = max_peers;
+                change(config);
             });
-            added.map_err(|error| Refusal {
+            let number = added.map_err(|error| Refusal {
                 kind: RefusalKind::Usage,
                 cause: error.to_string(),
                 remedy: "choose another seed".to_owned(),
             })?;
+            if self.hidden_clients && !node.relay {
+                world.put_behind_nat(number);
+            }
         }
         Ok(())
+    }
+
+    /// Clients that dial a relay on average, if only relays can be dialled.
+    fn expected_clients(&self) -> usize {
+        if !self.hidden_clients {
+            return 0;
+        }
+        let dials = self.clients().len().saturating_mul(PEERS_DIALLED);
+        dials.checked_div(self.relays().len()).unwrap_or(0)
     }
 }
 
@@ -70,11 +115,14 @@ const fn is_relay(number: usize, nodes: usize, relays: usize) -> bool {
     before != after
 }
 
-/// The peers that a node dials.
-fn peers(rng: &mut SmallRng, number: usize, nodes: usize) -> Vec<usize> {
+/// The peers that a node dials, of all that can be dialled.
+fn peers(rng: &mut SmallRng, number: usize, all: &[usize]) -> Vec<usize> {
+    let others = all.iter().filter(|peer| **peer != number).count();
     let mut peers = Vec::new();
-    while peers.len() < PEERS_DIALLED.min(nodes - 1) {
-        let peer = below(rng, nodes);
+    while peers.len() < PEERS_DIALLED.min(others) {
+        let Some(&peer) = all.get(below(rng, all.len())) else {
+            break;
+        };
         if peer != number && !peers.contains(&peer) {
             peers.push(peer);
         }
@@ -83,7 +131,7 @@ fn peers(rng: &mut SmallRng, number: usize, nodes: usize) -> Vec<usize> {
 }
 
 /// Fisher and Yates.
-pub(super) fn shuffle(items: &mut [usize], rng: &mut SmallRng) {
+pub(in crate::sim) fn shuffle(items: &mut [usize], rng: &mut SmallRng) {
     for at in (1..items.len()).rev() {
         items.swap(at, below(rng, at + 1));
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use circuits::ids::LinkId;
 
+use super::super::frames::without_cells;
 use super::super::machine::{LinkEnd, Process, Wake};
 use super::super::network::Line;
 use super::super::observer::Observation;
@@ -50,7 +51,8 @@ impl World {
             SimEvent::Dial(link, endpoint) => self.connect(at, link, endpoint),
             SimEvent::Dialed(link) => self.feed(at, Input::Dialed(link)),
             SimEvent::Bytes(link, bytes) => {
-                if self.machine(at).links.contains_key(&link) {
+                if let Some(from) = self.machine(at).links.get(&link).map(|end| end.to) {
+                    self.observe(at, &Observation::Received(from, &bytes));
                     self.feed(at, Input::Received(link, &bytes));
                 }
             }
@@ -193,12 +195,14 @@ impl World {
     fn send(&mut self, at: usize, link: LinkId, bytes: Vec<u8>) {
         let now = self.now;
         let model = self.config.network;
-        let Some(end) = self.link_mut(at, link) else {
+        let machine = self.machine_mut(at);
+        let Some(end) = machine.links.get_mut(&link) else {
             self.queue
                 .push(now, (at, SimEvent::Flushed(link, bytes.len())));
             return;
         };
-        let transit = end.line.send(&model, now, bytes.len());
+        let uploaded = machine.uplink.send(&model, now, bytes.len());
+        let transit = end.line.send(&model, uploaded, bytes.len());
         let (to, theirs) = (end.to, end.theirs);
         end.unreported = end.unreported.saturating_add(bytes.len());
         if end.unreported >= FLUSH_REPORT {
@@ -207,8 +211,21 @@ impl World {
                 .push(transit.left, (at, SimEvent::Flushed(link, flushed)));
         }
         self.observe(at, &Observation::Sent(to, &bytes));
-        self.queue
-            .push(transit.arrives, (to, SimEvent::Bytes(theirs, bytes)));
+        let bytes = self.without_lost_cells(bytes);
+        if !bytes.is_empty() {
+            self.queue
+                .push(transit.arrives, (to, SimEvent::Bytes(theirs, bytes)));
+        }
+    }
+
+    /// What is left of the bytes of a link after the loss of cells.
+    fn without_lost_cells(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+        let loss = self.config.network.cell_loss;
+        if loss <= 0.0 || !self.config.fast {
+            return bytes;
+        }
+        let rng = &mut self.losses;
+        without_cells(&bytes, || rng.unit() <= loss).unwrap_or(bytes)
     }
 
     fn close(&mut self, at: usize, link: LinkId) {

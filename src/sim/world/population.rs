@@ -13,6 +13,7 @@ use circuits::time::Instant;
 use super::super::archive::SimArchive;
 use super::super::disk::SimDisk;
 use super::super::machine::{Actor, Machine, Process, WakeUp};
+use super::super::network::Uplink;
 use super::effects::SimEvent;
 use super::{World, wide};
 use crate::endpoint::{Endpoint, PeerAddr};
@@ -99,6 +100,7 @@ impl World {
             disk,
             archive: SimArchive::default(),
             links: BTreeMap::new(),
+            uplink: Uplink::default(),
             jobs: BTreeSet::new(),
             mining: self.config.seed.small_rng("mining", &[wide(number)]),
             wake: WakeUp::default(),
