@@ -20,7 +20,7 @@ use circuits::directory::{
     DescriptorInsertion, DescriptorRequest, DescriptorSource, Directory, DirectoryLimits,
     EndpointKinds, Snapshot, Subnet,
 };
-use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
+use circuits::ids::{Epoch, LinkId, Profile, RelayId, ShortId};
 use circuits::path::GuardSeed;
 use circuits::time::Now;
 
@@ -53,6 +53,9 @@ pub(super) struct RelayDirectory {
     own_subnets: Vec<Subnet>,
     /// The kinds of addresses that this node can dial.
     dials: EndpointKinds,
+    /// Whether this node dials every relay through Tor.
+    through_tor: bool,
+    profile: Profile,
     directory: Directory,
     guards: GuardKeeper,
     guard_links: GuardLinks,
@@ -85,6 +88,8 @@ impl RelayDirectory {
             own: local.id(),
             own_subnets: Subnet::of_endpoints(&config.advertise),
             dials: config.dials(),
+            through_tor: config.through_tor,
+            profile: config.profile,
             directory: Directory::new(requirements, DirectoryLimits::default(), None, now.unix),
             mixing: MixingView::new(&guard_seed, local.id(), config),
             guards: GuardKeeper::new(guard_seed, local.id(), config),
@@ -292,6 +297,16 @@ impl RelayDirectory {
     /// Our own id as a relay.
     pub(super) const fn own(&self) -> RelayId {
         self.own
+    }
+
+    /// Whether this node dials every relay through Tor.
+    pub(super) const fn dials_through_tor(&self) -> bool {
+        self.through_tor
+    }
+
+    /// The profile, which decides which rules of path choice apply.
+    pub(super) const fn profile(&self) -> Profile {
+        self.profile
     }
 
     /// The ids of the relays in the directory.

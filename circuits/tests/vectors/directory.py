@@ -1,9 +1,10 @@
-"""Checks descriptor.json and writes lane_lengths.json, from docs/wire/directory.md alone.
+"""Checks descriptor.json and writes lane_lengths.json and mixing.json, from docs/wire alone.
 
 Standard library only; Equi-X itself is the one thing not checked here.
 """
 
 import hashlib
+import hmac
 import ipaddress
 import json
 import struct
@@ -229,5 +230,66 @@ def write_lane_lengths(path):
         file.write(f'{{\n  "seed": "{seed.hex()}",\n  "draws": [\n{rows}\n  ]\n}}\n')
 
 
+# --- Mixing network ---------------------------------------------------------------------------
+
+
+def layer(key):
+    return int.from_bytes(hashlib.sha256(b"whisht/1/layer" + key).digest()[:4], "big") % 5 + 1
+
+
+def stated_rate(byte):
+    """Cells per million seconds."""
+    roots = (1_000_000, 1_189_207, 1_414_214, 1_681_793)
+    return roots[(byte - 1) % 4] << (byte - 1) // 4 >> 8 if byte else 0
+
+
+def network(rates):
+    a = sorted(rates)[(len(rates) - 1) // 4] if rates else 0
+    return a, next((d for d in (1, 2, 3, 5, 8, 12, 20) if a * d // 10**6 >= 60), 20)
+
+
+def mixing_guards(seed, unix, ids):
+    """The guard and its backups among relays of layer 1."""
+    mac = lambda message: hmac.digest(seed, message, "sha256")
+    length = 120 * 86_400
+    period = (unix + int.from_bytes(mac(b"whisht/1/guard-offset")[:4], "big") % length) // length
+    rank = lambda one: mac(b"whisht/1/mixing-guard" + one + period.to_bytes(4, "big"))
+    return sorted(ids, key=rank)[:3]
+
+
+def write_mixing(path):
+    named = lambda *parts: hashlib.sha256(" ".join(map(str, parts)).encode()).digest()
+    keys = [named("key", number, "x") + named("key", number, "y") for number in range(12)]
+    networks = []
+    for number, (relays, low, high) in enumerate(
+        [(1, 50, 50), (4, 30, 70), (12, 40, 60), (60, 41, 49), (61, 46, 56), (80, 0, 96), (7, 70, 96)]
+    ):
+        stated = [low + named("rate", number, i)[0] % (high - low + 1) for i in range(relays)]
+        a, secs = network([stated_rate(byte) for byte in stated])
+        networks.append({"stated": stated, "rate": a, "delay_secs": secs, "pool": a * secs // 10**6})
+    ids = [named("relay", number) for number in range(8)]
+    guards = []
+    for number in range(3):
+        seed, unix = named("seed", number)[:16], 1_728_000_000 + number * 90 * 86_400
+        chosen = [ids.index(one) for one in mixing_guards(seed, unix, ids)]
+        guards.append({"seed": seed.hex(), "unix": unix, "chosen": chosen})
+    rows = lambda items: ",\n".join("    " + json.dumps(item) for item in items)
+    with open(path, "w") as file:
+        file.write(
+            '{\n  "layers": [\n'
+            + rows([{"key": key.hex(), "layer": layer(key)} for key in keys])
+            + '\n  ],\n  "rates": [\n'
+            + rows([[byte, stated_rate(byte)] for byte in range(97)])
+            + '\n  ],\n  "networks": [\n'
+            + rows(networks)
+            + '\n  ],\n  "ids": [\n'
+            + rows([one.hex() for one in ids])
+            + '\n  ],\n  "guards": [\n'
+            + rows(guards)
+            + "\n  ]\n}\n"
+        )
+
+
 check_descriptor("descriptor.json")
+write_mixing("mixing.json")
 write_lane_lengths("lane_lengths.json")

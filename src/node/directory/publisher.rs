@@ -71,6 +71,17 @@ pub(in crate::node) struct RelayState {
     pub(in crate::node) clock_is_wrong: bool,
 }
 
+#[cfg(test)]
+impl RelayState {
+    /// A relay that publishes nothing.
+    pub(in crate::node) const IDLE: Self = Self {
+        can_stem: false,
+        arrivals: ArrivalRate::NONE,
+        ticket_bits: 17,
+        clock_is_wrong: false,
+    };
+}
+
 impl DescriptorPublisher {
     /// Nothing published yet.
     pub(super) fn new(config: &NodeConfig, local: Arc<LocalPeer>) -> Self {

@@ -9,6 +9,7 @@ use crate::node::fixture::{Fixture, START, peer_key};
 use crate::node::jobs::Job;
 use crate::node::output::Output;
 use crate::node::peers::LinkPurpose;
+use crate::node::send::LaneRelays;
 
 const READY: RelayState = RelayState {
     can_stem: true,
@@ -140,4 +141,133 @@ fn guard_is_chosen_and_dialled_before_any_message() {
     }
     // The list rests for five seconds first; a redial is due a minute later.
     assert_eq!(dials, [0, 1, 0, 0]);
+}
+
+/// A moment after the start.
+fn after(secs: u64) -> Now {
+    Now {
+        mono: START.mono.after(Duration::from_secs(secs)),
+        unix: START.unix.after(u32::try_from(secs).unwrap()),
+    }
+}
+
+/// A client that knows `relays` relays, numbered from 10, and has chosen its guards.
+fn client_of(relays: u8) -> Fixture {
+    let mut test = Fixture::new(|config| config.relay = false);
+    for number in 10..10 + relays {
+        test.list_relay(number, RelayEndpoint::Ip4([127, 0, 0, 1].into(), 1));
+    }
+    turn_at(&mut test, after(0));
+    turn_at(&mut test, after(5));
+    test
+}
+
+/// One turn; returns the relays that it dials as guards.
+fn turn_at(test: &mut Fixture, now: Now) -> Vec<ShortId> {
+    let (directory, peers) = (&mut test.directory, &test.peers);
+    directory.turn_epoch(&mut test.fx, now, &[], RelayState::IDLE, peers);
+    let actions = test.fx.take_actions();
+    let dialled = |action: Action| match action {
+        Action::Dial(peer, LinkPurpose::Guard) => Some(peer.key.id().short()),
+        _ => None,
+    };
+    actions.into_iter().filter_map(dialled).collect()
+}
+
+#[test]
+fn mixing_guard_is_in_the_first_layer_and_starts_every_path() {
+    let test = client_of(20);
+    let guard = test.directory.mixing_guard(after(5)).unwrap();
+    let snapshot = test.directory.snapshot(after(5));
+    let mut relays = snapshot.relays().iter();
+    let relay = relays.find(|relay| relay.hop.id.short() == guard).unwrap();
+    assert_eq!(relay.layer.index(), 0);
+    assert!(test.directory.keeps_guard_link(guard));
+    let (epoch, paths) = test.directory.mix_paths(after(5)).unwrap();
+    assert_eq!((epoch, paths.guard().short()), (snapshot.epoch(), guard));
+}
+
+#[test]
+fn mixing_guard_that_is_down_is_redialled_and_not_replaced_for_a_day() {
+    let mut test = client_of(20);
+    let guard = test.directory.mixing_guard(after(5)).unwrap();
+    let (mut dials, mut others) = (0, 0);
+    // Lane guards may be the backups of mixing; only what mixing wants counts.
+    for minute in 1..(24 * 60) {
+        let now = after(5 + minute * 60);
+        test.directory.guard_failed(&mut test.fx, after(6), guard);
+        test.fx.take_actions();
+        for dialled in turn_at(&mut test, after(5 + minute * 60 + 55)) {
+            dials += u32::from(dialled == guard);
+        }
+        // Directory entries of the epoch expire; the choice of the guard does not.
+        others += u32::from(test.directory.mixing_guard(now) != Some(guard));
+    }
+    assert_eq!(others, 0, "another guard was used");
+    assert!(dials > 300, "{dials} dials in a day");
+    let backup = test.directory.mixing_guard(after(6 + 86_400));
+    assert!(backup.is_some_and(|backup| backup != guard));
+    test.directory.guard_answered(guard);
+    assert_eq!(test.directory.mixing_guard(after(7 + 86_400)), Some(guard));
+}
+
+#[test]
+fn lanes_without_an_echo_do_not_change_the_mixing_guard() {
+    let mut test = client_of(20);
+    let guard = test.directory.mixing_guard(after(5)).unwrap();
+    for number in 0..30 {
+        let relays = LaneRelays {
+            guard,
+            rendezvous: ShortId([number; 16]),
+            middles: vec![ShortId([100 + number; 16])],
+        };
+        test.directory.on_lanes_silent(after(60).unix, relays);
+    }
+    assert_eq!(test.directory.mixing_guard(after(60)), Some(guard));
+}
+
+#[test]
+fn dials_of_the_mixing_guard_do_not_depend_on_other_draws() {
+    let mut dials = Vec::new();
+    for draws in [0, 1_000] {
+        let mut test = client_of(20);
+        let guard = test.directory.mixing_guard(after(5)).unwrap();
+        let mut bytes = vec![0; draws];
+        rand_core::Rng::fill_bytes(test.fx.rng(), &mut bytes);
+        rand_core::Rng::fill_bytes(test.fx.path_rng(), &mut bytes);
+        let mut times = Vec::new();
+        for secs in 6..900 {
+            if turn_at(&mut test, after(secs)).contains(&guard) {
+                times.push(secs);
+            }
+        }
+        assert!(!times.is_empty());
+        dials.push(times);
+    }
+    assert_eq!(dials[0], dials[1]);
+}
+
+#[test]
+fn mixing_guard_survives_a_restart() {
+    let mut test = client_of(20);
+    let guard = test.directory.mixing_guard(after(5));
+    let outputs = test.fx.take_outputs().into_iter();
+    let stored = outputs.filter_map(|output| match output {
+        Output::Store(_, Record::Guards(guards)) => Some(guards),
+        _ => None,
+    });
+    let guards = stored.last().unwrap();
+    let mut restarted = Fixture::new(|config| config.relay = false);
+    let restored = Restored {
+        guards,
+        ..Restored::default()
+    };
+    restarted
+        .directory
+        .restore(&mut restarted.fx, START, restored);
+    assert_eq!(restarted.directory.mixing_guard(START), guard);
+    // A record of a version without mixing guards has the guards of lanes alone.
+    let mut record = GuardRecord::default();
+    let old = record.restore(vec![0, 0, 0, 170, 0]);
+    assert_eq!(old, (vec![0, 0, 0, 170, 0], Vec::new()));
 }

@@ -1,8 +1,15 @@
 //! Availability of levels: whether a message can be sent at a level now.
+//!
+//! A level whose rules are not satisfied is refused with the rule and the number that is missing. It is
+//! never replaced by another one; only the user chooses a lower level.
 
-use circuits::level::{Insertion, Level};
+use circuits::ids::Profile;
+use circuits::level::{Insertion, Level, TransportPolicy};
+use circuits::mixing::{MixRefusal, MixRule};
 use circuits::path::RelaxedRules;
 use circuits::time::Now;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 
 use super::confirm::MIN_WITNESSES;
 use super::message::relaxed_words;
@@ -42,16 +49,8 @@ impl SendContext<'_> {
         self.relaxed_rules(now, level).map(drop)
     }
 
-    /// The rules of path choice that have to be relaxed for a message at a level now.
+    /// The rules that a message at a level goes without now.
     fn relaxed_rules(self, now: Now, level: Level) -> Result<RelaxedRules, Refusal> {
-        if !level.is_implemented() {
-            return Err(Refusal::policy(
-                format!(
-                    "level `{level}` is not implemented: it needs cover traffic that never stops"
-                ),
-                "use `normal`, and read docs/threat-model.md for what it does not protect from",
-            ));
-        }
         self.clock.check(now)?;
         match level.rules().insertion {
             Insertion::Gossip => Ok(RelaxedRules::default()),
@@ -60,6 +59,7 @@ impl SendContext<'_> {
                 format!("level `{level}` needs two peers that speak onion/1 and that you named"),
                 "add whisht nodes with --peer or in the configuration file",
             )),
+            Insertion::HeldStem if level.is_mixing() => self.check_mixing(now, level),
             Insertion::HeldStem => self.check_lanes(now, level),
         }
     }
@@ -86,7 +86,44 @@ impl SendContext<'_> {
         ))
     }
 
-    fn check_lanes(self, now: Now, level: Level) -> Result<RelaxedRules, Refusal> {
+    /// Checks the rules of a mixing level: transport, network, and a path for a cell.
+    fn check_mixing(self, now: Now, level: Level) -> Result<RelaxedRules, Refusal> {
+        let tor = self.check_transport(level)?;
+        let network = self.directory.mix_network(now);
+        level.check_network(&network).map_err(|refusal| {
+            let remedy = remedy(&refusal);
+            Refusal::policy(format!("level `{level}` {refusal}"), remedy)
+        })?;
+        self.check_witnesses(level)?;
+        // A question draws from a generator of its own.
+        let mut rng = ChaCha20Rng::from_seed([0; 32]);
+        let paths = self.directory.mix_paths(now);
+        let path = paths.and_then(|(_, paths)| Ok(paths.draw(&mut rng)?));
+        path.map_err(|error| Refusal::policy(format!("level `{level}`: {error}"), MORE_RELAYS))?;
+        Ok(RelaxedRules {
+            tor,
+            ..RelaxedRules::default()
+        })
+    }
+
+    /// Checks the rule on transport; returns whether the level goes without the Tor that it requires
+    /// or prefers. On `local`, where all links are on one machine, no level requires Tor.
+    fn check_transport(self, level: Level) -> Result<bool, Refusal> {
+        let uses_tor = self.directory.dials_through_tor();
+        let is_local = self.directory.profile() == Profile::Local;
+        match level.rules().transport {
+            TransportPolicy::Any => Ok(false),
+            TransportPolicy::TorOnly if !uses_tor && !is_local => Err(Refusal::policy(
+                format!(
+                    "level `{level}` is sent through Tor only, and this node connects without Tor"
+                ),
+                "set tor.mode (`--tor`), or choose another level yourself",
+            )),
+            TransportPolicy::TorOnly | TransportPolicy::TorPreferred => Ok(!uses_tor),
+        }
+    }
+
+    fn check_witnesses(self, level: Level) -> Result<(), Refusal> {
         let peers = self.peers.shh6_peers();
         if peers < MIN_WITNESSES {
             return Err(Refusal::policy(
@@ -102,13 +139,15 @@ impl SendContext<'_> {
                 "add peers with --peer or in the configuration file",
             ));
         }
+        Ok(())
+    }
+
+    fn check_lanes(self, now: Now, level: Level) -> Result<RelaxedRules, Refusal> {
+        self.check_witnesses(level)?;
         let lanes = self.directory.preview_lanes(now, level.rules(), self.peers);
-        lanes.map(|plan| plan.relaxed).map_err(|error| {
-            Refusal::policy(
-                format!("level `{level}`: {error}"),
-                "wait until more relays are known (`whisht relays`), or choose a lower level yourself",
-            )
-        })
+        lanes
+            .map(|plan| plan.relaxed)
+            .map_err(|error| Refusal::policy(format!("level `{level}`: {error}"), MORE_RELAYS))
     }
 
     /// Whether each level is available now.
@@ -119,6 +158,7 @@ impl SendContext<'_> {
             Level::Normal,
             Level::Hush,
             Level::Dark,
+            Level::Bulletin,
         ];
         let senders = self.known_senders();
         levels
@@ -165,5 +205,136 @@ impl SendContext<'_> {
         known.extend(self.peers.onion_ids());
         known.insert(self.directory.own());
         known.len()
+    }
+}
+
+/// What the user can do about a network that cannot carry a level.
+const fn remedy(refusal: &MixRefusal) -> &'static str {
+    match refusal.rule {
+        MixRule::Young => {
+            "leave this node running for a day, or choose another level yourself: `hush` needs less"
+        }
+        MixRule::Pool { .. } => {
+            "wait until more nodes send cover traffic: relays state the rate of the last twelve hours; \
+             or choose another level yourself"
+        }
+        _ => MORE_RELAYS,
+    }
+}
+
+const MORE_RELAYS: &str =
+    "wait until more relays are known (`whisht relays`), or choose a lower level yourself";
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use circuits::directory::RelayEndpoint;
+
+    use super::*;
+    use crate::node::directory::RelayState;
+    use crate::node::fixture::{Fixture, START};
+    use crate::node::peers::LinkPurpose;
+
+    const MIXING: [Level; 3] = [Level::Hush, Level::Dark, Level::Bulletin];
+
+    fn refusal(test: &mut Fixture, level: Level) -> Refusal {
+        let (_, context) = test.sending();
+        context.check_level(START, level).unwrap_err()
+    }
+
+    /// A local network of this many relays, to which this node is connected.
+    fn connected(relays: u8) -> Fixture {
+        let mut test = Fixture::new(|config| config.relay = false);
+        for number in 10..10 + relays {
+            test.list_relay(number, RelayEndpoint::Ip4([127, 0, 0, 1].into(), 1));
+        }
+        for number in 60..60 + u8::try_from(MIN_WITNESSES).unwrap() {
+            test.connect(number, LinkPurpose::Gossip);
+        }
+        for secs in [0, 5] {
+            let now = Now {
+                mono: START.mono.after(Duration::from_secs(secs)),
+                unix: START.unix,
+            };
+            let (directory, peers) = (&mut test.directory, &test.peers);
+            directory.turn_epoch(&mut test.fx, now, &[], RelayState::IDLE, peers);
+        }
+        test
+    }
+
+    #[test]
+    fn dark_without_tor_is_refused_with_the_rule_and_the_remedy() {
+        let mut test = Fixture::new(|config| config.profile = Profile::Main);
+        let refused = refusal(&mut test, Level::Dark);
+        assert!(
+            refused.cause.contains("through Tor only"),
+            "{}",
+            refused.cause
+        );
+        assert!(refused.remedy.contains("tor.mode"), "{}", refused.remedy);
+        // Tor is no rule for the others: what they lack is relays.
+        for level in [Level::Hush, Level::Bulletin] {
+            let refused = refusal(&mut test, level);
+            assert!(!refused.cause.contains("Tor"), "{}", refused.cause);
+        }
+        let mut test = Fixture::new(|config| {
+            config.profile = Profile::Main;
+            config.through_tor = true;
+        });
+        let refused = refusal(&mut test, Level::Dark);
+        assert!(
+            !refused.cause.contains("through Tor only"),
+            "{}",
+            refused.cause
+        );
+    }
+
+    #[test]
+    fn mixing_level_in_a_network_without_relays_is_refused_with_the_missing_number() {
+        let mut test = Fixture::new(|config| config.profile = Profile::Main);
+        let refused = refusal(&mut test, Level::Hush);
+        let expected = "needs at least 5 eligible relays in each of the 5 layers; layer 1 has 0, so 5 \
+                        are missing";
+        assert!(refused.cause.contains(expected), "{}", refused.cause);
+        assert!(
+            refused.remedy.contains("whisht relays"),
+            "{}",
+            refused.remedy
+        );
+    }
+
+    #[test]
+    fn mixing_levels_on_local_need_a_relay_in_every_layer_and_say_that_tor_is_missing() {
+        let mut test = connected(4);
+        for level in MIXING {
+            let refused = refusal(&mut test, level);
+            assert!(refused.cause.contains("layer 5 has 0"), "{}", refused.cause);
+        }
+        let mut test = connected(6);
+        for level in MIXING {
+            let (_, context) = test.sending();
+            let views = context.level_views(START);
+            let view = views.iter().find(|view| view.level == level).unwrap();
+            assert_eq!(view.missing, None, "{level}");
+            assert_eq!(view.relaxed.as_deref(), Some("links without Tor"));
+        }
+        let (_, context) = test.sending();
+        let views = context.level_views(START);
+        let normal = views.iter().find(|view| view.level == Level::Normal);
+        assert!(normal.is_some_and(|view| view.relaxed.as_deref() != Some("links without Tor")));
+    }
+
+    #[test]
+    fn question_for_a_mixing_level_draws_nothing_from_the_generators() {
+        use rand_core::Rng;
+        let (mut test, mut untouched) = (connected(6), connected(6));
+        let (_, context) = test.sending();
+        context.check_level(START, Level::Dark).unwrap();
+        assert_eq!(test.fx.rng().next_u64(), untouched.fx.rng().next_u64());
+        assert_eq!(
+            test.fx.path_rng().next_u64(),
+            untouched.fx.path_rng().next_u64()
+        );
     }
 }

@@ -428,7 +428,7 @@ fn sealed(hash: EnvelopeHash, bytes: usize) -> Stage {
     }
 }
 
-/// The rule that the profile `local` relaxed for a set of lanes, in the user's words.
+/// The rules that a message goes without, in the user's words.
 pub(super) fn relaxed_words(relaxed: RelaxedRules) -> Option<String> {
     let mut rules = Vec::new();
     if relaxed.disjointness {
@@ -436,6 +436,9 @@ pub(super) fn relaxed_words(relaxed: RelaxedRules) -> Option<String> {
     }
     if relaxed.peers {
         rules.push("the rendezvous is one of our peers");
+    }
+    if relaxed.tor {
+        rules.push("links without Tor");
     }
     (!rules.is_empty()).then(|| rules.join("; "))
 }
