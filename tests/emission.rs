@@ -139,7 +139,7 @@ fn act(world: &mut World, minute: u8) {
         assert_eq!(world.queue_cells(CLIENT, minute.into(), 20), 20);
     }
     if minute % 8 == 1 {
-        world.withdraw_cells(CLIENT, (minute - 1).into());
+        world.queue_cells(CLIENT, (minute - 1).into(), 0);
     }
     if minute % 7 == 2 {
         send(world, CLIENT, READER, minute);

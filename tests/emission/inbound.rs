@@ -111,8 +111,6 @@ fn windows(seed: u64, cells: u8, count: u32) -> [Vec<Features>; 2] {
             continue;
         }
         for client in CLIENTS / 2..CLIENTS {
-            // Scattered shards of the cycle before may still wait.
-            world.withdraw_cells(RELAYS + client, 1);
             let queued = world.queue_cells(RELAYS + client, 1, cells);
             assert_eq!(queued, usize::from(cells));
         }
