@@ -11,6 +11,7 @@ use circuits::rendezvous::TicketBits;
 use circuits::secret::Secret;
 use rand_core::Rng;
 
+use super::cover::CoverRoute;
 use super::*;
 use crate::node::fixture::START;
 use crate::node::output::Output;
