@@ -60,10 +60,12 @@ use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeSet;
 
+mod arrival_rate;
 mod descriptor;
 mod eligibility;
 mod endpoint;
 mod equivocation;
+mod layer;
 #[cfg(feature = "sim")]
 mod memo;
 mod observation;
@@ -75,12 +77,14 @@ mod subnet_counts;
 mod sync;
 mod table;
 
+pub use arrival_rate::ArrivalRate;
 pub use descriptor::{
     BadDescriptor, Descriptor, DescriptorDigest, DescriptorDraft, MAX_DESCRIPTOR_LEN, MAX_FAMILY,
     Requirements, TICKET_BITS, VerifiedDescriptor,
 };
 pub use endpoint::{EndpointKinds, RelayEndpoint, Subnet};
 pub use equivocation::EquivocationProof;
+pub use layer::Layer;
 #[cfg(feature = "sim")]
 pub use memo::DescriptorMemo;
 pub use observation::DescriptorSource;

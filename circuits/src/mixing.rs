@@ -10,14 +10,11 @@
 //! quarter of them cannot lower it below the lowest honest rate, and cannot raise it above the
 //! honest 34th percentile. This module draws no path and never replaces a level by another.
 
-mod arrival_rate;
 mod delay_class;
-mod layer;
 mod refusal;
 
-pub use arrival_rate::ArrivalRate;
+pub use crate::directory::{ArrivalRate, Layer};
 pub use delay_class::DelayClass;
-pub use layer::Layer;
 pub use refusal::{MixRefusal, MixRule};
 
 use crate::directory::Snapshot;

@@ -181,13 +181,10 @@ fn stronger_settings_win_and_lists_replace_lists() {
 }
 
 #[test]
-fn level_that_is_not_implemented_is_refused_and_not_lowered() {
-    for level in ["hush", "dark", "bulletin"] {
-        let error = Config::build(read(&format!("level = '{level}'")).unwrap()).unwrap_err();
-        assert!(
-            error.is_policy() && error.to_string().contains("not implemented"),
-            "{error}"
-        );
+fn every_level_can_be_the_default_of_a_node() {
+    for level in Level::ALL {
+        let config = Config::build(read(&format!("level = '{level}'")).unwrap()).unwrap();
+        assert_eq!(config.node.level, level);
     }
 }
 

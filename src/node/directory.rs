@@ -30,7 +30,7 @@ pub(super) use self::publisher::{DescriptorPublisher, RelayState};
 use self::frozen::FrozenList;
 use self::guard_links::GuardLinks;
 use self::guards::{GuardKeeper, GuardRecord};
-use self::mixing::MixingView;
+use self::mixing::MixingKeeper;
 use super::action::Action;
 use super::config::{NodeConfig, Restored};
 use super::effects::{Counter, Effects};
@@ -59,7 +59,7 @@ pub(super) struct RelayDirectory {
     directory: Directory,
     guards: GuardKeeper,
     guard_links: GuardLinks,
-    mixing: MixingView,
+    mixing: MixingKeeper,
     /// The choices of guards as they were last stored.
     stored_guards: GuardRecord,
     publisher: DescriptorPublisher,
@@ -91,7 +91,7 @@ impl RelayDirectory {
             through_tor: config.through_tor,
             profile: config.profile,
             directory: Directory::new(requirements, DirectoryLimits::default(), None, now.unix),
-            mixing: MixingView::new(&guard_seed, local.id(), config),
+            mixing: MixingKeeper::new(&guard_seed, local.id(), config),
             guards: GuardKeeper::new(guard_seed, local.id(), config),
             guard_links: GuardLinks::default(),
             stored_guards: GuardRecord::default(),

@@ -15,12 +15,12 @@ use sha2::{Digest, Sha256};
 use sha3::Keccak256;
 
 use self::fields::DescriptorFields;
+use super::arrival_rate::ArrivalRate;
 use super::endpoint::{EndpointKinds, RelayEndpoint};
 use super::puzzle::{self, PuzzleSolution};
 use super::signature::{self, BadSigningKey, SIGNATURE_LEN, SigningKey};
 use crate::ids::{Epoch, NetworkId, Profile, RelayId, RelayKey};
 use crate::keys::OnionPublic;
-use crate::mixing::ArrivalRate;
 
 /// Requirements for descriptors on a network.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -11,10 +11,9 @@
 
 use super::observation::DAY;
 use super::table::{HeldDescriptor, RelayRecord};
-use super::{Directory, EligibleRelay, EndpointKinds, HOUR, Snapshot, Subnet};
+use super::{Directory, EligibleRelay, EndpointKinds, HOUR, Layer, Snapshot, Subnet};
 use crate::cell_builder::Hop;
 use crate::ids::{Epoch, Profile, RelayId};
-use crate::mixing::Layer;
 use crate::time::UnixSecs;
 
 /// Condition under which a relay is eligible.

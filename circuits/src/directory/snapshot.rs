@@ -10,10 +10,11 @@ use core::fmt;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::arrival_rate::ArrivalRate;
 use super::endpoint::{EndpointKinds, Subnet};
+use super::layer::Layer;
 use crate::cell_builder::Hop;
 use crate::ids::{Epoch, Profile, RelayId};
-use crate::mixing::{ArrivalRate, Layer};
 
 /// A relay that paths may use.
 #[derive(Clone)]

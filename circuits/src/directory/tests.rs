@@ -11,7 +11,6 @@ use curve25519_dalek::montgomery::MontgomeryPoint;
 use super::*;
 use crate::ids::{NetworkId, Profile};
 use crate::keys::OnionPublic;
-use crate::mixing::ArrivalRate;
 
 const EPOCH: Epoch = Epoch(40_000);
 const START: UnixSecs = EPOCH.start();

@@ -6,7 +6,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use super::ArrivalRate;
+use crate::directory::ArrivalRate;
 
 /// Mean of the exponential delay at each relay of a mixing path.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use super::{ArrivalRate, DelayClass, Layer, MixNetwork};
+use super::{DelayClass, MixNetwork};
+use crate::directory::{ArrivalRate, Layer};
 
 /// A refusal to use a level in the current network.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

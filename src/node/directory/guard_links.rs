@@ -119,7 +119,7 @@ impl RelayDirectory {
         // The clock of the mixing guard alone dials a relay that is both.
         lanes.retain(|guard| !mixing.contains(guard));
         let released = self.guard_links.retain(&lanes).into_iter();
-        let released = released.chain(self.mixing.links.retain(&mixing));
+        let released = released.chain(self.mixing.links_mut().retain(&mixing));
         for guard in released.filter(|guard| !lanes.contains(guard) && !mixing.contains(guard)) {
             fx.request(Action::ReleaseGuard(guard.short()));
         }
@@ -137,7 +137,7 @@ impl RelayDirectory {
     }
 
     fn arm_guard_links(&self, fx: &mut Effects) {
-        let clocks = [&self.guard_links, &self.mixing.links];
+        let clocks = [&self.guard_links, self.mixing.links()];
         let next_due = clocks.into_iter().filter_map(GuardLinks::next_due).min();
         fx.arm(TimerId::GuardLinks, next_due);
     }
@@ -145,7 +145,7 @@ impl RelayDirectory {
     /// Whether the link to this relay is kept open as a guard link, so that no cell of ours dials
     /// it.
     pub(in crate::node) fn keeps_guard_link(&self, relay: ShortId) -> bool {
-        self.guard_links.keeps(relay) || self.mixing.links.keeps(relay)
+        self.guard_links.keeps(relay) || self.mixing.links().keeps(relay)
     }
 
     /// No link to a relay can be established, its link is lost, or it takes no cells. If it is our
@@ -155,7 +155,7 @@ impl RelayDirectory {
             self.guards.failed(now.unix, &guard);
             self.guard_links.lost(fx.dial_rng(), now.mono, guard);
         }
-        if let Some(guard) = self.mixing.links.find(relay) {
+        if let Some(guard) = self.mixing.links().find(relay) {
             self.mixing.failed(now.unix, &guard);
             // A relay that is the guard of lanes too has no other clock, but another patience.
             self.guards.failed(now.unix, &guard);
@@ -168,7 +168,8 @@ impl RelayDirectory {
     /// This machine is online again: ends all waits before the next dial.
     pub(in crate::node) fn expedite_guard_dials(&mut self, fx: &mut Effects, now: Instant) {
         self.guard_links.expedite(now);
-        self.mixing.links.expedite(now);
+        self.mixing.links_mut().expedite(now);
+        self.mixing.forgive_silence();
         self.arm_guard_links(fx);
     }
 }

@@ -23,25 +23,25 @@ use crate::node::config::NodeConfig;
 use crate::node::effects::Effects;
 
 /// Our mixing guard, and what the snapshot shows of the mixing network.
-pub(super) struct MixingView {
+pub(super) struct MixingKeeper {
     own: RelayId,
     guards: Guards,
     /// The guard that the configuration names. It is the mixing guard too if it is in the first layer.
     named: Option<RelayId>,
-    pub(super) links: GuardLinks,
+    links: GuardLinks,
     /// For the times of dials; seeded at the first turn.
     dials: Option<ErasingRng>,
     /// What follows from the current snapshot and guard.
-    derived: Option<Derived>,
+    derived: Option<DerivedPaths>,
 }
 
-struct Derived {
+struct DerivedPaths {
     guard: Option<RelayId>,
     network: MixNetwork,
     paths: Result<MixPaths, PathRefusal>,
 }
 
-impl MixingView {
+impl MixingKeeper {
     /// No guard yet. The ranking has the seed of the other guards, and its own label.
     pub(super) fn new(seed: &GuardSeed, own: RelayId, config: &NodeConfig) -> Self {
         let GuardSeed(seed) = seed;
@@ -89,7 +89,7 @@ impl MixingView {
         let guard = self.guard(now.unix);
         let derived = self.derived.as_ref();
         if derived.is_none_or(|derived| derived.guard != guard) {
-            self.derived = Some(Derived {
+            self.derived = Some(DerivedPaths {
                 guard,
                 network: MixNetwork::of(snapshot),
                 paths: self.paths(now, snapshot),
@@ -132,6 +132,25 @@ impl MixingView {
         }
     }
 
+    /// This machine was offline: the silence of the guards in that time was not theirs. Otherwise every
+    /// weekend of a laptop would end with another guard.
+    pub(super) fn forgive_silence(&mut self) {
+        let members: Vec<_> = self.guards.members().collect();
+        for member in &members {
+            self.guards.answered(member);
+        }
+    }
+
+    /// The links to the guards.
+    pub(super) const fn links(&self) -> &GuardLinks {
+        &self.links
+    }
+
+    /// The links to the guards, to change them.
+    pub(super) const fn links_mut(&mut self) -> &mut GuardLinks {
+        &mut self.links
+    }
+
     /// The generator of dials, with the links.
     pub(super) fn dialling(&mut self, fx: &mut Effects) -> (&mut ErasingRng, &mut GuardLinks) {
         let seeded = || ErasingRng::from_seed(&fx.seed());
@@ -167,7 +186,7 @@ impl RelayDirectory {
     }
 
     /// What was derived from the current snapshot, if that is of this epoch and the guard is the same.
-    fn derived(&self, now: Now) -> Option<&Derived> {
+    fn derived(&self, now: Now) -> Option<&DerivedPaths> {
         let epoch = Epoch::at(now.unix);
         let current = self.snapshot.as_ref();
         current.filter(|snapshot| snapshot.epoch() == epoch)?;

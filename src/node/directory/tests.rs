@@ -271,3 +271,14 @@ fn mixing_guard_survives_a_restart() {
     let old = record.restore(vec![0, 0, 0, 170, 0]);
     assert_eq!(old, (vec![0, 0, 0, 170, 0], Vec::new()));
 }
+
+#[test]
+fn machine_that_was_offline_for_days_keeps_its_mixing_guard() {
+    let mut test = client_of(20);
+    let guard = test.directory.mixing_guard(after(5)).unwrap();
+    test.directory.guard_failed(&mut test.fx, after(6), guard);
+    let back = after(3 * 86_400);
+    let directory = &mut test.directory;
+    directory.expedite_guard_dials(&mut test.fx, back.mono);
+    assert_eq!(directory.mixing_guard(back), Some(guard));
+}

@@ -84,6 +84,13 @@ const SCALE: u128 = 120;
 mod tests {
     use core::time::Duration;
 
+    use circuits::cell_builder::Hop;
+    use circuits::directory::{EligibleRelay, EndpointKinds, Snapshot, Subnet};
+    use circuits::ids::{Profile, RelayId};
+    use circuits::keys::OnionSecret;
+    use circuits::mixing::{Layer, MixNetwork};
+    use circuits::secret::Secret;
+
     use super::*;
     use crate::node::fixture::START;
 
@@ -146,5 +153,58 @@ mod tests {
         meter.observe(at(0), 1);
         meter.observe(at(Epoch::SECS), 1);
         assert_eq!(meter.last(), rate(50_000));
+    }
+
+    /// The mixing network whose relays state these rates.
+    fn network(stated: &[ArrivalRate]) -> MixNetwork {
+        let relays = stated.iter().zip(0..).map(|(rate, number)| EligibleRelay {
+            hop: Hop {
+                id: RelayId([number; 32]),
+                onion: *OnionSecret::from_secret(Secret::init_with(|key| key.fill(9))).public(),
+            },
+            subnets: vec![Subnet::Ip4([8, number])],
+            endpoints: EndpointKinds::IP,
+            dials: EndpointKinds::IP,
+            family: Vec::new(),
+            layer: Layer::ALL[usize::from(number) % Layer::COUNT],
+            arrivals: *rate,
+            ticket_bits: 17,
+        });
+        MixNetwork::of(&Snapshot::new(Epoch(1), Profile::Main, false, relays))
+    }
+
+    /// The delay classes of successive epochs of a network of 50 relays. `arrivals` are the cells that
+    /// reach each relay in a second, by epoch. The network begins in the middle of the first epoch.
+    fn classes(arrivals: &[u64]) -> Vec<u64> {
+        let mut meters: Vec<_> = (0..50).map(|_| ArrivalMeter::default()).collect();
+        let mut published = vec![vec![ArrivalRate::NONE; meters.len()]];
+        let mut classes = Vec::new();
+        for (epoch, arrivals) in (0..).zip(arrivals) {
+            // The snapshot of an epoch has the descriptors of the epoch before.
+            let class = network(&published[published.len() - 1]).class();
+            classes.push(class.secs());
+            let start = match epoch {
+                0 => at(Epoch::SECS / 2),
+                _ => at(epoch * Epoch::SECS),
+            };
+            // Relays differ by up to a fifth.
+            let spread = (0..).map(|number| 90 + number % 5 * 5);
+            for (meter, percent) in meters.iter_mut().zip(spread) {
+                let waiting = arrivals * class.secs() * percent / 100;
+                meter.set_class(start, class);
+                meter.observe(start, usize::try_from(waiting).unwrap());
+            }
+            published.push(meters.iter().map(ArrivalMeter::last).collect());
+        }
+        classes
+    }
+
+    #[test]
+    fn network_that_begins_with_the_wrong_class_settles_in_its_third_epoch_and_stays() {
+        // 600 senders among 50 relays: 30 cells a second.
+        assert_eq!(classes(&[30; 8]), [20, 20, 3, 3, 3, 3, 3, 3]);
+        // Ten times as many senders from the fourth epoch on, and then a tenth.
+        let changing = [30, 30, 30, 300, 300, 300, 3, 3, 3, 3];
+        assert_eq!(classes(&changing), [20, 20, 3, 3, 3, 1, 1, 1, 20, 20]);
     }
 }

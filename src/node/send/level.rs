@@ -250,7 +250,7 @@ mod tests {
             test.list_relay(number, RelayEndpoint::Ip4([127, 0, 0, 1].into(), 1));
         }
         for number in 60..60 + u8::try_from(MIN_WITNESSES).unwrap() {
-            test.connect(number, LinkPurpose::Gossip);
+            test.connect(number, LinkPurpose::Peer);
         }
         for secs in [0, 5] {
             let now = Now {
@@ -273,7 +273,7 @@ mod tests {
             refused.cause
         );
         assert!(refused.remedy.contains("tor.mode"), "{}", refused.remedy);
-        // Tor is no rule for the others: what they lack is relays.
+        // The others do not require Tor: what they lack is relays.
         for level in [Level::Hush, Level::Bulletin] {
             let refused = refusal(&mut test, level);
             assert!(!refused.cause.contains("Tor"), "{}", refused.cause);

@@ -7,11 +7,11 @@
 use rlp::{Rlp, RlpStream};
 
 use super::{BadDescriptor, DescriptorDraft, MAX_FAMILY};
+use crate::directory::arrival_rate::ArrivalRate;
 use crate::directory::endpoint::{EndpointKinds, RelayEndpoint};
 use crate::directory::puzzle::PuzzleSolution;
 use crate::directory::signature::SIGNATURE_LEN;
 use crate::ids::{Epoch, RelayId, RelayKey};
-use crate::mixing::ArrivalRate;
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct DescriptorFields {
