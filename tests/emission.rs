@@ -96,6 +96,7 @@ fn send(world: &mut World, from: usize, to: usize, text: u8) {
         payload: vec![text; 300].into(),
         level: Some(Level::Open),
         life: Duration::from_secs(600),
+        reader: ReaderKind::Whisht,
     };
     let sent = world.command(from, Command::Send(request));
     assert!(matches!(sent, Ok(Reply::Accepted(_))), "{sent:?}");

@@ -16,7 +16,7 @@ use whisht::gossip::packet::{MinPow, ShhPacket, code, outgoing};
 use whisht::link::{
     Capability, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing, Priority,
 };
-use whisht::node::{Input, LevelPolicy, Node, NodeConfig, NodeKeys, Output, Restored};
+use whisht::node::{Input, Node, NodeConfig, NodeKeys, Output, Restored};
 
 /// A node with peers.
 pub(crate) struct NodeWithPeers {

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use self::progress::SendProgress;
 use super::durations::{lifetime, time};
 use super::levels;
-use super::output::{Printer, count, say};
+use super::output::{count, say};
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 use crate::envelope::Topic;

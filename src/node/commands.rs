@@ -65,7 +65,9 @@ impl Node {
             }
             Command::AddLocked(name, identity) => self.receive.add_locked(name, identity).map(done),
             Command::Send(request) => self.send_message(now, (id.client, None), request),
-            Command::SendCustom(name, request) => self.send_message(now, (id.client, Some(&name)), request),
+            Command::SendCustom(name, request) => {
+                self.send_message(now, (id.client, Some(&name)), request)
+            }
             Command::Estimate(request) => self.estimate(now, None, request),
             Command::EstimateCustom(name, request) => self.estimate(now, Some(&name), request),
             Command::Cancel(message) if self.send.cancel(&mut self.fx, message) => Ok(Reply::Done),

@@ -30,7 +30,9 @@ use super::spies::parse_hash;
 use super::world::{World, WorldConfig};
 use crate::envelope::{EnvelopeHash, Topic};
 use crate::message::{ClientPublic, ClientSecret};
-use crate::node::{Command, Event, Identity, Recipient, Refusal, RefusalKind, SendRequest, Stage};
+use crate::node::{
+    Command, Event, Identity, ReaderKind, Recipient, Refusal, RefusalKind, SendRequest, Stage,
+};
 
 /// What to simulate.
 #[derive(Clone, Copy, Debug)]
@@ -160,6 +162,7 @@ impl ReceiverStudy {
             payload: vec![7; 100].into(),
             level: Some(Level::Open),
             life: LIFE,
+            reader: ReaderKind::Whisht,
         };
         if let Some(watchers) = world.observer_mut::<Watchers>() {
             watchers.sending.insert(sender, is_own);

@@ -13,8 +13,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use circuits::ids::RelayKey;
-use circuits::directory::DelayClass;
 use circuits::level::{Insertion, Level};
+use circuits::mixing::DelayClass;
 use circuits::time::Now;
 
 use super::command::{Post, PostTo, ShhError};
