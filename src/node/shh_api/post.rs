@@ -123,7 +123,7 @@ impl ShhApi {
             return Err(OutOfTime { seconds: 0 }.into());
         }
         check_pow_target(route, post.pow_target, context.gossip)?;
-        let needs_work = post.pow_target > 0.0 || post.pow_target < 0.0;
+        let needs_work = post.pow_target != 0.0;
         if !needs_work && !matches!(route, PostRoute::Hidden(_)) {
             let (unmined, _) = draft_plain(fx, now, &post, &keys, context.gossip)?;
             let draft = PostDraft {
