@@ -362,8 +362,8 @@ impl Node {
         self.handle(now, Input::Timeout)
     }
 
-    /// Queues cells for the emission stream, as those of a message of a simulated world. Returns their
-    /// number.
+    /// Queues cells for the emission stream, as those of a message of a simulated world, in place of those
+    /// of the message that have not left. Returns their number.
     #[cfg(feature = "sim")]
     pub(crate) fn queue_synthetic_cells(
         &mut self,
@@ -371,6 +371,7 @@ impl Node {
         message: MessageId,
         count: u8,
     ) -> usize {
+        self.emission.withdraw(message);
         let Some(routes) = self.mix_routes(now) else {
             return 0;
         };
@@ -378,12 +379,6 @@ impl Node {
         let number = cells.len();
         let queued = self.emission.enqueue(&mut self.fx, now, cells);
         queued.map_or(0, |()| number)
-    }
-
-    /// Withdraws the cells of [`queue_synthetic_cells`](Self::queue_synthetic_cells).
-    #[cfg(feature = "sim")]
-    pub(crate) fn withdraw_synthetic_cells(&mut self, message: MessageId) {
-        self.emission.withdraw(message);
     }
 
     // -- one component to change, and the others to read

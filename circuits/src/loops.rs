@@ -1,4 +1,4 @@
-//! The loop ledger: which loops are on their way, and what their return says about the relays.
+//! The loop ledger: which loops are on their way, and what their return shows of the relays.
 //!
 //! A loop is a cell of cover that ends at its origin. A relay cannot tell it from a message, so a relay
 //! that drops or delays cells of messages does the same to loops, and the origin notices (spec M2).
@@ -7,8 +7,8 @@
 //! difference of more than three standard deviations is an alarm, stated with the number of loops that
 //! it rests on.
 //!
-//! The ledger only reports. If an alarm changed what the node sends, a relay could steer the node by
-//! dropping cells; and who is told of the alarm is the user, not the network.
+//! The ledger only reports, to the user. If an alarm changed what the node sends, a relay could steer the
+//! node by dropping cells.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -314,7 +314,7 @@ const PRIOR_LOSS: f64 = 0.02;
 /// Number of loops that the prior counts as.
 const PRIOR_LOOPS: f64 = 20.0;
 
-/// Smallest rate of loss that is assumed, so that the first loss of a long time is no alarm.
+/// Smallest rate of loss that is assumed, so that the first loss of a long time causes none.
 const MIN_LOSS: f64 = 0.005;
 
 /// Lateness in seconds below which a relay is only far away.

@@ -37,7 +37,7 @@ use circuits::loops::{LoopCounts, LoopFault, LoopLedger, LoopNonce};
 use circuits::stream::{EmissionStream, StreamSlot};
 use circuits::time::{Instant, Now};
 
-pub(super) use self::cover::{CoverRoute, CoverRoutes};
+pub(super) use self::cover::CoverRoutes;
 pub(super) use self::queue::{CellOwner, EmissionQueueFull, QueuedCell};
 pub(super) use self::routes::MixRoutes;
 pub(super) use self::seal::SealJob;

@@ -243,8 +243,8 @@ impl World {
         self.feed(at, Input::Connectivity(connectivity));
     }
 
-    /// A node queues cells for its emission stream, as those of one message. Returns their number: none
-    /// if there is no route, or no room.
+    /// A node queues cells for its emission stream, as those of one message, in place of those of the
+    /// message that have not left. Returns their number: none if there is no route, or no room.
     pub fn queue_cells(&mut self, at: usize, message: u64, count: u8) -> usize {
         let now = self.clock_of(at);
         let Process::Node(node) = &mut self.machine_mut(at).process else {
@@ -253,13 +253,6 @@ impl World {
         let queued = node.queue_synthetic_cells(now, MessageId(message), count);
         self.feed(at, Input::Timeout);
         queued
-    }
-
-    /// A node withdraws the cells of [`queue_cells`](Self::queue_cells) that have not left.
-    pub fn withdraw_cells(&mut self, at: usize, message: u64) {
-        if let Process::Node(node) = &mut self.machine_mut(at).process {
-            node.withdraw_synthetic_cells(MessageId(message));
-        }
     }
 
     /// Both clocks.

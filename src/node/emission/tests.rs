@@ -11,6 +11,7 @@ use circuits::rendezvous::TicketBits;
 use circuits::secret::Secret;
 use rand_core::Rng;
 
+use super::cover::CoverRoute;
 use super::*;
 use crate::node::fixture::START;
 use crate::node::output::Output;
@@ -351,7 +352,7 @@ fn client_takes_its_loops_from_the_guard_alone() {
     assert_eq!(emission.ledger.counts().returned, 0);
     assert!(emission.on_cell(fx, now, LinkId(5), scene.link, first.clone()));
     assert_eq!(emission.ledger.counts().returned, 1);
-    // A replay is no loop.
+    // A replay does not count.
     emission.on_cell(fx, now, LinkId(5), scene.link, first);
     assert_eq!(emission.ledger.counts().returned, 1);
     // Neither is a cell for another key.
