@@ -139,8 +139,10 @@ fn guard_is_chosen_and_dialled_before_any_message() {
         let to_guard = |action: &&Action| matches!(action, Action::Dial(_, LinkPurpose::Guard));
         dials.push(actions.iter().filter(to_guard).count());
     }
-    // The list rests for five seconds first; a redial is due a minute later.
-    assert_eq!(dials, [0, 1, 0, 0]);
+    // The list rests for five seconds first. A redial is due after a minute on average, so that chance
+    // may bring one within ten seconds, and not one at every turn.
+    assert_eq!(dials[..2], [0, 1]);
+    assert!(dials[2..].iter().sum::<usize>() < 2, "{dials:?}");
 }
 
 /// A moment after the start.
