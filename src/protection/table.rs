@@ -118,4 +118,4 @@ pub(super) fn parse(line: &str) -> Option<Row> {
     })
 }
 
-const TABLE: &str = include_str!("table.tsv");
+const TABLE: &str = include_str!("../sim/anonymity/table.tsv");

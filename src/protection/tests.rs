@@ -143,6 +143,9 @@ fn more_hostile_relays_never_look_better_in_the_table() {
 
 #[test]
 fn table_states_the_command_and_the_seed_that_made_it() {
-    let head = include_str!("table.tsv").lines().next().unwrap();
+    let head = include_str!("../sim/anonymity/table.tsv")
+        .lines()
+        .next()
+        .unwrap();
     assert!(head.starts_with("# whisht sim anonymity") && head.contains("--seed"));
 }
