@@ -3,7 +3,13 @@
 //! Two worlds of equal seeds differ in what the user of one client does. An observer of the client's line
 //! writes down every cell, dial and close with its microsecond. Both lists are equal: not alike, equal.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may fail loudly, and show its figures"
+)]
 
 #[path = "emission/inbound.rs"]
 mod inbound;

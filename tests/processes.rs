@@ -21,9 +21,6 @@ mod cluster;
 mod devp2p;
 #[path = "processes/documents.rs"]
 mod documents;
-#[cfg(target_os = "linux")]
-#[path = "processes/emission.rs"]
-mod emission;
 #[path = "processes/mail.rs"]
 mod mail;
 #[path = "processes/mixing.rs"]

@@ -4,7 +4,7 @@
 //! leaves: a cell of the queue if one is ready, and cover otherwise. All of them go to the mixing
 //! guard.
 //!
-//! Invariants (levels.md 3; `tests` and tests/emission.rs hold them):
+//! Invariants, which `tests` and tests/emission.rs hold:
 //!
 //! 1. Instant, length and link of the cells towards the guard are a function of the start, the seed
 //!    of the stream, and of whether the link to the guard is up.

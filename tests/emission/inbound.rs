@@ -143,7 +143,6 @@ fn compare(cells: u8, count: u32, sigmas: f64) {
     }
 }
 
-/// Open question 2 of docs/levels.md.
 #[test]
 fn times_of_returning_loops_do_not_show_a_message() {
     compare(10, 10, 4.0);

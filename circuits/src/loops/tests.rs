@@ -139,7 +139,7 @@ fn median(fault: Fault, days: u64) -> f64 {
     hours[hours.len() / 2]
 }
 
-/// Open question 6 of docs/levels.md: how fast a client notices a relay that drops cells.
+/// How fast a client notices a relay that drops cells.
 #[test]
 fn dropping_relay_is_named_within_hours() {
     for (layer, name) in [(2, "middle"), (0, "guard")] {

@@ -234,7 +234,7 @@ fn first_hop(cell: &QueuedCell) -> Option<ShortId> {
 pub(super) const MAX_QUEUED: usize = 512;
 
 /// Scattered shards that leave within [`SPREAD_WINDOW`]: more would be told apart from dummies by
-/// their number (levels.md 8).
+/// their number.
 const MAX_SPREAD: usize = 18;
 
 const SPREAD_WINDOW: Duration = Duration::from_secs(600);
