@@ -341,7 +341,10 @@ fn shards_match_the_vectors_of_the_second_implementation() {
         let drawn = [vector.set.as_str(), vector.key.as_str()].concat();
         let mut rng = Scripted(hex::decode(drawn).unwrap());
         let shards = scatter(&mut rng, profile, &message(vector.message_len)).unwrap();
-        assert_eq!((shards[0].class.k(), shards[0].class.n()), (vector.k, vector.n));
+        assert_eq!(
+            (shards[0].class.k(), shards[0].class.n()),
+            (vector.k, vector.n)
+        );
         assert_eq!(hex::encode(&*shards[0].encode()), vector.first_body);
         let mut digest = Sha256::new();
         for shard in &shards {
