@@ -18,7 +18,8 @@ mod sighting;
 mod trial;
 
 pub use self::adversary::{
-    BlindFilter, Candidate, ForwardFilter, LinkLog, grouped_senders, joint_senders, sibling_window,
+    BlindFilter, ForwardFilter, LinkLog, SiblingCandidate, grouped_senders, joint_senders,
+    sibling_window,
 };
 pub use self::plot::{Curve, Plot, PlotError};
 pub use self::sighting::{CellPlace, CellSighting, PublicRules, TimedSighting, Transfer};

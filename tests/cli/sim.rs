@@ -141,7 +141,7 @@ fn small_study(command: &[String]) -> Value {
         Some("exclusion") => &["--json"],
         Some("table") => &["--json", "--worlds=2", "--targets=50", "--studies=1"],
         Some("scatter" | "joint") => &["--json", "--worlds=1", "--targets=2", "--senders=60"],
-        _ => &["--json", "--worlds=2", "--targets=50"],
+        _ => &["--json", "--worlds=2", "--targets=20", "--senders=60"],
     };
     let kept = |word: &&str| !size.iter().any(|own| own.split('=').next() == Some(word));
     let words = command.iter().map(String::as_str);

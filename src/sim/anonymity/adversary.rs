@@ -17,6 +17,6 @@ mod weights;
 
 pub use self::blind_filter::BlindFilter;
 pub use self::forward_filter::ForwardFilter;
-pub use self::grouping::{Candidate, grouped_senders, sibling_window};
+pub use self::grouping::{SiblingCandidate, grouped_senders, sibling_window};
 pub use self::joint_trace::{LinkLog, joint_senders};
 pub(super) use self::weights::{log_posterior, posterior_of};

@@ -13,7 +13,7 @@ use crate::sim::anonymity::sighting::PublicRules;
 
 /// An envelope that could belong to the same message.
 #[derive(Clone, Debug)]
-pub struct Candidate {
+pub struct SiblingCandidate {
     /// When it appeared.
     pub at: Instant,
     /// The probability that each sender sent it.
@@ -24,8 +24,8 @@ pub struct Candidate {
 #[must_use]
 pub fn grouped_senders<'a>(
     rules: &PublicRules,
-    target: &Candidate,
-    candidates: impl IntoIterator<Item = &'a Candidate>,
+    target: &SiblingCandidate,
+    candidates: impl IntoIterator<Item = &'a SiblingCandidate>,
     shards: u32,
 ) -> Vec<f64> {
     let senders = f64::from(rules.senders);
@@ -100,8 +100,8 @@ mod tests {
         }
     }
 
-    fn candidate(seconds: u64, probabilities: [f64; 3]) -> Candidate {
-        Candidate {
+    fn candidate(seconds: u64, probabilities: [f64; 3]) -> SiblingCandidate {
+        SiblingCandidate {
             at: Instant::from_micros(seconds * 1_000_000),
             probabilities: probabilities.to_vec(),
         }

@@ -17,7 +17,7 @@ use super::traffic::ModelTraffic;
 use super::truth::Truth;
 use super::view::Knowledge;
 use crate::sim::anonymity::adversary::{
-    Candidate, ForwardFilter, grouped_senders, log_posterior, posterior_of, sibling_window,
+    ForwardFilter, SiblingCandidate, grouped_senders, log_posterior, posterior_of, sibling_window,
 };
 use crate::sim::anonymity::sighting::{CellPlace, CellSighting, index};
 use crate::sim::seed::SmallRng;
@@ -111,7 +111,7 @@ impl GroupStudy {
             if let Some(probabilities) = filter.observe(at, event)
                 && let Some(message) = composing.carried(truth)
             {
-                let candidate = Candidate { at, probabilities };
+                let candidate = SiblingCandidate { at, probabilities };
                 let sender = truth.sender;
                 appeared.push(Appeared {
                     candidate,
@@ -139,7 +139,7 @@ impl GroupStudy {
             };
             let at = first.candidate.at;
             let (from, to) = (at.before(window), at.after(window));
-            let others: Vec<&Candidate> = appeared
+            let others: Vec<&SiblingCandidate> = appeared
                 .iter()
                 .filter(|other| !core::ptr::eq(*other, *first))
                 .map(|other| &other.candidate)
@@ -166,7 +166,7 @@ impl GroupStudy {
 /// An envelope that appeared, with the truth about it.
 #[derive(Debug)]
 struct Appeared {
-    candidate: Candidate,
+    candidate: SiblingCandidate,
     message: Carried,
     sender: u32,
 }

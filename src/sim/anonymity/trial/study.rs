@@ -78,12 +78,12 @@ pub struct LinkedReport {
 }
 
 /// An adversary that reads sightings and names senders.
-enum Observer {
+enum LinkObserver {
     Forward(ForwardFilter),
     Blind(BlindFilter),
 }
 
-impl Observer {
+impl LinkObserver {
     fn new(knowledge: Knowledge, model: &MixModel) -> Self {
         let rules = knowledge.rules(model);
         match knowledge {
@@ -106,7 +106,7 @@ impl Study {
     pub fn world(&self, number: u32) -> WorldScore {
         let seed = world_seed(self.seed, number);
         let mut traffic = ModelTraffic::new(self.model, seed);
-        let mut adversary = Observer::new(self.knowledge, &self.model);
+        let mut adversary = LinkObserver::new(self.knowledge, &self.model);
         let mut tracing = Tracing::new(self, seed.small_rng("messages", &[]));
         while let Some((at, event, truth)) = traffic.next(tracing.end) {
             let Some(event) = self.knowledge.sees(event, truth) else {
