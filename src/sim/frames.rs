@@ -41,7 +41,7 @@ pub(super) struct PlainFrame<'a> {
     packed: &'a [u8],
 }
 
-/// The frames of one write. The packets of a handshake are no frames: nothing of them, and of what
+/// The frames of one write. The packets of a handshake are not frames: nothing of them, and of what
 /// follows them in the same write, is returned.
 pub(super) fn frames(bytes: &[u8]) -> impl Iterator<Item = PlainFrame<'_>> {
     let mut left = bytes;

@@ -19,7 +19,7 @@ pub use self::churn::Churn;
 pub use self::report::{SimulationReport, SpyReport, WorldOutcome};
 
 use self::churn::ChurnSource;
-use self::plan::{Reader, add_readers, plan};
+use self::plan::{ReaderNode, add_readers, plan};
 use self::synthetic::CellSource;
 pub(super) use self::topology::{Topology, shuffle};
 use super::disk::DiskModel;
@@ -41,7 +41,7 @@ pub struct Scenario {
     pub nodes: usize,
     /// Relays among them; a tenth, but at least twelve, if nothing is said.
     pub relays: Option<usize>,
-    /// Whether nodes that are no relays can only dial, and write and read all messages.
+    /// Whether nodes that are not relays can only dial, and write and read all messages.
     pub clients: bool,
     /// Time to simulate after the network has been set up.
     pub time: Duration,
@@ -70,7 +70,7 @@ pub struct Simulation {
     relays: usize,
     /// When the measured time began, once it has.
     begun: Option<Instant>,
-    readers: Vec<Reader>,
+    readers: Vec<ReaderNode>,
     /// Messages to send, the next one last: time after the start, sender, reader.
     planned: Vec<(Duration, usize, usize)>,
     cells: Option<CellSource>,
@@ -196,7 +196,7 @@ impl Simulation {
     }
 
     fn send(&mut self, from: usize, reader: usize) -> Result<(), Refusal> {
-        let Some(Reader { public, .. }) = self.readers.get(reader) else {
+        let Some(ReaderNode { public, .. }) = self.readers.get(reader) else {
             return Ok(());
         };
         let number = u64::try_from(self.sent + self.refused).unwrap_or(u64::MAX);

@@ -1,6 +1,6 @@
 //! The adversaries of one world: each has chosen its hostile relays, and all read the same log.
 //!
-//! Every rendezvous is hostile. Cells of hostile relays are no cover: an adversary ignores its own.
+//! Every rendezvous is hostile. Cells of hostile relays give no cover: an adversary ignores its own.
 
 use core::time::Duration;
 
@@ -23,13 +23,13 @@ pub(super) struct Adversaries(Vec<Adversary>);
 struct Adversary {
     hostile: Vec<bool>,
     /// Knows positions.
-    known: Tracer,
+    known: CellTracer,
     /// Recognises loops too.
-    strict: Tracer,
+    strict: CellTracer,
 }
 
 /// A filter and its score.
-struct Tracer {
+struct CellTracer {
     filter: ForwardFilter,
     score: Score,
     /// From when on it is scored.
@@ -52,8 +52,8 @@ impl Adversaries {
             }
             Adversary {
                 hostile,
-                known: Tracer::new(roles, loop_share(), from),
-                strict: Tracer::new(roles, 0.0, from),
+                known: CellTracer::new(roles, loop_share(), from),
+                strict: CellTracer::new(roles, 0.0, from),
             }
         };
         Self((0..study.choices).map(choice).collect())
@@ -143,7 +143,7 @@ impl Adversary {
     }
 }
 
-impl Tracer {
+impl CellTracer {
     fn new(roles: &Roles, loop_share: f64, from: Instant) -> Self {
         let mut filter = ForwardFilter::new(PublicRules {
             senders: roles.senders(),

@@ -107,7 +107,7 @@ impl Learned {
             .filter_map(|bin| sorted.get(sorted.len() * bin / BINS).copied())
             .collect();
         cuts.dedup_by(|one, other| one.total_cmp(other).is_eq());
-        // One more of each kind than were seen: an empty bin is no certainty.
+        // One more of each kind than were seen: an empty bin proves nothing.
         let mut counts = vec![[1.0, 1.0]; cuts.len() + 1];
         for example in examples {
             let bin = bin(&cuts, value(example));

@@ -13,7 +13,7 @@ use crate::message::{ClientPublic, ClientSecret};
 use crate::node::{Command, Identity, Refusal};
 
 /// A node with an identity.
-pub(super) struct Reader {
+pub(super) struct ReaderNode {
     node: usize,
     pub(super) public: ClientPublic,
 }
@@ -25,7 +25,7 @@ pub(super) fn add_readers(
     users: &[usize],
     seed: &WorldSeed,
     rng: &mut SmallRng,
-) -> Result<Vec<Reader>, Refusal> {
+) -> Result<Vec<ReaderNode>, Refusal> {
     let mut nodes = users.to_vec();
     shuffle(&mut nodes, rng);
     let mut readers = Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn add_readers(
         let public = secret.public();
         let identity = Identity::KeyPair(secret);
         world.command(node, Command::AddIdentity("reader".to_owned(), identity))?;
-        readers.push(Reader { node, public });
+        readers.push(ReaderNode { node, public });
     }
     Ok(readers)
 }
@@ -45,7 +45,7 @@ pub(super) fn add_readers(
 /// arrive before the end.
 pub(super) fn plan(
     scenario: &Scenario,
-    readers: &[Reader],
+    readers: &[ReaderNode],
     users: &[usize],
     rng: &mut SmallRng,
 ) -> Vec<(Duration, usize, usize)> {

@@ -54,7 +54,7 @@ impl Topology {
         }
     }
 
-    /// The numbers of the nodes that are no relays.
+    /// The numbers of the nodes that do not relay.
     pub(super) fn clients(&self) -> Vec<usize> {
         let numbered = self.nodes.iter().enumerate();
         let clients = numbered.filter(|(_, node)| !node.relay);
