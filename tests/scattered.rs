@@ -115,7 +115,7 @@ fn dark_messages_of_1_3_and_18_envelopes_arrive_whole_and_once() {
             request(to, Level::Dark, vec![7; length]),
         );
     }
-    world.run(Duration::from_secs(1_800));
+    world.run(Duration::from_secs(900));
     let mut arrived = inbox(&world);
     arrived.sort_unstable();
     assert_eq!(arrived, lengths);
@@ -165,7 +165,7 @@ fn attack_by_a_third_of_the_rendezvous_that_withhold_does_not_stop_a_dark_messag
             request(to, Level::Dark, vec![7; length]),
         );
     }
-    world.run(Duration::from_secs(3_600));
+    world.run(Duration::from_secs(2_400));
     let mut arrived = inbox(&world);
     arrived.sort_unstable();
     assert_eq!(arrived, lengths, "{:?}", stages(&world, SENDER));
