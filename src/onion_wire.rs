@@ -8,6 +8,7 @@
 //! length before it copies. Packets other than stems have at most 16 KB, so that none delays the
 //! cells of the same connection. The reader must not interpret descriptors and cells.
 
+use circuits::directory::DescriptorRequest;
 use circuits::geometry::CELL_LEN;
 use circuits::ids::{Epoch, NetworkId};
 use circuits::time::UnixSecs;
@@ -46,14 +47,7 @@ pub enum OnionMessage {
     /// Code 1: signed relay descriptors, each the raw bytes of its RLP list.
     Descriptors(Vec<Vec<u8>>),
     /// Code 2: requests the descriptors of an epoch that the sender lacks.
-    GetDescriptors {
-        /// The requested epoch.
-        epoch: Epoch,
-        /// Only the relays whose id starts with this byte; all relays if absent.
-        bucket: Option<u8>,
-        /// The first eight bytes of the digest of each descriptor that the sender has.
-        have: Vec<[u8; 8]>,
-    },
+    GetDescriptors(DescriptorRequest),
     /// Code 3: one cell, always the same length.
     Cell(Box<[u8; CELL_LEN]>),
     /// Code 4: an envelope in its stem phase.
@@ -96,7 +90,7 @@ impl OnionMessage {
         match self {
             Self::Status { .. } => code::STATUS,
             Self::Descriptors(_) => code::DESCRIPTORS,
-            Self::GetDescriptors { .. } => code::GET_DESCRIPTORS,
+            Self::GetDescriptors(_) => code::GET_DESCRIPTORS,
             Self::Cell(_) => code::CELL,
             Self::Stem(_) => code::STEM,
             Self::Announce(_) => code::ANNOUNCE,
@@ -124,11 +118,11 @@ impl OnionMessage {
                 Ok(body)
             }
             Self::Descriptors(descriptors) => encode_descriptors(descriptors),
-            Self::GetDescriptors {
+            Self::GetDescriptors(DescriptorRequest {
                 epoch,
                 bucket,
                 have,
-            } => {
+            }) => {
                 if have.len() > MAX_PREFIXES {
                     return Err(OnionWireError::TooMany);
                 }
@@ -277,11 +271,11 @@ fn decode_get_descriptors(payload: &[u8]) -> Result<OnionMessage, OnionWireError
     if have.len() > MAX_PREFIXES {
         return Err(OnionWireError::TooMany);
     }
-    Ok(OnionMessage::GetDescriptors {
+    Ok(OnionMessage::GetDescriptors(DescriptorRequest {
         epoch,
         bucket,
         have: have.to_vec(),
-    })
+    }))
 }
 
 fn decode_cell(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {

@@ -24,7 +24,8 @@ use rand_core::SeedableRng;
 use whisht::envelope::Topic;
 use whisht::message::ClientSecret;
 use whisht::node::{
-    Command, Connectivity, Cover, EmissionView, Identity, NodeConfig, Recipient, Reply, SendRequest,
+    Command, Connectivity, Cover, EmissionView, Identity, NodeConfig, ReaderKind, Recipient, Reply,
+    SendRequest,
 };
 use whisht::sim::{TraceEntry, TrafficKind, TrafficLog, World, WorldConfig};
 

@@ -242,16 +242,7 @@ impl RelayDirectory {
         let epoch = Epoch::at(now.unix);
         for epoch in [epoch.previous(), epoch] {
             for request in self.directory.requests(epoch) {
-                let DescriptorRequest {
-                    epoch,
-                    bucket,
-                    have,
-                } = request;
-                let message = OnionMessage::GetDescriptors {
-                    epoch,
-                    bucket,
-                    have,
-                };
+                let message = OnionMessage::GetDescriptors(request);
                 fx.request(Action::SendOnion(link, Priority::Control, message));
             }
         }

@@ -29,6 +29,7 @@ use crate::gossip::packet::MinPow;
 use crate::gossip::{
     EnvelopeTimes, Gossip, GossipConfig, GossipFault, OutboundPacket, PacketOutcome,
 };
+use crate::link::Capability;
 
 /// The mempool and its gossip.
 pub(super) struct EnvelopeGossip {
@@ -53,6 +54,21 @@ pub(super) struct NewPeer<'a> {
     pub(super) speaks_onion: bool,
     /// Whether the configuration trusts it.
     pub(super) trusted: bool,
+}
+
+impl<'a> NewPeer<'a> {
+    /// The peer of a connected link; `None` if it does not speak Whisper.
+    pub(super) fn of(link: LinkId, peers: &'a Peers) -> Option<Self> {
+        let connection = peers.get(link)?;
+        let remote = connection.remote()?;
+        Some(Self {
+            link,
+            protocol: connection.shh_version()?,
+            client: remote.client(),
+            speaks_onion: connection.speaks(Capability::ONION_1),
+            trusted: peers.is_trusted(remote.key()),
+        })
+    }
 }
 
 impl EnvelopeGossip {
@@ -113,9 +129,13 @@ impl EnvelopeGossip {
         self.machine.trust(link)
     }
 
-    /// Stops trusting a peer.
-    pub(super) fn distrust(&mut self, link: LinkId) {
-        self.machine.distrust(link);
+    /// Trusts a gossip peer until its link closes, or stops trusting it.
+    pub(super) fn set_trusted(&mut self, link: LinkId, trusted: bool) {
+        if trusted {
+            self.machine.trust(link);
+        } else {
+            self.machine.distrust(link);
+        }
     }
 
     // -- packets

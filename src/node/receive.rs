@@ -23,7 +23,7 @@ use circuits::time::Now;
 
 use self::identities::Identities;
 use self::inbox::Inbox;
-use self::shards::{Arrival, ShardCollector};
+use self::shards::{MalformedShards, ShardCollector};
 use self::trial_decryption::{TrialQueue, TriedEnvelope};
 use super::command::{Identity, PublicIdentity, Refusal};
 use super::effects::{Counter, Effects};
@@ -157,9 +157,9 @@ impl Receiver {
                     // The inbox keeps it; the filter of an identity is never polled.
                     let _kept = filters.drain(filter);
                     let arrived = match shards.accept(now.mono, filter, &received) {
-                        Arrival::Message(arrived) => arrived,
-                        Arrival::Shard => continue,
-                        Arrival::Malformed => {
+                        Ok(Some(arrived)) => arrived,
+                        Ok(None) => continue,
+                        Err(MalformedShards) => {
                             fx.count(Counter::Malformed);
                             continue;
                         }

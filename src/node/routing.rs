@@ -4,7 +4,6 @@
 //! concerns, and in which order.
 
 use circuits::cell::Cell;
-use circuits::directory::DescriptorRequest;
 use circuits::ids::{LinkId, RelayKey, ShortId};
 use circuits::time::Now;
 
@@ -25,7 +24,7 @@ use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired};
 use crate::envelope_validation::StemRejected;
 use crate::gossip::{GossipFault, PacketOutcome};
-use crate::link::{Capability, DisconnectReason, LinkEvent, LinkFault, Priority};
+use crate::link::{Capability, LinkEvent, LinkFault, Priority};
 use crate::onion_wire::OnionMessage;
 use crate::pow::PowChecked;
 
@@ -115,10 +114,7 @@ impl Node {
             Action::StemBlocked(id) => self.send.on_stem_blocked(fx, id),
             Action::StemFailed(id) => self.send.on_stem_failed(fx, id),
             Action::Diffuse(envelope) => self.diffuse(now, envelope),
-            Action::Trust(link, true) => {
-                self.gossip.trust(link);
-            }
-            Action::Trust(link, false) => self.gossip.distrust(link),
+            Action::Trust(link, trusted) => self.gossip.set_trusted(link, trusted),
             Action::PlanLanes(id, level) => {
                 let (directory, peers) = (&mut self.directory, &self.peers);
                 let lanes = directory.pick_lanes(fx, now, level.rules(), peers);
@@ -238,17 +234,7 @@ impl Node {
         if !self.peers.admit(fx, now, link, remote, others) {
             return;
         }
-        if let Some(connection) = self.peers.get(link)
-            && let Some(protocol) = connection.shh_version()
-            && let Some(remote) = connection.remote()
-        {
-            let peer = NewPeer {
-                link,
-                protocol,
-                client: remote.client(),
-                speaks_onion: connection.speaks(Capability::ONION_1),
-                trusted: self.peers.is_trusted(remote.key()),
-            };
+        if let Some(peer) = NewPeer::of(link, &self.peers) {
             self.gossip.add_peer(fx, now, &peer);
         }
         self.on_peers_changed(now);
@@ -309,13 +295,11 @@ impl Node {
             Ok(outcome) => self.on_shh_outcome(now, from, outcome),
             Err(GossipFault::Peer(fault)) => {
                 self.fx.count(Counter::Malformed);
-                if fault.is_incompatible() {
-                    self.peers.strike(now, from, BanScope::Key);
-                } else if fault.is_strike() {
-                    self.peers.strike(now, from, BanScope::KeyAndAddress);
-                }
-                let reason = DisconnectReason::SubprotocolError;
-                self.peers.disconnect(&mut self.fx, now, from, reason);
+                let scope = match fault {
+                    _ if fault.is_incompatible() => Some(BanScope::Key),
+                    _ => fault.is_strike().then_some(BanScope::KeyAndAddress),
+                };
+                self.peers.end_for_violation(&mut self.fx, now, from, scope);
             }
             Err(GossipFault::NoSuchLink) => {}
         }
@@ -359,12 +343,7 @@ impl Node {
             Ok(Ok(Some(message))) => message,
             // A reserved code: a later version may use it.
             Ok(Ok(None)) => return self.on_unread(now, link),
-            Ok(Err(_)) | Err(_) => {
-                self.fx.count(Counter::Malformed);
-                self.peers.strike(now, link, BanScope::KeyAndAddress);
-                let reason = DisconnectReason::SubprotocolError;
-                return self.peers.disconnect(&mut self.fx, now, link, reason);
-            }
+            Ok(Err(_)) | Err(_) => return self.on_malformed(now, link),
         };
         match (state, message) {
             (OnionHandshake::Ready, message) => self.on_onion_message(now, link, message),
@@ -389,13 +368,15 @@ impl Node {
     /// A peer sent a packet that this node does not read. A peer that sends far more of them than any
     /// honest one is disconnected.
     fn on_unread(&mut self, now: Now, link: LinkId) {
-        if self.peers.tolerates_unread(now.mono, link) {
-            return;
+        if !self.peers.tolerates_unread(now.mono, link) {
+            self.on_malformed(now, link);
         }
+    }
+
+    fn on_malformed(&mut self, now: Now, link: LinkId) {
         self.fx.count(Counter::Malformed);
-        self.peers.strike(now, link, BanScope::KeyAndAddress);
-        let reason = DisconnectReason::SubprotocolError;
-        self.peers.disconnect(&mut self.fx, now, link, reason);
+        let scope = Some(BanScope::KeyAndAddress);
+        self.peers.end_for_violation(&mut self.fx, now, link, scope);
     }
 
     fn on_onion_message(&mut self, now: Now, from: LinkId, message: OnionMessage) {
@@ -405,16 +386,7 @@ impl Node {
                 let (directory, peers) = (&mut self.directory, &self.peers);
                 directory.on_descriptors(fx, now, from, &descriptors, peers);
             }
-            OnionMessage::GetDescriptors {
-                epoch,
-                bucket,
-                have,
-            } => {
-                let request = DescriptorRequest {
-                    epoch,
-                    bucket,
-                    have,
-                };
+            OnionMessage::GetDescriptors(request) => {
                 let (directory, peers) = (&mut self.directory, &self.peers);
                 directory.on_get_descriptors(fx, now, from, &request, peers);
             }
@@ -437,9 +409,8 @@ impl Node {
         let fx = &mut self.fx;
         let passed_on = self.stem.on_stem(fx, now, peer, envelope, &self.gossip);
         if passed_on.is_err_and(StemRejected::is_strike) {
-            self.peers.strike(now, from, BanScope::KeyAndAddress);
-            let reason = DisconnectReason::SubprotocolError;
-            self.peers.disconnect(&mut self.fx, now, from, reason);
+            self.peers
+                .end_for_violation(fx, now, from, Some(BanScope::KeyAndAddress));
         }
     }
 
@@ -517,11 +488,7 @@ impl Node {
     }
 
     fn on_post_nonce(&mut self, now: Now, job: JobId, result: Option<JobResult>) {
-        let nonce = match result {
-            Some(JobResult::Nonce(nonce)) => Some(nonce),
-            _ => None,
-        };
-        let ended = self.shh_api.on_nonce(job, nonce);
+        let ended = self.shh_api.on_job_ended(job, result);
         let delays = self.directory.mix_network(now).class();
         self.shh_api
             .mine_posts(&mut self.fx, now, &self.gossip, delays);

@@ -20,6 +20,7 @@ mod message;
 mod mixed;
 mod offline;
 mod retry;
+mod stem;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -347,29 +348,6 @@ impl Sender {
             bytes: envelope.as_rlp().len(),
         };
         self.enter(fx, id, SendState::Confirming(watch, departure));
-    }
-
-    /// The peers that could pass a message on along the stem are gone.
-    pub(super) fn on_no_stem(&mut self, fx: &mut Effects, id: MessageId) {
-        let reason = "the peers that could pass it on are gone, or require more proof of work than \
-                      `min-pow` of this node; connect to more whisht nodes, or raise `min-pow`";
-        self.fail(fx, id, reason);
-    }
-
-    /// No successor made the envelope of a message public. Flooding it from here would reveal the
-    /// sender, so it waits for other successors.
-    pub(super) fn on_stem_blocked(&mut self, fx: &mut Effects, id: MessageId) {
-        let state = self.messages.get(&id).map(Outgoing::state);
-        if let Some(SendState::Confirming(watch, _)) = state {
-            let state = SendState::Confirming(*watch, Departure::BlockedStem);
-            self.enter(fx, id, state);
-        }
-    }
-
-    /// The stem gave up the envelope of a message.
-    pub(super) fn on_stem_failed(&mut self, fx: &mut Effects, id: MessageId) {
-        let reason = "its stem is blocked: no peer that it was passed to made it public; connect                       to other whisht nodes, then send it again";
-        self.fail(fx, id, reason);
     }
 
     // -- lanes and ticket

@@ -34,11 +34,13 @@ fn message() -> impl Strategy<Value = OnionMessage> {
             any::<Option<u8>>(),
             prop::collection::vec(any::<[u8; 8]>(), 0..100)
         )
-            .prop_map(|(epoch, bucket, have)| OnionMessage::GetDescriptors {
-                epoch,
-                bucket,
-                have
-            }),
+            .prop_map(|(epoch, bucket, have)| OnionMessage::GetDescriptors(
+                DescriptorRequest {
+                    epoch,
+                    bucket,
+                    have
+                }
+            )),
         any::<[u8; 32]>().prop_map(|seed| {
             OnionMessage::Cell(Box::new(core::array::from_fn(|i| {
                 seed.get(i % 32).copied().unwrap_or_default()
@@ -110,10 +112,12 @@ fn packet_with_two_cells_is_refused() {
 
 #[test]
 fn bucket_zero_differs_from_absent_bucket() {
-    let ask = |bucket| OnionMessage::GetDescriptors {
-        epoch: Epoch(40_000),
-        bucket,
-        have: vec![],
+    let ask = |bucket| {
+        OnionMessage::GetDescriptors(DescriptorRequest {
+            epoch: Epoch(40_000),
+            bucket,
+            have: vec![],
+        })
     };
     assert_eq!(
         ask(Some(0)).encode(),

@@ -68,7 +68,7 @@ impl Row {
 /// All rows of an adversary that recognises loops. A line that cannot be read is left out; a test refuses
 /// such a line.
 pub(super) fn rows() -> Vec<Row> {
-    lines().filter_map(|line| parse(line)).collect()
+    lines().filter_map(parse).collect()
 }
 
 /// The lines of rows.

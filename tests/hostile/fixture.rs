@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use circuits::cell::{Cell, HopDelay};
 use circuits::cell_builder::{Hop, LayerSpec, seal};
+use circuits::directory::DescriptorRequest;
 use circuits::dispersal::Payload;
 use circuits::ids::{Epoch, LinkId};
 use circuits::keys::OnionSecret;
@@ -84,11 +85,11 @@ impl Fixture {
     /// The attacker fetches the descriptors like any node.
     pub(crate) fn fetch_descriptors(&mut self) {
         let epoch = Epoch::at(self.world.clock().unix);
-        self.send_onion(&OnionMessage::GetDescriptors {
+        self.send_onion(&OnionMessage::GetDescriptors(DescriptorRequest {
             epoch,
             bucket: None,
             have: Vec::new(),
-        });
+        }));
         self.run(1);
     }
 

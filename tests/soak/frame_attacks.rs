@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use circuits::directory::DescriptorRequest;
 use circuits::ids::Epoch;
 use tokio::time::sleep;
 use whisht::bloom::Bloom;
@@ -114,11 +115,11 @@ impl Attacker {
 
     pub(crate) async fn never_reads(&mut self) -> io::Result<()> {
         let mut connection = self.peer().await?;
-        let question = OnionMessage::GetDescriptors {
+        let question = OnionMessage::GetDescriptors(DescriptorRequest {
             epoch: Epoch::at(unix_now()),
             bucket: None,
             have: Vec::new(),
-        };
+        });
         let body = question.encode().unwrap();
         for _ in 0..2_000 {
             let code = question.code().into();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use circuits::cell::HopDelay;
 use circuits::cell_builder::{Hop, LayerSpec, seal};
-use circuits::directory::{Descriptor, Requirements};
+use circuits::directory::{Descriptor, DescriptorRequest, Requirements};
 use circuits::dispersal::Payload;
 use circuits::ids::{Epoch, Profile, RelayId};
 use circuits::keys::OnionSecret;
@@ -189,11 +189,11 @@ impl CellEcho {
             })
             .await
             .ok()?;
-        let question = OnionMessage::GetDescriptors {
+        let question = OnionMessage::GetDescriptors(DescriptorRequest {
             epoch,
             bucket,
             have,
-        };
+        });
         connection.send_onion(&question).await.ok()?;
 
         let terms = Requirements::new(network, Profile::Local);

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use circuits::directory::DescriptorRequest;
 use circuits::geometry::CELL_LEN;
 use circuits::ids::Epoch;
 use rand_core::Rng;
@@ -89,11 +90,11 @@ impl Attacker {
             let message = match self.below(3) {
                 0 => {
                     let (bucket, have) = (Some(7), vec![[7; 8]; self.below(2_000)]);
-                    OnionMessage::GetDescriptors {
+                    OnionMessage::GetDescriptors(DescriptorRequest {
                         epoch,
                         bucket,
                         have,
-                    }
+                    })
                 }
                 // The packet accepts a list of two bytes as a descriptor; the directory does not.
                 1 => OnionMessage::Descriptors(vec![vec![0xc1, 0x80]; 60]),

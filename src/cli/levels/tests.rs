@@ -96,10 +96,10 @@ fn level_shows_sender_set_and_what_it_hides_or_what_is_missing() {
 
 #[test]
 fn level_without_a_cost_has_no_row_and_names_what_is_missing() {
-    let missing = Some("level `dark`: 12 cells wait at a relay, and 36 are needed");
+    let missing = "level `dark`: 12 cells wait at a relay, and 36 are needed";
     let views = [
         level(Level::Open, Some(1), None),
-        level(Level::Dark, None, missing),
+        level(Level::Dark, None, Some(missing)),
     ];
     let lines = protection_lines(&views);
     assert!(
@@ -110,7 +110,7 @@ fn level_without_a_cost_has_no_row_and_names_what_is_missing() {
         level: Level::Dark,
         protection: Protection {
             implemented: true,
-            missing: missing.map(str::to_owned),
+            missing: Some(missing.to_owned()),
             senders: None,
             relaxed: None,
             hides: hides(Level::Dark),
@@ -119,5 +119,5 @@ fn level_without_a_cost_has_no_row_and_names_what_is_missing() {
     assert!(dark.row().is_none());
     let json = serde_json::to_value(&dark).unwrap();
     assert_eq!(json["level"], "dark");
-    assert_eq!(json["missing"], missing.unwrap());
+    assert_eq!(json["missing"], missing);
 }

@@ -111,6 +111,20 @@ impl Peers {
             .backoff_until(key, until.min(now.mono.after(MAX_BACKOFF)));
     }
 
+    /// Ends the link of a peer that violated the protocol; with a scope, the peer is struck as well.
+    pub(in crate::node) fn end_for_violation(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: LinkId,
+        scope: Option<BanScope>,
+    ) {
+        if let Some(scope) = scope {
+            self.strike(now, id, scope);
+        }
+        self.disconnect(fx, now, id, DisconnectReason::SubprotocolError);
+    }
+
     /// Whether a link may send another packet that this node does not read.
     pub(in crate::node) fn tolerates_unread(&mut self, now: Instant, id: LinkId) -> bool {
         self.bans.tolerates_unread(now, id)

@@ -25,41 +25,40 @@ impl Default for ShardCollector {
     }
 }
 
-/// What an identity decrypted.
-pub(super) enum Arrival {
-    /// An ordinary message, or a whole one after its last shard.
-    Message(ArrivedMessage),
-    /// A shard of a message that is not whole yet, or was complete before.
-    Shard,
-    /// A shard that contradicts another, or forms no message.
-    Malformed,
-}
+/// A shard contradicts another, or the shards form no message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct MalformedShards;
 
 impl ShardCollector {
-    /// Takes what the identity of this filter decrypted.
+    /// Takes what the identity of this filter decrypted. Returns an ordinary message, or a whole one
+    /// after its last shard.
+    ///
+    /// # Errors
+    ///
+    /// [`MalformedShards`] if the shards form no message.
     pub(super) fn accept(
         &mut self,
         now: Instant,
         filter: FilterId,
         received: &FilteredMessage,
-    ) -> Arrival {
+    ) -> Result<Option<ArrivedMessage>, MalformedShards> {
         let Some(shard) = received.opened.shard() else {
-            return Arrival::Message(ArrivedMessage::of(received));
+            return Ok(Some(ArrivedMessage::of(received)));
         };
         match self.0.accept(now, &filter, shard) {
             Reassembled::Complete(bytes) => match message::parse(&bytes) {
-                Ok(opened) => Arrival::Message(ArrivedMessage {
+                Ok(opened) => Ok(Some(ArrivedMessage {
                     id: id_of(&bytes),
                     opened: DecryptedMessage {
                         recipient: received.opened.recipient,
                         ..opened
                     },
                     ..ArrivedMessage::of(received)
-                }),
-                Err(_) => Arrival::Malformed,
+                })),
+                Err(_) => Err(MalformedShards),
             },
-            Reassembled::Collected | Reassembled::Ignored => Arrival::Shard,
-            Reassembled::Poisoned => Arrival::Malformed,
+            Reassembled::Collected | Reassembled::Ignored => Ok(None),
+            Reassembled::Poisoned => Err(MalformedShards),
         }
     }
 }

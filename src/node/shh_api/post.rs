@@ -31,7 +31,7 @@ use crate::node::effects::Effects;
 use crate::node::gossip::EnvelopeGossip;
 use crate::node::hex;
 use crate::node::input::CommandId;
-use crate::node::jobs::{Job, JobId, JobOwner};
+use crate::node::jobs::{Job, JobId, JobOwner, JobResult};
 use crate::node::send::SendContext;
 use crate::pow::{Generations, OutOfTime, PowGoal, PowJob, required_bits};
 
@@ -178,16 +178,16 @@ impl ShhApi {
 
     /// The search for the nonce of a post has ended; `None` if the shell stopped it. Returns the
     /// post to send, and the command to answer.
-    pub(in crate::node) fn on_nonce(
+    pub(in crate::node) fn on_job_ended(
         &mut self,
         job: JobId,
-        nonce: Option<Result<u64, OutOfTime>>,
+        result: Option<JobResult>,
     ) -> Option<(CommandId, Result<SealedPost, ShhError>)> {
         let MiningPost { command, draft } = self.posts.ended(job)?;
-        let sealed = match nonce {
-            Some(Ok(nonce)) => Ok(draft.complete(nonce)),
-            Some(Err(out_of_time)) => Err(ShhError::from(out_of_time)),
-            None => Err(ShhError::NotAdded),
+        let sealed = match result {
+            Some(JobResult::Nonce(Ok(nonce))) => Ok(draft.complete(nonce)),
+            Some(JobResult::Nonce(Err(out_of_time))) => Err(ShhError::from(out_of_time)),
+            _ => Err(ShhError::NotAdded),
         };
         Some((command, sealed))
     }
