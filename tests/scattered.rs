@@ -12,7 +12,8 @@ use rand_core::SeedableRng;
 use whisht::envelope::Topic;
 use whisht::message::{ClientPublic, ClientSecret};
 use whisht::node::{
-    Command, Connectivity, Cover, Event, Identity, ReaderKind, Recipient, Reply, SendRequest, Stage,
+    Command, Connectivity, Cover, Event, Identity, ReaderKind, Recipient, RefusalKind, Reply,
+    SendRequest, Stage,
 };
 use whisht::sim::{Recorder, World, WorldConfig};
 
@@ -239,4 +240,15 @@ fn nineteenth_shard_waits_ten_minutes() {
     world.run(Duration::from_secs(400));
     assert!(left(&world) >= Some(24));
     assert_eq!(inbox(&world), [9_000]);
+}
+
+#[test]
+fn node_without_cover_refuses_the_levels_that_hide_in_it() {
+    let (mut world, to) = network(honest);
+    for level in [Level::Hush, Level::Dark, Level::Bulletin] {
+        let sent = Command::Send(request(to, level, vec![7; 100]));
+        let refused = world.command(READER, sent).unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::Policy);
+        assert!(refused.cause.contains("this node sends none"), "{refused}");
+    }
 }

@@ -117,6 +117,11 @@ impl Emission {
         }
     }
 
+    /// How much cover traffic this node sends.
+    pub(super) const fn cover(&self) -> Cover {
+        self.cover
+    }
+
     /// Arms the timer of the first slot.
     pub(super) fn start(&self, fx: &mut Effects) {
         let due = self.stream.as_ref().map(EmissionStream::next_due);

@@ -142,6 +142,8 @@ pub struct RelaxedRules {
     pub peers: bool,
     /// The links of this node do not use Tor, which the level requires or prefers.
     pub tor: bool,
+    /// This node sends a tenth of the cover traffic of others, so its senders are a set of their own.
+    pub cover: bool,
 }
 
 /// Reason why numbers are not valid rules.

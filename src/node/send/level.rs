@@ -15,6 +15,7 @@ use super::confirm::MIN_WITNESSES;
 use super::message::relaxed_words;
 use crate::node::clock_skew::ClockSkew;
 use crate::node::command::Refusal;
+use crate::node::config::Cover;
 use crate::node::directory::RelayDirectory;
 use crate::node::emission::Emission;
 use crate::node::gossip::EnvelopeGossip;
@@ -89,8 +90,9 @@ impl SendContext<'_> {
         ))
     }
 
-    /// Checks the rules of a mixing level: transport, network, and a path for a cell.
+    /// Checks the rules of a mixing level: cover, transport, network, and a path for a cell.
     fn check_mixing(self, now: Now, level: Level) -> Result<RelaxedRules, Refusal> {
+        let cover = self.check_cover(level)?;
         let tor = self.check_transport(level)?;
         let network = self.directory.mix_network(now);
         level.check_network(&network).map_err(|refusal| {
@@ -105,8 +107,25 @@ impl SendContext<'_> {
         path.map_err(|error| Refusal::policy(format!("level `{level}`: {error}"), MORE_RELAYS))?;
         Ok(RelaxedRules {
             tor,
+            cover,
             ..RelaxedRules::default()
         })
+    }
+
+    /// Checks that this node sends cover traffic, in which the cells of a message hide; returns whether
+    /// it sends less of it than others.
+    fn check_cover(self, level: Level) -> Result<bool, Refusal> {
+        match self.emission.cover() {
+            Cover::Full => Ok(false),
+            Cover::Reduced => Ok(true),
+            Cover::Off => Err(Refusal::policy(
+                format!(
+                    "level `{level}` hides a message in cover traffic, and this node sends none"
+                ),
+                "set cover = \"full\" (`--cover full`) and start the node again, or choose another \
+                 level yourself",
+            )),
+        }
     }
 
     /// Checks the rule on transport; returns whether the level goes without the Tor that it requires

@@ -462,5 +462,8 @@ pub(super) fn relaxed_words(relaxed: RelaxedRules) -> Option<String> {
     if relaxed.tor {
         rules.push("links without Tor");
     }
+    if relaxed.cover {
+        rules.push("reduced cover, whose senders are a smaller set");
+    }
     (!rules.is_empty()).then(|| rules.join("; "))
 }

@@ -2,7 +2,7 @@
 //!
 //! The node judges whether a replay log is complete; here an onion key is given up only if its key
 //! or its log cannot be read at all. A last block that a crash interrupted is cut off first
-//! (docs/decisions/0022). The directory is a cache: if it is damaged, the node starts
+//! (docs/decisions/0019). The directory is a cache: if it is damaged, the node starts
 //! without it and fetches it again. The guards are not: a node that chose new ones because of a damaged
 //! file would use more relays as first hops than it should, so a damaged file is refused.
 
