@@ -143,7 +143,7 @@ fn played(user: User) -> World {
 /// What the user does in one minute.
 fn act(world: &mut World, minute: u8) {
     // 100 cells and more, of messages, of scattered shards and of dummies.
-    if minute % 4 == 0 {
+    if minute.is_multiple_of(4) {
         assert_eq!(world.queue_cells(CLIENT, minute.into(), 20), 20);
     }
     if minute % 8 == 1 {

@@ -152,7 +152,7 @@ fn long_hush_message_for_another_program_converges() {
     world.run(Duration::from_secs(300));
     assert_eq!(inbox(&world), [3_000]);
     let cells = |stage: &&Stage| matches!(stage, Stage::Dispatched { cells: 12, of: 12 });
-    assert!(stages(&world, SENDER).iter().any(|stage| cells(stage)));
+    assert!(stages(&world, SENDER).iter().any(cells));
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn message_of_a_client_that_stops_in_mid_queue_is_never_called_sent() {
     world.kill(SENDER);
     let ever_left = |stage: &&Stage| matches!(stage, Stage::Departing { left, .. } if *left > 0);
     let shown = stages(&world, SENDER);
-    assert!(shown.iter().any(|stage| ever_left(stage)), "{shown:?}");
+    assert!(shown.iter().any(ever_left), "{shown:?}");
     let all_departing = shown
         .iter()
         .all(|stage| matches!(stage, Stage::Departing { left, cells, .. } if left < cells));

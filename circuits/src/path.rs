@@ -421,7 +421,7 @@ impl<'a> PathPicker<'a> {
             relaxed: RelaxedRules {
                 disjointness: sharing == Sharing::Middles,
                 peers: self.allows_peer_rendezvous,
-                tor: false,
+                ..RelaxedRules::default()
             },
         }
     }

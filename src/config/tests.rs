@@ -5,6 +5,7 @@ use std::path::Path;
 use super::file::parse;
 use super::mail::MailStore;
 use super::rpc::Module;
+use crate::node::Cover;
 use circuits::level::Level;
 
 use super::*;
@@ -44,7 +45,7 @@ fn file_with_every_key_outside_tables_is_read() {
          listen = ['127.0.0.1:1']\nadvertise = ['127.0.0.1:2']\nfamily = ['{KEY}']\n\
          peers = ['enode://{KEY}@127.0.0.1:3']\n\
          trusted-peers = ['enode://{KEY}@127.0.0.1:4']\nmax-peers = 7\nmin-pow = 1\n\
-         pow-generation = 'both'\npool-mb = 2\n\
+         pow-generation = 'both'\npool-mb = 2\ncover = 'reduced'\n\
          guard = 'enode://{KEY}@127.0.0.1:3'\nthreads = 4\npassword-file = '/run/password'\n"
     );
     let written: Vec<_> = text
@@ -56,6 +57,7 @@ fn file_with_every_key_outside_tables_is_read() {
     assert_eq!(config.node.profile, Profile::Local);
     assert_eq!(config.node.network, "demo");
     assert_eq!(config.node.level, Level::Swift);
+    assert_eq!(config.node.cover, Cover::Reduced);
     assert_eq!(
         config.listen,
         Listen::At(vec!["127.0.0.1:1".parse().unwrap()])

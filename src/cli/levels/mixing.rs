@@ -93,7 +93,7 @@ fn percent(share: f64) -> String {
     let precision = usize::try_from(digits).unwrap_or(0);
     format!(
         "{:.precision$} %",
-        (percent * scale - 1e-9).ceil().max(0.0) / scale
+        (percent * scale - 1e-9).max(0.0).ceil() / scale
     )
 }
 
