@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use circuits::ids::Profile;
 
 use crate::endpoint::Endpoint;
-use crate::node::{MailService, NodeConfig};
+use crate::node::{Cover, MailService, NodeConfig};
 
 pub use endpoints::Listen;
 pub use error::ConfigError;
@@ -66,8 +66,8 @@ impl Config {
         let profile = settings.profile();
         let network = network(profile, settings.network.clone())?;
         let level = settings.level();
-        if !level.is_implemented() {
-            return Err(ConfigError::LevelNotImplemented(level));
+        if level.is_mixing() && settings.cover() == Cover::Off {
+            return Err(ConfigError::LevelNeedsCover(level));
         }
         let tor = TorConfig::build(settings.tor.clone(), profile)?;
         let listen = listen(profile, &tor, settings.listen.clone())?;

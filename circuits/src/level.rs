@@ -54,19 +54,6 @@ impl Level {
         Self::Bulletin,
     ];
 
-    /// The levels that this version implements.
-    pub const IMPLEMENTED: [Self; 6] = Self::ALL;
-
-    /// Whether this version implements the level. It implements every one.
-    #[must_use]
-    pub const fn is_implemented(self) -> bool {
-        match self {
-            Self::Open | Self::Swift | Self::Normal | Self::Hush | Self::Dark | Self::Bulletin => {
-                true
-            }
-        }
-    }
-
     /// Whether messages of the level travel among cover, through the layers of the mixing network.
     #[must_use]
     pub const fn is_mixing(self) -> bool {

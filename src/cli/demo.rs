@@ -22,7 +22,7 @@ use self::report::DemoReport;
 use self::timeline::{Timeline, TimelineEvent};
 use super::remote_node::busy_runtime;
 use super::{Exit, Failure};
-use crate::config::{ConfigError, value};
+use crate::config::value;
 
 /// Options of `whisht demo`.
 #[derive(Debug, clap::Args)]
@@ -54,9 +54,6 @@ pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
 
 /// Refuses before any node starts what the network could not do.
 fn check(args: &Args) -> Result<(), Failure> {
-    if !args.level.is_implemented() {
-        return Err(ConfigError::LevelNotImplemented(args.level).into());
-    }
     let rules = args.level.rules();
     let needed = match rules.insertion {
         Insertion::Gossip => 1,

@@ -219,7 +219,6 @@ enum LevelReport {
 /// What a level hides, or what it lacks.
 #[derive(Clone, Debug, Serialize)]
 struct Protection {
-    implemented: bool,
     missing: Option<String>,
     senders: Option<usize>,
     relaxed: Option<String>,
@@ -252,7 +251,6 @@ impl LevelReport {
         };
         LevelView {
             level,
-            implemented: protection.implemented,
             missing: protection.missing.clone(),
             senders: protection.senders,
             relaxed: protection.relaxed.clone(),
@@ -276,7 +274,6 @@ async fn report(node: &mut RemoteNode, level: Level) -> Result<LevelReport, Fail
     }]);
     let view = node.status.levels.iter().find(|view| view.level == level);
     let protection = Protection {
-        implemented: level.is_implemented(),
         missing: view.and_then(|view| view.missing.clone()),
         senders: view.and_then(|view| view.senders),
         relaxed: view.and_then(|view| view.relaxed.clone()),

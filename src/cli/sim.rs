@@ -19,7 +19,7 @@ use self::progress::{Interruption, Progress};
 use self::report::MeasuredRun;
 use super::output::Printer;
 use super::{Exit, Failure};
-use crate::config::{ConfigError, value};
+use crate::config::value;
 use crate::sim::{Churn, NetworkModel, Scenario, Simulation, SimulationReport, WorldOutcome};
 
 /// Options of `whisht sim`.
@@ -107,9 +107,6 @@ pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
         Some(Kind::Receiver(args)) => return receiver::run(json, args),
         Some(Kind::Cover(args)) => return cover::run(json, args),
         None => {}
-    }
-    if !args.level.is_implemented() {
-        return Err(ConfigError::LevelNotImplemented(args.level).into());
     }
     let stop = Interruption::watch()?;
     let total = u64::from(args.seconds).saturating_mul(args.worlds.into());

@@ -36,12 +36,12 @@ pub enum ConfigError {
          leave out --no-listen, or --discovery-enabled"
     )]
     DiscoveryNeedsListener,
-    /// A level that this version does not implement.
+    /// A level that hides messages in cover traffic, on a node without any.
     #[error(
-        "the level `{0}` is not implemented: it needs cover traffic that this version does not send; \
+        "the level `{0}` hides messages in cover traffic, and `cover` is \"off\"; leave `cover` out, or \
          choose open, swift or normal"
     )]
-    LevelNotImplemented(Level),
+    LevelNeedsCover(Level),
     /// Entries of `[levels]` that contradict each other.
     #[error(transparent)]
     Levels(#[from] LevelPolicyError),
@@ -120,7 +120,7 @@ impl ConfigError {
             Self::AdvertisesBesideTor(_)
                 | Self::DiscoveryBesideTor
                 | Self::DiscoveryNeedsListener
-                | Self::LevelNotImplemented(_)
+                | Self::LevelNeedsCover(_)
                 | Self::ListensBesideTor(_)
                 | Self::LocalLeavesMachine { .. }
                 | Self::OnionWithoutTor { .. }

@@ -115,6 +115,20 @@ fn empty_file_means_the_defaults() {
 }
 
 #[test]
+fn level_that_hides_in_cover_is_refused_without_it() {
+    for level in [Level::Hush, Level::Dark, Level::Bulletin] {
+        let text = format!("level = '{level}'\ncover = 'off'\n");
+        let error = refusal(&text);
+        assert!(
+            matches!(error, ConfigError::LevelNeedsCover(named) if named == level),
+            "{error}"
+        );
+        assert!(error.is_policy());
+        assert!(build(&format!("level = '{level}'\ncover = 'reduced'\n")).is_ok());
+    }
+}
+
+#[test]
 fn unknown_key_names_file_line_and_nearest_key() {
     let refusal = read("level = 'open'\n\nlevle = 'dark'\n").unwrap_err();
     assert_eq!(

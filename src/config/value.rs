@@ -47,14 +47,13 @@ pub fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, BadValue> 
 ///
 /// [`BadValue`] names the nearest level.
 pub fn level(word: &str) -> Result<Level, BadValue> {
-    word.parse().map_err(
-        |error| match closest(word, Level::IMPLEMENTED.map(Level::word)) {
+    word.parse()
+        .map_err(|error| match closest(word, Level::ALL.map(Level::word)) {
             Some(near) => BadValue::new(format_args!(
                 "there is no level {word:?}; did you mean {near}?"
             )),
             None => BadValue::new(format_args!("{word:?}: {error}")),
-        },
-    )
+        })
 }
 
 /// Reads a profile.

@@ -344,7 +344,7 @@ impl LevelPolicy {
 
     fn unknown(&self, name: &str) -> Refusal {
         let names = self.custom.iter().map(CustomLevel::name);
-        let names = names.chain(Level::IMPLEMENTED.map(Level::word));
+        let names = names.chain(Level::ALL.map(Level::word));
         let remedy = match closest(name, names) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("add [levels.custom.{name}] to the configuration file"),

@@ -109,7 +109,7 @@ impl CoverStudy {
             warm,
         };
         let mut world = World::new(world_config(seed), Box::new(log));
-        topology.build_with(&mut world, |config| config.cover = Cover::Full)?;
+        topology.build(&mut world, |config| config.cover = Cover::Full)?;
         while world.clock().mono < warm && go_on() {
             world.run(WARM_UP / 100);
         }

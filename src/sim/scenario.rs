@@ -32,7 +32,7 @@ use super::seed::WorldSeed;
 use super::spies::SpyLog;
 use super::world::{World, WorldConfig};
 use crate::envelope::Topic;
-use crate::node::{Command, Recipient, Refusal, RefusalKind, Reply, SendRequest};
+use crate::node::{Command, Cover, Recipient, Refusal, RefusalKind, Reply, SendRequest};
 
 /// What to simulate.
 #[derive(Clone, Debug)]
@@ -94,7 +94,12 @@ impl Simulation {
             Box::new(instruments(&scenario)),
         );
         let topology = Topology::draw(&seed, scenario.nodes, scenario.relays, scenario.clients);
-        topology.build(&mut world, !scenario.hostile.is_empty())?;
+        topology.build(&mut world, |config| {
+            config.danger_reveal_paths = !scenario.hostile.is_empty();
+            if scenario.level.is_mixing() {
+                config.cover = Cover::Full;
+            }
+        })?;
         let users = if scenario.clients {
             topology.clients()
         } else {

@@ -253,7 +253,7 @@ fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, error.to_string())
 }
 
-/// The remedy if the network is too small for the level, or the level is not implemented.
+/// The remedy if the network is too small for the level.
 const REMEDY: &str = "use more relays with --relays, or another level with --level";
 
 /// Number of peers of the source and of the reader: enough that several peers return an envelope

@@ -26,7 +26,6 @@ fn estimate() -> EstimateView {
 fn level(level: Level, senders: Option<usize>, missing: Option<&str>) -> LevelView {
     LevelView {
         level,
-        implemented: level.is_implemented(),
         missing: missing.map(str::to_owned),
         senders,
         relaxed: None,
@@ -37,7 +36,6 @@ fn known(view: &LevelView) -> LevelReport {
     LevelReport::Known {
         estimate: estimate(),
         protection: Protection {
-            implemented: view.implemented,
             missing: view.missing.clone(),
             senders: view.senders,
             relaxed: view.relaxed.clone(),
@@ -56,7 +54,7 @@ fn known_cost_is_the_estimate_followed_by_the_protection() {
     assert_eq!(
         written,
         format!(
-            "{fields},\"implemented\":true,\"missing\":null,\"senders\":13,\"relaxed\":null,\
+            "{fields},\"missing\":null,\"senders\":13,\"relaxed\":null,\
                  \"hides\":\"{hides}\"}}"
         )
     );
@@ -109,7 +107,6 @@ fn level_without_a_cost_has_no_row_and_names_what_is_missing() {
     let dark = LevelReport::Unavailable {
         level: Level::Dark,
         protection: Protection {
-            implemented: true,
             missing: Some(missing.to_owned()),
             senders: None,
             relaxed: None,

@@ -197,7 +197,6 @@ impl SendContext<'_> {
         });
         let view = LevelView {
             level,
-            implemented: level.is_implemented(),
             missing: None,
             senders: None,
             relaxed: None,

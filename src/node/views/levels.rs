@@ -84,8 +84,6 @@ pub struct LevelView {
     /// The level.
     #[serde(with = "level_word")]
     pub level: Level,
-    /// Whether this version implements the level.
-    pub implemented: bool,
     /// The missing condition, if it is not available.
     #[serde(deserialize_with = "Option::deserialize")]
     pub missing: Option<String>,

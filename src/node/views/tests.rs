@@ -234,8 +234,7 @@ fn clock_is_described_with_direction_and_witnesses() {
 fn level_view(level: Level) -> LevelView {
     LevelView {
         level,
-        implemented: level.is_implemented(),
-        missing: (level == Level::Dark).then(|| "not implemented".into()),
+        missing: (level == Level::Dark).then(|| "no cover".into()),
         senders: Some(20),
         relaxed: None,
     }

@@ -68,13 +68,8 @@ impl Topology {
         relays.map(|(number, _)| number).collect()
     }
 
-    /// Adds the nodes to a world. With `reveal` they tell the observer their paths.
-    pub(super) fn build(&self, world: &mut World, reveal: bool) -> Result<(), Refusal> {
-        self.build_with(world, |config| config.danger_reveal_paths = reveal)
-    }
-
     /// Adds the nodes to a world. `change` gets the last word on their configuration.
-    pub(in crate::sim) fn build_with(
+    pub(in crate::sim) fn build(
         &self,
         world: &mut World,
         change: impl Fn(&mut NodeConfig),
