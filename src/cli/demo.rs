@@ -77,7 +77,7 @@ fn check(args: &Args) -> Result<(), Failure> {
 async fn play(report: &DemoReport, args: &Args, body: Zeroizing<Vec<u8>>) -> Result<Exit, Failure> {
     let relays = usize::from(args.relays);
     report.started(relays, args.level)?;
-    let mut network = Network::start(relays).await?;
+    let mut network = Network::start(relays, args.level).await?;
     let mut timeline = Timeline::new(network.names(), args.level, &body);
     while timeline.relays_known() < relays
         && let Some((from, event)) = network.next(DISCOVERY_TIMEOUT).await

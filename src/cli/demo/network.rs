@@ -61,11 +61,13 @@ struct PlannedNode {
 struct SharedSetup {
     workers: Arc<Workers>,
     tell: mpsc::Sender<(Role, Arc<Event>)>,
+    cover: Cover,
 }
 
 impl Network {
-    /// Starts all nodes. Listeners are bound first, so that each node knows the addresses of its peers.
-    pub(super) async fn start(count: usize) -> Result<Self, Failure> {
+    /// Starts all nodes, with the cover traffic that a level needs. Listeners are bound first, so that
+    /// each node knows the addresses of its peers.
+    pub(super) async fn start(count: usize, level: Level) -> Result<Self, Failure> {
         let mut planned = Vec::with_capacity(count);
         for number in 0..count {
             planned.push(PlannedNode::new(Role::Relay(number)).await?);
@@ -78,7 +80,15 @@ impl Network {
         };
         let (tell, events) = mpsc::channel(EVENT_QUEUE);
         let workers = Arc::new(Workers::start(Workers::available()).map_err(failed)?);
-        let common = SharedSetup { workers, tell };
+        let common = SharedSetup {
+            workers,
+            tell,
+            cover: if level.is_mixing() {
+                Cover::Full
+            } else {
+                Cover::Off
+            },
+        };
 
         let mut relays = Vec::with_capacity(count);
         for (number, node) in planned.into_iter().enumerate() {
@@ -210,7 +220,7 @@ impl PlannedNode {
             max_peers: MAX_PEERS,
             min_pow: MIN_POW,
             pow_generation: PowGeneration::Auto,
-            cover: Cover::Off,
+            cover: common.cover,
             pool_bytes: POOL_BYTES,
             guard: None,
             mail: None,
