@@ -60,7 +60,7 @@ pub(super) struct Args {
     synthetic_cells: f64,
     /// Delays of links: worldwide, as measured between Ethereum nodes, or continent, 10 to 110 ms
     #[arg(long, value_enum, default_value = "worldwide")]
-    latency: Latency,
+    latency: LinkLatency,
     /// Probability that a cell is lost at each hop; needs --fast
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share, requires = "fast")]
     cell_loss: f64,
@@ -80,7 +80,7 @@ pub(super) struct Args {
 
 /// Delays of links.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Latency {
+enum LinkLatency {
     Worldwide,
     Continent,
 }
@@ -191,8 +191,8 @@ impl Args {
 
     const fn network(&self) -> NetworkModel {
         let network = match self.latency {
-            Latency::Worldwide => NetworkModel::worldwide(),
-            Latency::Continent => NetworkModel::internet(),
+            LinkLatency::Worldwide => NetworkModel::worldwide(),
+            LinkLatency::Continent => NetworkModel::internet(),
         };
         NetworkModel {
             cell_loss: self.cell_loss,

@@ -203,12 +203,15 @@ impl Node {
             ProtocolVersion::V5 => (Capability::SHH_5, v5::code::P2P_MESSAGE),
             ProtocolVersion::V6 => (Capability::SHH_6, P2pKind::Message.code()),
         };
-        let sent = self.peers.send_packet(OutboundPacket {
-            link,
-            capability,
-            code,
-            payload: outgoing::p2p_message(envelope),
-        });
+        let sent = self.peers.send_packet(
+            &mut self.fx,
+            OutboundPacket {
+                link,
+                capability,
+                code,
+                payload: outgoing::p2p_message(envelope),
+            },
+        );
         if sent {
             return Ok(());
         }

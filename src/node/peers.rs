@@ -14,6 +14,7 @@ mod dialer;
 mod discovery;
 mod inbound_places;
 mod onion_handshake;
+mod sending;
 mod table;
 mod view;
 
@@ -46,9 +47,7 @@ use super::output::Output;
 use super::timers::TimerId;
 use crate::discovery::Discovery;
 use crate::endpoint::{Endpoint, PeerAddr};
-use crate::gossip::OutboundPacket;
-use crate::link::{Capability, DisconnectReason, Link, LinkEvent, LinkFault, Priority};
-use crate::onion_wire::OnionMessage;
+use crate::link::{DisconnectReason, Link, LinkEvent, LinkFault};
 
 /// The connections of this node.
 pub(super) struct Peers {
@@ -202,58 +201,6 @@ impl Peers {
         if let Some(connection) = self.table.get_mut(id) {
             connection.flushed(bytes);
             self.dirty.insert(id);
-        }
-    }
-
-    /// Queues a packet of gossip; `false` if the link has no room for it.
-    ///
-    /// Announcements and requests travel with envelopes, not with control messages: many hashes must
-    /// not take the room of a stem. A full queue loses the packet, and a link whose peer reads too
-    /// slowly is closed by its own timeout.
-    pub(super) fn send_packet(&mut self, packet: OutboundPacket) -> bool {
-        let code = u16::from(packet.code);
-        self.send(
-            packet.link,
-            Priority::Gossip,
-            packet.capability,
-            code,
-            packet.payload,
-        )
-    }
-
-    /// Queues one `onion/1` message; `false` if it cannot be sent.
-    pub(super) fn send_onion(
-        &mut self,
-        id: LinkId,
-        priority: Priority,
-        message: &OnionMessage,
-    ) -> bool {
-        let Ok(payload) = message.encode() else {
-            return false;
-        };
-        let code = u16::from(message.code());
-        self.send(id, priority, Capability::ONION_1, code, payload)
-    }
-
-    fn send(
-        &mut self,
-        id: LinkId,
-        priority: Priority,
-        capability: Capability,
-        code: u16,
-        payload: Vec<u8>,
-    ) -> bool {
-        let Some(connection) = self.table.get_mut(id) else {
-            return false;
-        };
-        self.dirty.insert(id);
-        connection.send(priority, capability, code, payload)
-    }
-
-    /// Records that a cell crossed the link, which keeps a link for cells open.
-    pub(super) fn note_cell(&mut self, now: Instant, id: LinkId) {
-        if let Some(connection) = self.table.get_mut(id) {
-            connection.note_cell(now);
         }
     }
 

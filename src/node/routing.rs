@@ -24,7 +24,7 @@ use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired};
 use crate::envelope_validation::StemRejected;
 use crate::gossip::{GossipFault, PacketOutcome};
-use crate::link::{Capability, LinkEvent, LinkFault, Priority};
+use crate::link::{Capability, LinkEvent, LinkFault};
 use crate::onion_wire::OnionMessage;
 use crate::pow::PowChecked;
 
@@ -79,15 +79,12 @@ impl Node {
             Action::ReleaseGuard(relay) => self.peers.release_guard(fx, relay),
             Action::Disconnect(link, reason) => self.peers.disconnect(fx, now, link, reason),
             Action::SendPacket(packet) => {
-                let link = packet.link;
-                let sent = self.peers.send_packet(packet);
-                self.count_packet(link, sent);
+                self.peers.send_packet(fx, packet);
             }
             Action::SendOnion(link, priority, message) => {
-                let sent = self.peers.send_onion(link, priority, &message);
-                self.count_packet(link, sent);
+                self.peers.send_onion(fx, link, priority, &message);
             }
-            Action::SendCellOver(link, cell) => self.send_cell_over(now, link, &cell),
+            Action::SendCellOver(link, cell) => self.peers.send_cell(fx, now.mono, link, &cell),
             Action::LinkClosed {
                 link,
                 peer,
@@ -122,22 +119,6 @@ impl Node {
             }
             Action::GuardProven(guard) => self.directory.guard_proven(guard),
             Action::LanesSilent(relays) => self.directory.on_lanes_silent(now.unix, relays),
-        }
-    }
-
-    /// Counts a packet that a link had no room for. A packet to a link that closed in the same turn
-    /// is not lost by us.
-    fn count_packet(&mut self, link: LinkId, sent: bool) {
-        if !sent && self.peers.get(link).is_some() {
-            self.fx.count(Counter::PacketsDropped);
-        }
-    }
-
-    fn send_cell_over(&mut self, now: Now, link: LinkId, cell: &Cell) {
-        self.peers.note_cell(now.mono, link);
-        let message = OnionMessage::Cell(Box::new(*cell.as_bytes()));
-        if !self.peers.send_onion(link, Priority::Cell, &message) {
-            self.fx.count(Counter::CellsDropped);
         }
     }
 
@@ -342,8 +323,8 @@ impl Node {
         let message = match message {
             Ok(Ok(Some(message))) => message,
             // A reserved code: a later version may use it.
-            Ok(Ok(None)) => return self.on_unread(now, link),
-            Ok(Err(_)) | Err(_) => return self.on_malformed(now, link),
+            Ok(Ok(None)) => return self.peers.on_unread(&mut self.fx, now, link),
+            Ok(Err(_)) | Err(_) => return self.peers.on_malformed(&mut self.fx, now, link),
         };
         match (state, message) {
             (OnionHandshake::Ready, message) => self.on_onion_message(now, link, message),
@@ -361,22 +342,10 @@ impl Node {
                 self.on_onion_outcome(now, link, outcome);
             }
             // Before the handshake, no other message is accepted.
-            (OnionHandshake::Off | OnionHandshake::AwaitingStatus, _) => self.on_unread(now, link),
+            (OnionHandshake::Off | OnionHandshake::AwaitingStatus, _) => {
+                self.peers.on_unread(&mut self.fx, now, link);
+            }
         }
-    }
-
-    /// A peer sent a packet that this node does not read. A peer that sends far more of them than any
-    /// honest one is disconnected.
-    fn on_unread(&mut self, now: Now, link: LinkId) {
-        if !self.peers.tolerates_unread(now.mono, link) {
-            self.on_malformed(now, link);
-        }
-    }
-
-    fn on_malformed(&mut self, now: Now, link: LinkId) {
-        self.fx.count(Counter::Malformed);
-        let scope = Some(BanScope::KeyAndAddress);
-        self.peers.end_for_violation(&mut self.fx, now, link, scope);
     }
 
     fn on_onion_message(&mut self, now: Now, from: LinkId, message: OnionMessage) {
@@ -398,7 +367,7 @@ impl Node {
             }
             OnionMessage::GetEnvelopes(hashes) => self.gossip.on_requested(fx, now, from, hashes),
             // A second status carries no information.
-            OnionMessage::Status { .. } => self.on_unread(now, from),
+            OnionMessage::Status { .. } => self.peers.on_unread(fx, now, from),
         }
     }
 

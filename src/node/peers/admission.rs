@@ -15,7 +15,7 @@ use super::{CELL_LINK_IDLE_TIMEOUT, Peers};
 use crate::endpoint::{Endpoint, Prefix};
 use crate::gossip::Gossip;
 use crate::link::{Capability, DisconnectReason};
-use crate::node::effects::Effects;
+use crate::node::effects::{Counter, Effects};
 use crate::node::output::Output;
 
 impl Peers {
@@ -125,9 +125,18 @@ impl Peers {
         self.disconnect(fx, now, id, DisconnectReason::SubprotocolError);
     }
 
-    /// Whether a link may send another packet that this node does not read.
-    pub(in crate::node) fn tolerates_unread(&mut self, now: Instant, id: LinkId) -> bool {
-        self.bans.tolerates_unread(now, id)
+    /// A peer sent a packet that this node does not read. A peer that sends far more of them than any
+    /// honest one is disconnected.
+    pub(in crate::node) fn on_unread(&mut self, fx: &mut Effects, now: Now, id: LinkId) {
+        if !self.bans.tolerates_unread(now.mono, id) {
+            self.on_malformed(fx, now, id);
+        }
+    }
+
+    /// A peer sent a malformed packet.
+    pub(in crate::node) fn on_malformed(&mut self, fx: &mut Effects, now: Now, id: LinkId) {
+        fx.count(Counter::Malformed);
+        self.end_for_violation(fx, now, id, Some(BanScope::KeyAndAddress));
     }
 
     /// Whether a peer that connected to us is banned. A peer that we dialled is admitted.

@@ -41,7 +41,7 @@ impl Peers {
             epoch: Epoch::at(now.unix),
             time: self.local.shown_time(now.unix),
         };
-        self.send_onion(id, Priority::Control, &status);
+        self.send_onion(fx, id, Priority::Control, &status);
     }
 
     /// The peer's status arrived.

@@ -253,11 +253,17 @@ mod tests {
     use circuits::directory::RelayEndpoint;
 
     use super::*;
+    use crate::node::config::NodeConfig;
     use crate::node::directory::RelayState;
     use crate::node::fixture::{Fixture, START};
     use crate::node::peers::LinkPurpose;
 
     const MIXING: [Level; 3] = [Level::Hush, Level::Dark, Level::Bulletin];
+
+    fn on_main(config: &mut NodeConfig) {
+        config.profile = Profile::Main;
+        config.cover = Cover::Full;
+    }
 
     fn refusal(test: &mut Fixture, level: Level) -> Refusal {
         let (_, context) = test.sending();
@@ -266,7 +272,10 @@ mod tests {
 
     /// A local network of this many relays, to which this node is connected.
     fn connected(relays: u8) -> Fixture {
-        let mut test = Fixture::new(|config| config.relay = false);
+        let mut test = Fixture::new(|config| {
+            config.relay = false;
+            config.cover = Cover::Full;
+        });
         for number in 10..10 + relays {
             test.list_relay(number, RelayEndpoint::Ip4([127, 0, 0, 1].into(), 1));
         }
@@ -286,7 +295,7 @@ mod tests {
 
     #[test]
     fn dark_without_tor_is_refused_with_the_rule_and_the_remedy() {
-        let mut test = Fixture::new(|config| config.profile = Profile::Main);
+        let mut test = Fixture::new(on_main);
         let refused = refusal(&mut test, Level::Dark);
         assert!(
             refused.cause.contains("through Tor only"),
@@ -300,7 +309,7 @@ mod tests {
             assert!(!refused.cause.contains("Tor"), "{}", refused.cause);
         }
         let mut test = Fixture::new(|config| {
-            config.profile = Profile::Main;
+            on_main(config);
             config.through_tor = true;
         });
         let refused = refusal(&mut test, Level::Dark);
@@ -313,7 +322,7 @@ mod tests {
 
     #[test]
     fn mixing_level_in_a_network_without_relays_is_refused_with_the_missing_number() {
-        let mut test = Fixture::new(|config| config.profile = Profile::Main);
+        let mut test = Fixture::new(on_main);
         let refused = refusal(&mut test, Level::Hush);
         let expected = "needs at least 5 eligible relays in each of the 5 layers; layer 1 has 0, so 5 \
                         are missing";

@@ -6,7 +6,7 @@ use circuits::time::Now;
 use super::SendContext;
 use crate::node::level_policy::{LevelPolicy, LimitedNetwork};
 use crate::node::views::{CustomLevelView, LevelsView, LinkedView, MixingView, ProtectionView};
-use crate::protection::{self, MeasuredNetwork, Protection, Row};
+use crate::protection::{self, MeasuredNetwork, Row};
 
 impl SendContext<'_> {
     /// The levels, and what is known about them now.
@@ -73,7 +73,7 @@ fn mixing_view(network: &MeasuredNetwork, smallest_layer: usize) -> MixingView {
     }
 }
 
-fn protection_view(known: &Protection) -> ProtectionView {
+fn protection_view(known: &protection::Protection) -> ProtectionView {
     let Row {
         senders,
         relays,

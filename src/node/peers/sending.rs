@@ -1,0 +1,101 @@
+//! Sending: packets and cells into the send queues of links. Nothing leaves here; the queues are flushed
+//! at the end of a turn.
+
+use circuits::cell::Cell;
+use circuits::ids::LinkId;
+use circuits::time::Instant;
+
+use super::Peers;
+use crate::gossip::OutboundPacket;
+use crate::link::{Capability, Priority};
+use crate::node::effects::{Counter, Effects};
+use crate::onion_wire::OnionMessage;
+
+impl Peers {
+    /// Queues a packet of gossip; `false` if the link has no room for it.
+    ///
+    /// Announcements and requests travel with envelopes, not with control messages: many hashes must
+    /// not take the room of a stem. A full queue loses the packet, and a link whose peer reads too
+    /// slowly is closed by its own timeout.
+    pub(in crate::node) fn send_packet(
+        &mut self,
+        fx: &mut Effects,
+        packet: OutboundPacket,
+    ) -> bool {
+        let (link, code) = (packet.link, u16::from(packet.code));
+        let sent = self.send(
+            link,
+            Priority::Gossip,
+            packet.capability,
+            code,
+            packet.payload,
+        );
+        self.count_packet(fx, link, sent);
+        sent
+    }
+
+    /// Queues one `onion/1` message.
+    pub(in crate::node) fn send_onion(
+        &mut self,
+        fx: &mut Effects,
+        id: LinkId,
+        priority: Priority,
+        message: &OnionMessage,
+    ) {
+        let sent = self.send_message(id, priority, message);
+        self.count_packet(fx, id, sent);
+    }
+
+    /// Queues one cell. It keeps a link for cells open.
+    pub(in crate::node) fn send_cell(
+        &mut self,
+        fx: &mut Effects,
+        now: Instant,
+        id: LinkId,
+        cell: &Cell,
+    ) {
+        self.note_cell(now, id);
+        let message = OnionMessage::Cell(Box::new(*cell.as_bytes()));
+        if !self.send_message(id, Priority::Cell, &message) {
+            fx.count(Counter::CellsDropped);
+        }
+    }
+
+    /// Records that a cell crossed the link, which keeps a link for cells open.
+    pub(in crate::node) fn note_cell(&mut self, now: Instant, id: LinkId) {
+        if let Some(connection) = self.table.get_mut(id) {
+            connection.note_cell(now);
+        }
+    }
+
+    /// Counts a packet that a link had no room for. A packet to a link that closed in the same turn
+    /// is not lost by us.
+    fn count_packet(&self, fx: &mut Effects, link: LinkId, sent: bool) {
+        if !sent && self.get(link).is_some() {
+            fx.count(Counter::PacketsDropped);
+        }
+    }
+
+    fn send_message(&mut self, id: LinkId, priority: Priority, message: &OnionMessage) -> bool {
+        let Ok(payload) = message.encode() else {
+            return false;
+        };
+        let code = u16::from(message.code());
+        self.send(id, priority, Capability::ONION_1, code, payload)
+    }
+
+    fn send(
+        &mut self,
+        id: LinkId,
+        priority: Priority,
+        capability: Capability,
+        code: u16,
+        payload: Vec<u8>,
+    ) -> bool {
+        let Some(connection) = self.table.get_mut(id) else {
+            return false;
+        };
+        self.dirty.insert(id);
+        connection.send(priority, capability, code, payload)
+    }
+}
