@@ -125,6 +125,10 @@ impl LinkTransport {
 
     /// Starts the configured transport. `state` is a directory for arti, which keeps the key of the
     /// onion service there. `serve` says whether the node publishes an onion service.
+    #[cfg_attr(
+        not(feature = "tor"),
+        expect(clippy::unused_async, reason = "only arti takes time to start")
+    )]
     pub(super) async fn open(
         config: &TorConfig,
         state: &Path,

@@ -16,6 +16,7 @@ impl Spinner {
     }
 
     /// Shows a first text and how much of `total` units is done.
+    #[cfg(feature = "sim")]
     pub(in crate::cli) fn counting(total: u64, unit: &str, text: impl Display) -> Self {
         let template = format!("{{pos}}/{{len}} {unit}, {{elapsed}}: {{wide_msg}}");
         Self::of(ProgressBar::new(total), &template, text)
@@ -36,6 +37,7 @@ impl Spinner {
     }
 
     /// Sets how many units are done.
+    #[cfg(feature = "sim")]
     pub(in crate::cli) fn reach(&self, done: u64) {
         self.0.set_position(done);
     }
