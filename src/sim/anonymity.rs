@@ -2,10 +2,10 @@
 //!
 //! The parts are kept apart, so that an adversary cannot use what it could not see:
 //!
-//! * [`sighting`] is the interface: what an observer of every link sees, and what hostile relays and
+//! * `sighting` is the interface: what an observer of every link sees, and what hostile relays and
 //!   rendezvous disclose.
-//! * [`adversary`] turns sightings into a probability for every sender.
-//! * [`trial`] makes traffic with its truth, shows the sightings to an adversary, and scores the
+//! * `adversary` turns sightings into a probability for every sender.
+//! * `trial` makes traffic with its truth, shows the sightings to an adversary, and scores the
 //!   probabilities. The type of the truth is private to it.
 //!
 //! The traffic is a model: Poisson senders, exponential delays, equal links, passive relays. No node

@@ -30,7 +30,7 @@ impl DelayClass {
     /// The class of the profile `local`, where a demonstration should not last for minutes.
     pub const LOCAL: Self = Self(1);
 
-    /// The shortest delay at which [`WANTED_POOL`] cells wait at a relay at which `rate` cells arrive;
+    /// The shortest delay at which `WANTED_POOL` cells wait at a relay at which `rate` cells arrive;
     /// [`LONGEST`](Self::LONGEST) if none is long enough.
     #[must_use]
     pub fn for_rate(rate: ArrivalRate) -> Self {
