@@ -97,10 +97,11 @@ fn slow_links_cause_neither_needless_attempts_nor_false_failures() {
 
 #[test]
 fn burst_of_messages_keeps_below_the_rate_of_the_guard() {
-    let outcome = send_over(Duration::from_millis(62), 60, Duration::ZERO);
-    println!("60 messages at once: {outcome:?}");
+    // As many as one client may have in flight.
+    let outcome = send_over(Duration::from_millis(62), 48, Duration::ZERO);
+    println!("48 messages at once: {outcome:?}");
     let ends = (outcome.copies, outcome.delivered, outcome.received);
-    assert_eq!(ends, (60, 60, 60));
+    assert_eq!(ends, (48, 48, 48));
 }
 
 #[test]
