@@ -308,7 +308,21 @@ impl World {
     /// The node's refusal. A command that takes the node time is refused here, although the node
     /// works on it: see [`Self::ask`].
     pub fn command(&mut self, at: usize, command: Command) -> Result<Reply, Refusal> {
-        let id = self.submit(at, command);
+        self.command_of(ClientId::OWN, at, command)
+    }
+
+    /// Asks a node something that it answers at once, as one of its clients.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::command`].
+    pub fn command_of(
+        &mut self,
+        client: ClientId,
+        at: usize,
+        command: Command,
+    ) -> Result<Reply, Refusal> {
+        let id = self.submit(client, at, command);
         self.replies.remove(&id).unwrap_or_else(unanswered)
     }
 
@@ -323,17 +337,17 @@ impl World {
         command: Command,
         patience: Duration,
     ) -> Result<Reply, Refusal> {
-        let id = self.submit(at, command);
+        let id = self.submit(ClientId::OWN, at, command);
         let until = self.now.after(patience);
         while !self.replies.contains_key(&id) && self.step(until) {}
         self.replies.remove(&id).unwrap_or_else(unanswered)
     }
 
-    fn submit(&mut self, at: usize, command: Command) -> CommandId {
+    fn submit(&mut self, client: ClientId, at: usize, command: Command) -> CommandId {
         self.commands += 1;
         let id = CommandId {
             number: self.commands,
-            client: ClientId::OWN,
+            client,
         };
         self.feed(at, Input::Command(id, command));
         id
