@@ -14,6 +14,7 @@ pub mod bloom;
 pub mod cli;
 #[cfg(feature = "shell")]
 pub mod config;
+pub mod contact;
 pub mod discovery;
 pub mod ecies;
 pub mod endpoint;
