@@ -19,7 +19,8 @@ const LAYERS: &[&[&str]] = &[
         "scatter",
         "suggest",
     ],
-    &["bloom", "message", "pow"],
+    &["bloom", "contact", "message", "pow"],
+    &["state"],
     &[
         "envelope_builder",
         "envelope_pool",
