@@ -7,5 +7,11 @@
 //! Everything here is computation: no module draws from another generator than the one that it is given
 //! (but for the ratchet, docs/decisions/0021), reads a clock, or stores anything.
 
+pub mod elligator;
+pub mod first_contact;
 pub mod id;
 pub mod kdf;
+pub mod key_block;
+pub mod outer;
+pub mod plaintext;
+pub mod x_wing;
