@@ -18,6 +18,7 @@ use circuits::bytes::{ByteReader, Truncated};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
+use super::codec::{BadState, StateReader, StateWriter};
 use super::id::ContactId;
 use super::kdf::{Key32, Label, expand, extract_under, hash};
 use super::key_block::{Kappa, KeyBlock};
@@ -89,9 +90,6 @@ pub struct FirstBox {
 }
 
 impl FirstBox {
-    /// Length of a stored box, in bytes.
-    pub const STORED_LEN: usize = 1 + 32 + X_WING_CIPHERTEXT_LEN + 32 + 32;
-
     /// Makes the box of a first contact with the owner of a key block.
     ///
     /// # Errors
@@ -217,46 +215,34 @@ impl FirstBox {
         self.epoch.take()
     }
 
-    /// Encodes the box for the store of this node.
+    /// Encodes the box for the state of this node.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let zeros = Zeroizing::new([0; 32]);
-        let has_epoch = u8::from(self.epoch.is_some());
-        let epoch = self.epoch.as_ref().unwrap_or(&zeros);
-        let parts: [&[u8]; 5] = [
-            &[has_epoch],
-            &self.tau.0,
-            self.ciphertext.as_slice(),
-            self.key.as_slice(),
-            epoch.as_slice(),
-        ];
-        Zeroizing::new(parts.concat())
+        let mut record = StateWriter::new(STORED_VERSION);
+        record.array(&self.tau.0);
+        record.array(self.ciphertext.as_slice());
+        record.array(self.key.as_slice());
+        record.option(self.epoch.as_ref(), |record, epoch| {
+            record.array(epoch.as_slice());
+        });
+        record.finish()
     }
 
     /// Reads a stored box.
     ///
     /// # Errors
     ///
-    /// [`FirstError::Length`] if the bytes are not those of a box.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FirstError> {
-        let mut fields = ByteReader::new(bytes);
-        let has_epoch = fields.u8()?;
-        let tau = Tau(fields.array()?);
-        let ciphertext = Box::new(fields.array()?);
-        let key = Zeroizing::new(fields.array()?);
-        let epoch = Zeroizing::new(fields.array()?);
-        fields.finish().map_err(|_| FirstError::Length)?;
-        let epoch = match has_epoch {
-            0 => None,
-            1 => Some(epoch),
-            _ => return Err(FirstError::Length),
+    /// [`BadState`] if the bytes are not those of a box.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadState> {
+        let mut record = StateReader::new(bytes, STORED_VERSION)?;
+        let opened = Self {
+            tau: Tau(record.array()?),
+            ciphertext: Box::new(record.array()?),
+            key: record.key()?,
+            epoch: record.option(StateReader::key)?,
         };
-        Ok(Self {
-            tau,
-            ciphertext,
-            key,
-            epoch,
-        })
+        record.finish()?;
+        Ok(opened)
     }
 }
 
@@ -340,6 +326,7 @@ impl From<Truncated> for FirstError {
 }
 
 const VERSION: u8 = 1;
+const STORED_VERSION: u8 = 1;
 const NONCE_LEN: usize = 24;
 const TAG_LEN: usize = 16;
 /// Version, mode, ticket and length before the content.

@@ -13,6 +13,7 @@ use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::chain::StepKey;
 use super::elligator::{EphemeralKey, EphemeralPoint, OuterSecret};
 use super::id::ContactId;
 use super::kdf::{Key32, Label, expand, extract};
@@ -46,7 +47,7 @@ impl EnvelopeSealer {
     pub fn seal(&self, rng: &mut impl CryptoRng, shard: u8, plaintext: &[u8]) -> SealedData {
         match self {
             Self::First(sealer) => sealer.seal(rng, plaintext),
-            Self::Step(key) => key.seal(rng, shard, plaintext),
+            Self::Step(key) => seal_step(key, rng, shard, plaintext),
         }
     }
 }
@@ -147,55 +148,22 @@ impl fmt::Debug for FirstOpener {
     }
 }
 
-/// The secret of one step of a chain, or of one resync slot: topics and keys of its envelopes.
-pub struct StepKey(Key32);
-
-impl StepKey {
-    /// The key of a step.
-    #[must_use]
-    pub const fn new(secret: Key32) -> Self {
-        Self(secret)
-    }
-
-    /// The secret, to store it.
-    #[must_use]
-    pub const fn secret(&self) -> &Key32 {
-        &self.0
-    }
-
-    /// The topic of the envelope of a shard; that of a whole body is the topic of shard 0.
-    #[must_use]
-    pub fn topic(&self, shard: u8) -> Topic {
-        Topic(*expand::<4>(&self.0, Label::CONV_TOPIC, &[&[shard]]))
-    }
-
-    /// Opens the envelope of a shard; `None` if it is of another step.
-    #[must_use]
-    pub fn open(&self, shard: u8, topic: Topic, data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let (random, _) = data.split_first_chunk::<PREFIX_LEN>()?;
-        decrypt(&self.key(shard, random), topic, data)
-    }
-
-    fn seal(&self, rng: &mut impl CryptoRng, shard: u8, plaintext: &[u8]) -> SealedData {
-        let mut random = [0; PREFIX_LEN];
-        rng.fill_bytes(&mut random);
-        encrypt(
-            &self.key(shard, &random),
-            self.topic(shard),
-            &random,
-            plaintext,
-        )
-    }
-
-    fn key(&self, shard: u8, random: &[u8; PREFIX_LEN]) -> Key32 {
-        expand::<32>(&self.0, Label::CONV_KEY, &[&[shard], random])
-    }
+/// Opens the envelope of a shard with the key of its step; `None` if it is of another step.
+#[must_use]
+pub fn open_step(
+    key: &StepKey,
+    shard: u8,
+    topic: Topic,
+    data: &[u8],
+) -> Option<Zeroizing<Vec<u8>>> {
+    let (salt, _) = data.split_first_chunk::<PREFIX_LEN>()?;
+    decrypt(&key.key(shard, salt), topic, data)
 }
 
-impl fmt::Debug for StepKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StepKey(..)")
-    }
+fn seal_step(key: &StepKey, rng: &mut impl CryptoRng, shard: u8, plaintext: &[u8]) -> SealedData {
+    let mut salt = [0; PREFIX_LEN];
+    rng.fill_bytes(&mut salt);
+    encrypt(&key.key(shard, &salt), key.topic(shard), &salt, plaintext)
 }
 
 fn encrypt(key: &Key32, topic: Topic, prefix: &[u8; PREFIX_LEN], plaintext: &[u8]) -> SealedData {
