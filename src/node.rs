@@ -44,6 +44,7 @@ mod local_peer;
 mod mail;
 mod output;
 mod peers;
+mod pool_scan;
 mod receive;
 mod relay;
 mod routing;
@@ -51,6 +52,7 @@ mod send;
 mod shh_api;
 mod stem;
 mod timers;
+mod untried;
 mod views;
 
 use core::time::Duration;
