@@ -16,6 +16,7 @@
 //! * `receive`: trial decryption, identities, inbox
 //! * `shh_api`: keys, filters and posts of API clients
 //! * `mail`: mail server and client
+//! * `contacts`: own addresses, contacts and conversations
 //! * `clock_skew`: whether this machine's clock agrees with those of its peers
 //!
 //! `routing` connects them: inputs, timers and `action`s go to the component that they concern.
@@ -27,6 +28,7 @@ mod clock_skew;
 mod command;
 mod commands;
 mod config;
+mod contacts;
 mod directory;
 mod durability;
 mod effects;
@@ -92,6 +94,12 @@ pub use command::{
     Recipient, Refusal, RefusalKind, Reply, SendRequest,
 };
 pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
+pub use contacts::{
+    AddressView, Attachment, CardView, ContactCommand, ContactEvent, ContactReply, ContactSend,
+    ContactStage, ContactState, ContactView, ConversationMessageView, ConversationStateView,
+    ConversationView, Direction, HowKnown, IntroducedView, Introduction, MessagePartView,
+    MissingCardView, SendPriceView, SentMessage,
+};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
 pub use gossip::MAX_ENVELOPE_SIZE;
 pub use inbox_query::{InboxQuery, MessageIdError, MessageIdPrefix};

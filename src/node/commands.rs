@@ -80,6 +80,10 @@ impl Node {
                 mail.begin_fetch(fx, now, request, context)
                     .map(Reply::Fetch)
             }
+            Command::Contact(_) => Err(Refusal::usage(
+                "the state of this node is locked",
+                "unlock it with `whisht unlock`",
+            )),
             Command::Shutdown => {
                 self.shut_down(now);
                 Ok(Reply::Done)
