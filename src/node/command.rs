@@ -18,6 +18,7 @@ use crate::endpoint::PeerAddr;
 use crate::envelope::{Envelope, Topic};
 use crate::gossip::packet::MinPow;
 use crate::message::{ClientPublic, ClientSecret, SymKey};
+use crate::state::StateRows;
 
 /// A command of a user.
 pub enum Command {
@@ -78,6 +79,8 @@ pub enum Command {
     Levels,
     /// A call of a `shh_*` method; [`Reply::Shh`] answers it.
     Shh(ShhCommand),
+    /// Continue with the state of the user, which was locked at the start.
+    OpenState(OpenedState),
     /// Close all links, and emit no further output.
     Shutdown,
 }
@@ -140,6 +143,14 @@ impl PublicIdentity {
             Self::Shared(_) => IdentityKind::SharedKey,
         }
     }
+}
+
+/// The state of a user that has just been unlocked.
+pub struct OpenedState {
+    /// What the last run left.
+    pub rows: StateRows,
+    /// Whether it is an old copy.
+    pub is_stale: bool,
 }
 
 /// The kind of key that an identity consists of.
