@@ -88,10 +88,11 @@ use self::shh_api::ShhApi;
 use self::stem::Stem;
 use self::timers::TimerId;
 use crate::discovery::{Discovery, DiscoveryConfig};
+use crate::state::StateTable;
 
 pub use command::{
-    Command, FetchRequest, Identity, IdentityKind, MailSource, PublicIdentity, ReaderKind,
-    Recipient, Refusal, RefusalKind, Reply, SendRequest,
+    Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PublicIdentity,
+    ReaderKind, Recipient, Refusal, RefusalKind, Reply, SendRequest,
 };
 pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use contacts::{
@@ -153,7 +154,7 @@ impl Node {
     pub fn new(
         config: NodeConfig,
         keys: NodeKeys,
-        restored: Restored,
+        mut restored: Restored,
         seed: &[u8; 32],
         now: Now,
     ) -> Result<Self, BadSigningKey> {
@@ -187,9 +188,21 @@ impl Node {
         node.emission.start(&mut node.fx);
         let cover = node.config.cover;
         node.send.start_dummies(&mut node.fx, now, cover);
+        let state = restored.state.take();
+        let is_stale = restored.state_is_stale;
         node.directory.restore(&mut node.fx, now, restored);
+        if let Some(rows) = state {
+            node.open_state(now, OpenedState { rows, is_stale });
+        }
         node.run_actions(now);
         Ok(node)
+    }
+
+    /// Hands the rows of the user's state to the components that own them.
+    fn open_state(&mut self, _now: Now, state: OpenedState) {
+        let OpenedState { mut rows, .. } = state;
+        self.fx.open_state();
+        let _inbox = rows.take(StateTable::Inbox);
     }
 
     /// A link id for a connection to our listener.

@@ -84,6 +84,14 @@ impl Node {
                 "the state of this node is locked",
                 "unlock it with `whisht unlock`",
             )),
+            Command::OpenState(_) if self.fx.state_is_open() => Err(Refusal::usage(
+                "the state of this node is not locked",
+                "use it",
+            )),
+            Command::OpenState(state) => {
+                self.open_state(now, state);
+                Ok(Reply::Done)
+            }
             Command::Shutdown => {
                 self.shut_down(now);
                 Ok(Reply::Done)

@@ -9,7 +9,7 @@ use circuits::time::Now;
 
 use super::action::{Action, StemSource};
 use super::clock_skew::ShownTime;
-use super::durability::Continuation;
+use super::durability::{Continuation, StateContinuation};
 use super::effects::Counter;
 use super::emission::QueuedCell;
 use super::event::{Event, Trace};
@@ -412,7 +412,15 @@ impl Node {
                     let fx = &mut self.fx;
                     self.directory.publish_own(fx, now, &raw, &self.peers);
                 }
+                Continuation::State(continuation) => self.on_state_stored(continuation),
             }
+        }
+    }
+
+    fn on_state_stored(&mut self, continuation: StateContinuation) {
+        match continuation {
+            StateContinuation::Notify(event) => self.fx.notify(event),
+            StateContinuation::Reply(command, reply) => self.fx.reply(command, reply),
         }
     }
 

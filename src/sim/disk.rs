@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 use circuits::ids::Epoch;
 use circuits::secret::Secret;
 
+use zeroize::Zeroizing;
+
 use crate::node::{Record, Restored, StoreId};
+use crate::state::{STALE, StateChange, StateId, StateRow, StateRows, StateTable};
 
 /// The disks of a world.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +33,9 @@ pub struct SimDisk {
     own: BTreeMap<Epoch, Vec<u8>>,
     directory: Vec<Vec<u8>>,
     guards: Vec<u8>,
+    state: BTreeMap<(StateTable, StateId), Zeroizing<Vec<u8>>>,
+    /// Whether the state was replaced by an old copy of it, which its guard reports.
+    is_old_copy: bool,
     /// Records that are not durable yet, if the disk hangs.
     pending: Option<Vec<(StoreId, Record)>>,
 }
@@ -88,6 +94,7 @@ impl SimDisk {
             }
             Record::Directory(directory) => self.directory = directory,
             Record::Guards(guards) => self.guards = guards,
+            Record::State(changes) => changes.into_iter().for_each(|change| self.change(change)),
         }
     }
 
@@ -108,6 +115,35 @@ impl SimDisk {
                 .collect(),
             directory: self.directory.clone(),
             guards: self.guards.clone(),
+            state: Some(self.state()),
+            state_is_stale: self.is_old_copy,
+        }
+    }
+
+    /// The rows of the user's state.
+    fn state(&self) -> StateRows {
+        let rows = self.state.iter();
+        StateRows::new(
+            rows.map(|((table, id), value)| StateRow {
+                table: *table,
+                id: id.clone(),
+                value: value.clone(),
+            })
+            .collect(),
+        )
+    }
+
+    fn change(&mut self, change: StateChange) {
+        match change {
+            StateChange::Put { table, id, value } => {
+                self.state.insert((table, id), value);
+            }
+            StateChange::Delete { table, id } => {
+                if (table, id.as_bytes()) == (StateTable::Meta, STALE) {
+                    self.is_old_copy = false;
+                }
+                self.state.remove(&(table, id));
+            }
         }
     }
 

@@ -23,8 +23,6 @@ pub enum ContactEvent {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "stage")]
 pub enum ContactStage {
-    /// The contact has no card of now. The message is sent when one is found.
-    WaitingForCard,
     /// An envelope is being made.
     Sealing {
         /// The attempt, from 1.
