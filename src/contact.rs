@@ -7,8 +7,13 @@
 //! Everything here is computation: no module draws from another generator than the one that it is given
 //! (but for the ratchet, docs/decisions/0021), reads a clock, or stores anything.
 
+pub mod address;
+pub mod address_key;
 pub mod chain;
 pub mod codec;
 pub mod id;
 pub mod kdf;
+pub mod mnemonic;
+pub mod qr;
 pub mod ratchet;
+pub mod voice;
