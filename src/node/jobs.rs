@@ -98,7 +98,11 @@ impl Job {
                     .map(|part| Self::ProofOfWork(Box::new(part)))
                     .collect()
             }
-            Self::Ticket(_) | Self::Puzzle(_) | Self::Trials(_) | Self::Seal(_) | Self::Contact(_) => vec![self],
+            Self::Ticket(_)
+            | Self::Puzzle(_)
+            | Self::Trials(_)
+            | Self::Seal(_)
+            | Self::Contact(_) => vec![self],
         }
     }
 
@@ -107,7 +111,11 @@ impl Job {
     pub fn limit(&self) -> Option<Duration> {
         match self {
             Self::ProofOfWork(search) => search.goal().limit(),
-            Self::Ticket(_) | Self::Puzzle(_) | Self::Trials(_) | Self::Seal(_) | Self::Contact(_) => None,
+            Self::Ticket(_)
+            | Self::Puzzle(_)
+            | Self::Trials(_)
+            | Self::Seal(_)
+            | Self::Contact(_) => None,
         }
     }
 
@@ -127,7 +135,11 @@ impl Job {
     pub fn tried(&self) -> Option<u64> {
         match self {
             Self::ProofOfWork(search) => Some(search.tried()),
-            Self::Ticket(_) | Self::Puzzle(_) | Self::Trials(_) | Self::Seal(_) | Self::Contact(_) => None,
+            Self::Ticket(_)
+            | Self::Puzzle(_)
+            | Self::Trials(_)
+            | Self::Seal(_)
+            | Self::Contact(_) => None,
         }
     }
 }
