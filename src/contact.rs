@@ -7,6 +7,8 @@
 //! Everything here is computation: no module draws from another generator than the one that it is given
 //! (but for the ratchet, docs/decisions/0021), reads a clock, or stores anything.
 
+pub mod address;
+pub mod address_key;
 pub mod chain;
 pub mod codec;
 pub mod elligator;
@@ -14,8 +16,11 @@ pub mod first_contact;
 pub mod id;
 pub mod kdf;
 pub mod key_block;
+pub mod mnemonic;
 pub mod outer;
 pub mod period;
 pub mod plaintext;
+pub mod qr;
 pub mod ratchet;
+pub mod voice;
 pub mod x_wing;
