@@ -9,10 +9,12 @@
 
 pub mod address;
 pub mod address_key;
+pub mod card;
 pub mod chain;
 pub mod codec;
 pub mod elligator;
 pub mod first_contact;
+pub mod generation;
 pub mod id;
 pub mod kdf;
 pub mod key_block;
@@ -22,5 +24,6 @@ pub mod period;
 pub mod plaintext;
 pub mod qr;
 pub mod ratchet;
+pub mod schedule;
 pub mod voice;
 pub mod x_wing;
