@@ -9,10 +9,12 @@
 
 pub mod address;
 pub mod address_key;
+pub mod card;
 pub mod chain;
 pub mod codec;
 pub mod elligator;
 pub mod first_contact;
+pub mod generation;
 pub mod id;
 pub mod job;
 pub mod kdf;
@@ -20,9 +22,11 @@ pub mod key_block;
 pub mod letter;
 pub mod mnemonic;
 pub mod outer;
+pub mod period;
 pub mod plaintext;
 pub mod qr;
 pub mod ratchet;
 pub mod scan;
+pub mod schedule;
 pub mod voice;
 pub mod x_wing;
