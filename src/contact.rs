@@ -9,12 +9,17 @@
 
 pub mod chain;
 pub mod codec;
+pub mod conversation;
 pub mod elligator;
+mod epoch;
 pub mod first_contact;
 pub mod id;
 pub mod kdf;
 pub mod key_block;
 pub mod outer;
+pub mod parts;
 pub mod plaintext;
 pub mod ratchet;
+pub mod resync;
+mod watched;
 pub mod x_wing;
