@@ -10,6 +10,7 @@
 //! the end, beyond comparing two ([`VerifiedCard::replaces`]).
 
 pub mod key;
+pub mod search;
 pub mod signer;
 
 use core::fmt;
