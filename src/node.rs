@@ -46,6 +46,7 @@ mod local_peer;
 mod mail;
 mod output;
 mod peers;
+mod pool_scan;
 mod receive;
 mod relay;
 mod routing;
@@ -53,6 +54,7 @@ mod send;
 mod shh_api;
 mod stem;
 mod timers;
+mod untried;
 mod views;
 
 use core::time::Duration;
@@ -256,6 +258,8 @@ impl Node {
             }
             TimerId::Epoch => self.turn_epoch(now),
             TimerId::TryDecrypt => self.receive.try_decrypt(fx, now, self.gossip.pool()),
+            // The component of contacts does not run yet.
+            TimerId::ScanContacts => {}
             TimerId::CloseIdle => self.peers.close_idle_cell_links(fx, now),
             TimerId::Link(link) => self.peers.on_link_timeout(fx, now, link),
             TimerId::Status(link) => {

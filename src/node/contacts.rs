@@ -5,6 +5,7 @@
 
 mod command;
 mod event;
+mod scan;
 mod views;
 
 pub use command::{
