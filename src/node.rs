@@ -92,8 +92,9 @@ use self::timers::TimerId;
 use crate::discovery::{Discovery, DiscoveryConfig};
 
 pub use command::{
-    Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PublicIdentity,
-    ReaderKind, Recipient, Refusal, RefusalKind, Reply, SendRequest,
+    Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PreparedData,
+    PublicIdentity, ReaderKind, Recipient, Refusal, RefusalKind, Reply, SealedRecipient,
+    SendRequest,
 };
 pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use contacts::{
@@ -118,8 +119,8 @@ pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, Shh
 pub use views::{
     ClockView, CustomLevelView, DirectoryAge, EmissionView, EstimateView, FetchView, IdentityView,
     InboundView, LevelView, LevelsView, LinkedView, ListenerFaultView, LoopAlarmView, MailView,
-    MessageView, MixingView, NodeView, OutgoingView, PeerView, ProtectionView, RelayView,
-    StatusView, TurnTimes, UnreachedPeerView,
+    MessageView, MixingView, NodeView, OutgoingView, PeerView, PriceView, ProtectionView,
+    RelayView, StatusView, TurnTimes, UnreachedPeerView,
 };
 
 /// A Whisper relay node.
@@ -197,6 +198,15 @@ impl Node {
         }
         node.run_actions(now);
         Ok(node)
+    }
+
+    /// Hands the rows of the user's state to the components that own them.
+    fn open_state(&mut self, now: Now, state: OpenedState) {
+        let OpenedState { mut rows, .. } = state;
+        self.fx.open_state();
+        let _inbox = rows.take(StateTable::Inbox);
+        let outbox = rows.take(StateTable::Outbox);
+        self.send.restore(&mut self.fx, now, outbox);
     }
 
     /// A link id for a connection to our listener.
