@@ -3,8 +3,10 @@
 //! The component owns which contacts and conversations there are, and the order in which state becomes
 //! durable and acts. The formats and the cryptography are in `crate::contact`.
 
+mod cards;
 mod command;
 mod event;
+mod publication;
 mod scan;
 mod views;
 

@@ -22,11 +22,12 @@ use crate::contact::card::search::{CardCandidate, CardSearch};
 use crate::contact::card::{SignedCard, VerifiedCard};
 use crate::contact::codec::BadState;
 use crate::contact::id::ContactId;
+use crate::contact::job::ContactJob;
 use crate::contact::period::Period;
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
 use crate::envelope_pool::Pool;
 use crate::node::effects::Effects;
-use crate::node::jobs::JobId;
+use crate::node::jobs::{Job, JobId, JobOwner};
 use crate::node::timers::TimerId;
 use crate::state::{StateChange, StateRow, StateTable};
 
@@ -52,6 +53,7 @@ pub(super) struct CardFinder {
 struct Watched {
     /// The period in which the topics were computed.
     topics_of: Option<Period>,
+    topics: Vec<Topic>,
     /// The newest card that was ever seen.
     card: Option<VerifiedCard>,
 }
@@ -84,8 +86,9 @@ impl CardFinder {
 
     /// Forgets a contact and its card.
     pub(super) fn forget(&mut self, id: &ContactId) -> StateChange {
-        self.contacts.remove(id);
-        self.drop_keys(id);
+        if let Some(watched) = self.contacts.remove(id) {
+            self.drop_keys(id, &watched.topics);
+        }
         StateChange::delete(StateTable::Contact, row_id(id))
     }
 
@@ -178,13 +181,17 @@ impl CardFinder {
             .take(MAX_TURNS)
             .collect();
         for (id, _, today) in &turned {
-            self.drop_keys(id);
-            for key in CardKey::of_periods(id, today.acceptable()) {
+            let Some(watched) = self.contacts.get_mut(id) else {
+                continue;
+            };
+            watched.topics_of = Some(*today);
+            let over = core::mem::take(&mut watched.topics);
+            let keys: Vec<_> = CardKey::of_periods(id, today.acceptable()).collect();
+            watched.topics = keys.iter().map(CardKey::topic).collect();
+            self.drop_keys(id, &over);
+            for key in keys {
                 let of_topic = self.keys.entry(key.topic()).or_default();
                 of_topic.push(Arc::new(key));
-            }
-            if let Some(watched) = self.contacts.get_mut(id) {
-                watched.topics_of = Some(*today);
             }
             self.scan = Some(None);
         }
@@ -200,11 +207,15 @@ impl CardFinder {
         next.unwrap_or(MAX_WAIT).clamp(SEARCH_DELAY, MAX_WAIT)
     }
 
-    fn drop_keys(&mut self, id: &ContactId) {
-        self.keys.retain(|_, keys| {
-            keys.retain(|key| key.id() != id);
-            !keys.is_empty()
-        });
+    fn drop_keys(&mut self, id: &ContactId, topics: &[Topic]) {
+        for topic in topics {
+            if let Some(keys) = self.keys.get_mut(topic) {
+                keys.retain(|key| key.id() != id);
+                if keys.is_empty() {
+                    self.keys.remove(topic);
+                }
+            }
+        }
     }
 
     /// Looks at the next envelopes of the mempool, if topics were added.
@@ -227,6 +238,9 @@ impl CardFinder {
         if self.running.is_some() {
             return;
         }
+        if self.is_waiting.is_empty() {
+            self.waiting.clear();
+        }
         let mut candidates = Vec::new();
         while candidates.len() < MAX_CANDIDATES && !self.is_waiting.is_empty() {
             if !self.budget.take(BUDGET, now) {
@@ -242,12 +256,13 @@ impl CardFinder {
         }
         let search = CardSearch::new(candidates);
         let hashes = search.envelopes().collect();
-        let job = super::start_card_search(fx, search);
+        let job = Job::Contact(Box::new(ContactJob::Cards(search)));
+        let job = fx.start_job(JobOwner::Contact, job);
         self.running = Some((job, hashes));
     }
 
     fn draw_candidate(&mut self, fx: &mut Effects, pool: &Pool) -> Option<CardCandidate> {
-        loop {
+        for _ in 0..MAX_SKIPPED {
             let index = distributions::index(fx.rng(), self.waiting.len())?;
             let hash = self.waiting.swap_remove(index);
             if !self.is_waiting.remove(&hash) {
@@ -256,14 +271,14 @@ impl CardFinder {
             let Some(pooled) = pool.get(&hash) else {
                 continue;
             };
-            let keys = self.keys.get(&pooled.envelope.topic());
-            if let Some(keys) = keys {
+            if let Some(keys) = self.keys.get(&pooled.envelope.topic()) {
                 return Some(CardCandidate {
                     envelope: pooled.envelope.clone(),
                     keys: keys.clone(),
                 });
             }
         }
+        None
     }
 
     /// A search has ended; `None` if it was lost. Returns the contacts that have a new card now, and the
@@ -320,6 +335,8 @@ const ROW_PREFIX: &[u8] = b"card";
 const BUDGET: Quota = Quota::per_second(200, 200);
 /// Candidates of one job: about 8 ms.
 const MAX_CANDIDATES: usize = 64;
+/// Candidates that the mempool has dropped and that one turn skips.
+const MAX_SKIPPED: usize = 1024;
 /// Number of opened candidates that are remembered.
 const MAX_OPENED: usize = 65_536;
 /// Envelopes of the mempool that are looked at in one turn.
