@@ -101,7 +101,6 @@ impl ScanKeys {
 }
 
 /// A key whose topic is that of an envelope.
-#[derive(Debug)]
 pub struct ScanCandidate {
     /// The caller's name for the key.
     pub tag: ScanTag,
@@ -112,7 +111,6 @@ pub struct ScanCandidate {
 }
 
 /// An envelope to scan.
-#[derive(Debug)]
 pub struct ScanEnvelope {
     /// The envelope.
     pub envelope: Envelope,
