@@ -10,6 +10,7 @@
 //! the end, beyond comparing two ([`VerifiedCard::replaces`]).
 
 pub mod key;
+pub mod search;
 pub mod signer;
 
 use core::fmt;
@@ -62,8 +63,9 @@ impl Default for CardTerms {
 const DEFAULT_TICKET_BITS: u8 = 16;
 
 impl CardTerms {
-    /// The three bytes in the card; `None` if the terms cannot be expressed.
-    fn encode(self) -> Option<[u8; 3]> {
+    /// The three bytes in a card: level, bits, flags. `None` if the terms cannot be expressed.
+    #[must_use]
+    pub fn encode(self) -> Option<[u8; 3]> {
         let level = LEVELS
             .iter()
             .find(|(_, level)| *level == self.least_level)?
@@ -72,7 +74,12 @@ impl CardTerms {
         (self.ticket_bits <= MAX_TICKET_BITS).then_some([level, self.ticket_bits, flags])
     }
 
-    fn decode([level, ticket_bits, flags]: [u8; 3]) -> Result<Self, CardError> {
+    /// Reads the three bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`CardError`] if the level, the number of bits or a flag is unknown.
+    pub fn decode([level, ticket_bits, flags]: [u8; 3]) -> Result<Self, CardError> {
         let known = LEVELS.iter().find(|(code, _)| *code == level);
         let (_, least_level) = known.ok_or(CardError::Level(level))?;
         if ticket_bits > MAX_TICKET_BITS {

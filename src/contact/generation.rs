@@ -11,10 +11,13 @@ use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
 use super::codec::{BadState, StateReader, StateWriter};
+use super::id::ContactId;
 use super::kdf::Key32;
 use super::key_block::KeyBlock;
+use super::elligator::OuterSecret;
 use super::period::Generation;
 use super::ratchet::PreKeys;
+use super::scan::FirstRecipient;
 use super::x_wing::XWingSecret;
 
 /// The secret keys of one generation. Erased on drop.
@@ -77,16 +80,13 @@ impl GenerationKeys {
         self.generation
     }
 
-    /// The secret of the outer key.
+    /// What opens first messages to the owner of `id` that are encrypted to these keys. The secrets in it
+    /// are copies, erased with the last of them.
     #[must_use]
-    pub const fn outer(&self) -> &Key32 {
-        &self.outer
-    }
-
-    /// The X-Wing key.
-    #[must_use]
-    pub const fn x_wing(&self) -> &XWingSecret {
-        &self.x_wing
+    pub fn recipient(&self, id: ContactId) -> FirstRecipient {
+        let outer = OuterSecret::from_bytes(&self.outer);
+        let x_wing = XWingSecret::from_seed(self.x_wing.seed().clone());
+        FirstRecipient::new(id, self.block.kappa(), outer, x_wing)
     }
 
     /// The keys of Olm. Accepting a first message changes nothing that must be stored.
@@ -145,7 +145,8 @@ mod tests {
         let read = GenerationKeys::from_bytes(&bytes).unwrap();
         assert_eq!(read.block(), keys.block());
         assert_eq!(read.generation(), Generation(2_976));
-        assert_eq!(*read.outer(), *keys.outer());
+        let id = ContactId([3; 32]);
+        assert_eq!(read.recipient(id).kappa(), &keys.block().kappa());
     }
 
     #[test]

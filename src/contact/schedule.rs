@@ -64,7 +64,39 @@ pub struct PublicationSchedule {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Planned {
     due: UnixSecs,
-    is_done: bool,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Progress {
+    /// Not published yet.
+    Waiting,
+    /// Its envelope has left.
+    Left,
+    /// Of a day before the address existed; never published.
+    Skipped,
+}
+
+impl Planned {
+    const fn is_waiting(&self) -> bool {
+        matches!(self.progress, Progress::Waiting)
+    }
+}
+
+impl Progress {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Waiting => 0,
+            Self::Left => 1,
+            Self::Skipped => 2,
+        }
+    }
+
+    fn of(code: u8) -> Result<Self, BadState> {
+        let all = [Self::Waiting, Self::Left, Self::Skipped];
+        let found = all.into_iter().find(|progress| progress.code() == code);
+        found.ok_or(BadState::Field("progress of a card"))
+    }
 }
 
 impl PublicationSchedule {
@@ -84,7 +116,7 @@ impl PublicationSchedule {
                 first,
                 Planned {
                     due,
-                    is_done: false,
+                    progress: Progress::Waiting,
                 },
             );
             // Earlier replicas of these cards belong to days before the address existed.
@@ -92,7 +124,7 @@ impl PublicationSchedule {
                 let earlier = Publication { period, replica };
                 schedule
                     .planned
-                    .insert(earlier, Planned { due, is_done: true });
+                    .insert(earlier, Planned { due, progress: Progress::Skipped });
             }
         }
         schedule.advance(rng, id, now);
@@ -123,7 +155,7 @@ impl PublicationSchedule {
                     publication,
                     Planned {
                         due,
-                        is_done: false,
+                        progress: Progress::Waiting,
                     },
                 );
                 changed = true;
@@ -138,7 +170,7 @@ impl PublicationSchedule {
         let mut due: Vec<_> = self
             .planned
             .iter()
-            .filter(|(_, planned)| !planned.is_done && planned.due <= now)
+            .filter(|(_, planned)| planned.is_waiting() && planned.due <= now)
             .map(|(publication, planned)| (planned.due, *publication))
             .collect();
         due.sort_unstable();
@@ -150,15 +182,36 @@ impl PublicationSchedule {
     /// When the next replica is due that is not published.
     #[must_use]
     pub fn next_due(&self) -> Option<UnixSecs> {
-        let waiting = self.planned.values().filter(|planned| !planned.is_done);
-        waiting.map(|planned| planned.due).min()
+        self.waiting().map(|(_, due)| due).min()
     }
 
     /// A replica has left this node, and is not published again.
-    pub fn mark_done(&mut self, publication: Publication) {
+    pub fn mark_left(&mut self, publication: Publication) {
         if let Some(planned) = self.planned.get_mut(&publication) {
-            planned.is_done = true;
+            planned.progress = Progress::Left;
         }
+    }
+
+    /// A replica did not reach the network, and is due again.
+    pub fn mark_due(&mut self, publication: Publication) {
+        if let Some(planned) = self.planned.get_mut(&publication) {
+            planned.progress = Progress::Waiting;
+        }
+    }
+
+    /// The replicas that are not published, and their times.
+    pub fn waiting(&self) -> impl Iterator<Item = (Publication, UnixSecs)> {
+        let waiting = self.planned.iter().filter(|(_, planned)| planned.is_waiting());
+        waiting.map(|(publication, planned)| (*publication, planned.due))
+    }
+
+    /// Number of replicas of a period that have left.
+    #[must_use]
+    pub fn left(&self, period: Period) -> usize {
+        let left = |(publication, planned): &(&Publication, &Planned)| {
+            publication.period == period && planned.progress == Progress::Left
+        };
+        self.planned.iter().filter(left).count()
     }
 
     /// The record of the state.
@@ -169,7 +222,7 @@ impl PublicationSchedule {
             writer.u32(publication.period.0);
             writer.u8(publication.replica.number());
             writer.u32(planned.due.0);
-            writer.bool(planned.is_done);
+            writer.u8(planned.progress.code());
         });
         writer.finish()
     }
@@ -194,7 +247,7 @@ fn read_entry(reader: &mut StateReader<'_>) -> Result<(Publication, Planned), Ba
     };
     let planned = Planned {
         due: UnixSecs(reader.u32()?),
-        is_done: reader.bool()?,
+        progress: Progress::of(reader.u8()?)?,
     };
     Ok((publication, planned))
 }
@@ -237,7 +290,7 @@ mod tests {
             }
             schedule.advance(&mut rng, &ID, now);
             for publication in schedule.due(now) {
-                schedule.mark_done(publication);
+                schedule.mark_left(publication);
                 published.push((publication, now));
             }
         }

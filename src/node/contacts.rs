@@ -11,6 +11,7 @@
 
 mod arrivals;
 mod book;
+mod cards;
 mod command;
 mod commands;
 mod conversations;
@@ -19,6 +20,7 @@ mod event;
 mod first_messages;
 mod history;
 mod pending;
+mod publication;
 mod record;
 mod scan;
 mod show;

@@ -32,6 +32,10 @@ pub(super) enum TimerId {
     TryDecrypt,
     /// Begin to scan envelopes for contact.
     ScanContacts,
+    /// Look for cards of contacts.
+    FindCards,
+    /// Publish own cards.
+    PublishCards,
     /// Close idle links that were dialled for cells. Periodic.
     CloseIdle,
     /// A deadline of a link: handshake, ping, idle or congestion timeout.
