@@ -86,7 +86,6 @@ use self::shh_api::ShhApi;
 use self::stem::Stem;
 use self::timers::TimerId;
 use crate::discovery::{Discovery, DiscoveryConfig};
-use crate::state::StateTable;
 
 pub use command::{
     Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PreparedData,
@@ -191,15 +190,6 @@ impl Node {
         Ok(node)
     }
 
-    /// Hands the rows of the user's state to the components that own them.
-    fn open_state(&mut self, now: Now, state: OpenedState) {
-        let OpenedState { mut rows, .. } = state;
-        self.fx.open_state();
-        let _inbox = rows.take(StateTable::Inbox);
-        let outbox = rows.take(StateTable::Outbox);
-        self.send.restore(&mut self.fx, now, outbox);
-    }
-
     /// A link id for a connection to our listener.
     pub fn new_link(&mut self) -> LinkId {
         self.peers.new_link()
@@ -295,6 +285,7 @@ impl Node {
     }
 
     fn turn_epoch(&mut self, now: Now) {
+        self.receive.drop_old_messages(&mut self.fx, now);
         let class = self.directory.mix_network(now).class();
         let expired = self.relay.expire_keys(now);
         self.relay.set_delay_class(now, class);

@@ -5,7 +5,7 @@
 use circuits::ids::{Profile, RelayKey};
 use circuits::time::Now;
 
-use super::command::{Command, ReaderKind, Refusal, Reply, SendRequest};
+use super::command::{Command, OpenedState, ReaderKind, Refusal, Reply, SendRequest};
 use super::durability::{Continuation, StateContinuation};
 use super::effects::Counter;
 use super::input::{ClientId, CommandId, Connectivity};
@@ -22,6 +22,7 @@ use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 use crate::gossip::OutboundPacket;
 use crate::gossip::packet::{P2pKind, outgoing, v5};
 use crate::link::Capability;
+use crate::state::StateTable;
 use crate::subscriptions::{Filter, FilterId};
 
 impl Node {
@@ -132,6 +133,16 @@ impl Node {
             Command::Levels => Reply::Levels(Box::new(context.levels(now, &self.config.levels))),
             _ => Reply::Done,
         })
+    }
+
+    /// Hands the rows of the user's state to the components that own them.
+    pub(super) fn open_state(&mut self, now: Now, state: OpenedState) {
+        let OpenedState { mut rows, .. } = state;
+        self.fx.open_state();
+        let inbox = rows.take(StateTable::Inbox);
+        self.receive.open_state(&mut self.fx, now, inbox);
+        let outbox = rows.take(StateTable::Outbox);
+        self.send.restore(&mut self.fx, now, outbox);
     }
 
     /// Sends a message, and answers once it is accepted: in the state of the user, if that is open.
@@ -444,6 +455,7 @@ impl Node {
             discovery: self.peers.discovery_nodes(),
             found_peers: self.peers.connected_discovered(),
             mail: self.mail.server_view(),
+            state_locked: !self.fx.state_is_open(),
             tor: self.config.via_tor,
             shut: match self.send.connectivity() {
                 Connectivity::Down(reason) => Some(reason.clone()),

@@ -404,6 +404,7 @@ impl Node {
     // -- the disk and jobs
 
     fn on_stored(&mut self, now: Now, id: StoreId) {
+        let was_congested = self.fx.state_is_congested();
         for continuation in self.fx.stored(id) {
             match continuation {
                 Continuation::ForwardCell(cell) => {
@@ -416,6 +417,9 @@ impl Node {
                 }
                 Continuation::State(continuation) => self.on_state_stored(now, continuation),
             }
+        }
+        if was_congested && !self.fx.state_is_congested() {
+            self.receive.on_state_stored(&mut self.fx, now);
         }
     }
 
