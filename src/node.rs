@@ -200,15 +200,6 @@ impl Node {
         Ok(node)
     }
 
-    /// Hands the rows of the user's state to the components that own them.
-    fn open_state(&mut self, now: Now, state: OpenedState) {
-        let OpenedState { mut rows, .. } = state;
-        self.fx.open_state();
-        let _inbox = rows.take(StateTable::Inbox);
-        let outbox = rows.take(StateTable::Outbox);
-        self.send.restore(&mut self.fx, now, outbox);
-    }
-
     /// A link id for a connection to our listener.
     pub fn new_link(&mut self) -> LinkId {
         self.peers.new_link()

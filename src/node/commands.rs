@@ -142,10 +142,15 @@ impl Node {
 
     /// Hands the rows of the user's state to the components that own them.
     pub(super) fn open_state(&mut self, now: Now, state: OpenedState) {
-        let OpenedState { mut rows, .. } = state;
+        let OpenedState { mut rows, is_stale } = state;
         self.fx.open_state();
         let inbox = rows.take(StateTable::Inbox);
         self.receive.open_state(&mut self.fx, now, inbox);
+        let outbox = rows.take(StateTable::Outbox);
+        self.send.restore(&mut self.fx, now, outbox);
+        self.contacts.open_state(&mut self.fx, now, &mut rows, is_stale);
+    }
+
     /// Sends a message, and answers once it is accepted: in the state of the user, if that is open.
     fn accept(&mut self, now: Now, id: CommandId, custom: Option<&str>, request: SendRequest) {
         let reply = self.send_message(now, (id.client, custom), request);
