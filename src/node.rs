@@ -16,6 +16,7 @@
 //! * `receive`: trial decryption, identities, inbox
 //! * `shh_api`: keys, filters and posts of API clients
 //! * `mail`: mail server and client
+//! * `contacts`: own addresses, contacts and conversations
 //! * `clock_skew`: whether this machine's clock agrees with those of its peers
 //!
 //! `routing` connects them: inputs, timers and `action`s go to the component that they concern.
@@ -27,6 +28,7 @@ mod clock_skew;
 mod command;
 mod commands;
 mod config;
+mod contacts;
 mod directory;
 mod durability;
 mod effects;
@@ -44,6 +46,7 @@ mod local_peer;
 mod mail;
 mod output;
 mod peers;
+mod pool_scan;
 mod receive;
 mod relay;
 mod routing;
@@ -51,6 +54,7 @@ mod send;
 mod shh_api;
 mod stem;
 mod timers;
+mod untried;
 mod views;
 
 use core::time::Duration;
@@ -88,10 +92,16 @@ use self::timers::TimerId;
 use crate::discovery::{Discovery, DiscoveryConfig};
 
 pub use command::{
-    Command, FetchRequest, Identity, IdentityKind, MailSource, PublicIdentity, ReaderKind,
-    Recipient, Refusal, RefusalKind, Reply, SendRequest,
+    Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PublicIdentity,
+    ReaderKind, Recipient, Refusal, RefusalKind, Reply, SendRequest,
 };
 pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
+pub use contacts::{
+    AddressView, Attachment, CardView, ContactCommand, ContactEvent, ContactReply, ContactSend,
+    ContactStage, ContactState, ContactView, ConversationMessageView, ConversationStateView,
+    ConversationView, HowKnown, IntroducedView, Introduction, MessageDirection, MessagePartView,
+    MissingCardView, SendPriceView, SentMessage,
+};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
 pub use gossip::MAX_ENVELOPE_SIZE;
 pub use inbox_query::{InboxQuery, MessageIdError, MessageIdPrefix};
@@ -145,7 +155,7 @@ impl Node {
     pub fn new(
         config: NodeConfig,
         keys: NodeKeys,
-        restored: Restored,
+        mut restored: Restored,
         seed: &[u8; 32],
         now: Now,
     ) -> Result<Self, BadSigningKey> {
@@ -179,7 +189,12 @@ impl Node {
         node.emission.start(&mut node.fx);
         let cover = node.config.cover;
         node.send.start_dummies(&mut node.fx, now, cover);
+        let state = restored.state.take();
+        let is_stale = restored.state_is_stale;
         node.directory.restore(&mut node.fx, now, restored);
+        if let Some(rows) = state {
+            node.open_state(now, OpenedState { rows, is_stale });
+        }
         node.run_actions(now);
         Ok(node)
     }
@@ -243,6 +258,8 @@ impl Node {
             }
             TimerId::Epoch => self.turn_epoch(now),
             TimerId::TryDecrypt => self.receive.try_decrypt(fx, now, self.gossip.pool()),
+            // The component of contacts does not run yet.
+            TimerId::ScanContacts => {}
             TimerId::CloseIdle => self.peers.close_idle_cell_links(fx, now),
             TimerId::Link(link) => self.peers.on_link_timeout(fx, now, link),
             TimerId::Status(link) => {
@@ -279,6 +296,7 @@ impl Node {
     }
 
     fn turn_epoch(&mut self, now: Now) {
+        self.receive.drop_old_messages(&mut self.fx, now);
         let class = self.directory.mix_network(now).class();
         let expired = self.relay.expire_keys(now);
         self.relay.set_delay_class(now, class);

@@ -7,6 +7,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::contacts::{ContactCommand, ContactReply};
 use super::event::MessageId;
 use super::inbox_query::InboxQuery;
 use super::shh_api::{ShhCommand, ShhError, ShhReply};
@@ -18,6 +19,7 @@ use crate::endpoint::PeerAddr;
 use crate::envelope::{Envelope, Topic};
 use crate::gossip::packet::MinPow;
 use crate::message::{ClientPublic, ClientSecret, SymKey};
+use crate::state::StateRows;
 
 /// A command of a user.
 pub enum Command {
@@ -76,8 +78,12 @@ pub enum Command {
     EstimateCustom(String, SendRequest),
     /// Report which level can be used, and what it protects from.
     Levels,
+    /// A command about contacts; [`Reply::Contact`] answers it.
+    Contact(ContactCommand),
     /// A call of a `shh_*` method; [`Reply::Shh`] answers it.
     Shh(ShhCommand),
+    /// Continue with the state of the user, which was locked at the start.
+    OpenState(OpenedState),
     /// Close all links, and emit no further output.
     Shutdown,
 }
@@ -93,6 +99,11 @@ impl Command {
                 | Self::Peers
                 | Self::Relays
                 | Self::Shh(ShhCommand::Messages(_))
+                | Self::Contact(
+                    ContactCommand::Contacts
+                        | ContactCommand::Conversations
+                        | ContactCommand::Conversation { .. }
+                )
         )
     }
 }
@@ -140,6 +151,14 @@ impl PublicIdentity {
             Self::Shared(_) => IdentityKind::SharedKey,
         }
     }
+}
+
+/// The state of a user that has just been unlocked.
+pub struct OpenedState {
+    /// What the last run left.
+    pub rows: StateRows,
+    /// Whether it is an old copy.
+    pub is_stale: bool,
 }
 
 /// The kind of key that an identity consists of.
@@ -260,6 +279,8 @@ pub enum Reply {
     Estimate(super::views::EstimateView),
     /// The levels, and the network that mixes.
     Levels(Box<super::views::LevelsView>),
+    /// The reply to a command about contacts.
+    Contact(Box<ContactReply>),
     /// The result of a `shh_*` call; errors have go-ethereum's words.
     #[serde(skip)]
     Shh(Result<ShhReply, ShhError>),

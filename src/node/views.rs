@@ -29,7 +29,8 @@ use crate::gossip::PowRule;
 pub struct MessageView {
     /// Its id: the hash of its envelope (32 bytes, hexadecimal).
     pub id: String,
-    /// When this node received it (seconds since 1970). After a restart, that is later.
+    /// When this node received it (seconds since 1970). If the node keeps nothing, that is later after a
+    /// restart.
     pub received: u32,
     /// The identity that it was received with.
     pub to: String,
@@ -304,7 +305,7 @@ pub enum DirectoryAge {
 }
 
 /// A level as its word.
-mod level_word {
+pub(super) mod level_word {
     use circuits::level::Level;
     use serde::{Deserialize, Deserializer, Serializer, de};
 
@@ -312,11 +313,16 @@ mod level_word {
         clippy::trivially_copy_pass_by_ref,
         reason = "serde calls it with a reference"
     )]
-    pub(super) fn serialize<S: Serializer>(level: &Level, to: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::node) fn serialize<S: Serializer>(
+        level: &Level,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.serialize_str(level.word())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Level, D::Error> {
+    pub(in crate::node) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Level, D::Error> {
         let word = String::deserialize(from)?;
         word.parse()
             .map_err(|_| de::Error::custom(format_args!("there is no level {word:?}")))
