@@ -5,6 +5,9 @@
 //! and `--json` turns both into JSON. Exit codes: 0 done, 1 failed, 2 usage, 3 not delivered yet,
 //! 4 expired, 5 refused by policy, 6 locked, 7 leaked.
 
+mod card;
+mod contact;
+mod conversation;
 mod date;
 mod demo;
 #[cfg(test)]
@@ -95,8 +98,16 @@ enum CliCommand {
     Unlock(unlock::Args),
     /// Send a message, and follow it until the network has it
     Send(send::Args),
-    /// Show received messages
+    /// Show received messages and conversations
     Inbox(inbox::Args),
+    /// Show the messages of a conversation
+    Read(conversation::ReadArgs),
+    /// Send a message in a conversation, and follow it until the network has it
+    Reply(conversation::ReplyArgs),
+    /// Name people by their address, compare words, accept and introduce
+    Contact(contact::Args),
+    /// Show, export and publish the cards of addresses
+    Card(card::Args),
     /// Show messages on their way
     Outbox,
     /// Cancel a message on its way; shards that have left cannot be recalled
@@ -237,6 +248,18 @@ impl Cli {
             }
             CliCommand::Inbox(args) => {
                 remote_node::with(&common, async |node| inbox::run(node, args).await)
+            }
+            CliCommand::Read(args) => {
+                remote_node::with(&common, async |node| conversation::read(node, args).await)
+            }
+            CliCommand::Reply(args) => {
+                remote_node::with(&common, async |node| conversation::reply(node, args).await)
+            }
+            CliCommand::Contact(args) => {
+                remote_node::with(&common, async |node| contact::run(node, args).await)
+            }
+            CliCommand::Card(args) => {
+                remote_node::with(&common, async |node| card::run(node, args).await)
             }
             CliCommand::Outbox => remote_node::with(&common, outbox::run),
             CliCommand::Drain(args) => {

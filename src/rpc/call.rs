@@ -10,7 +10,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::mail::FetchCall;
-use super::{KeyCall, RpcError, RpcErrorKind, admin, inbox, mail, shh};
+use super::{KeyCall, RpcError, RpcErrorKind, admin, contacts, inbox, mail, shh};
 use crate::endpoint::PeerAddr;
 use crate::envelope::Topic;
 use crate::identity::parse_topic;
@@ -59,6 +59,8 @@ pub struct Permissions {
     pub export_keys: bool,
     /// May request the sealed files of identities.
     pub export_files: bool,
+    /// May read and write conversations, and manage contacts.
+    pub contacts: bool,
 }
 
 impl Permissions {
@@ -78,6 +80,18 @@ impl Permissions {
         } else {
             keys_not_exported()
         }
+    }
+
+    /// Checks the permission for the methods about contacts.
+    fn contacts(self) -> Result<(), RpcError> {
+        if self.contacts {
+            return Ok(());
+        }
+        Err(RpcError::server(
+            RpcErrorKind::Policy,
+            "contacts and conversations are closed to programs without a token",
+            "use the local socket, or start the node without --rpc-danger-no-token",
+        ))
     }
 }
 
@@ -117,6 +131,10 @@ impl RpcCall {
         permissions: Permissions,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, RpcError> {
+        if contacts::has(method) {
+            permissions.contacts()?;
+            return contacts::read(method, params);
+        }
         let command = match method {
             "whisht_addPeer" => add_peer(params)?,
             "whisht_changePassword"
@@ -163,7 +181,7 @@ impl RpcCall {
 }
 
 /// All methods.
-pub const METHODS: [&str; 59] = [
+pub const METHODS: [&str; 82] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -203,26 +221,49 @@ pub const METHODS: [&str; 59] = [
     "shh_version",
     "web3_clientVersion",
     "web3_sha3",
+    "whisht_acceptContact",
+    "whisht_addContact",
     "whisht_addPeer",
+    "whisht_addresses",
     "whisht_cancel",
+    "whisht_cancelReply",
+    "whisht_card",
     "whisht_changePassword",
+    "whisht_contact",
+    "whisht_contacts",
+    "whisht_conversation",
+    "whisht_conversations",
+    "whisht_declineContact",
     "whisht_drain",
     "whisht_estimate",
+    "whisht_estimateReply",
+    "whisht_exportCards",
     "whisht_exportIdentity",
     "whisht_fetchMail",
+    "whisht_forget",
+    "whisht_goodbye",
     "whisht_identities",
     "whisht_importIdentity",
     "whisht_inbox",
+    "whisht_introduce",
     "whisht_levels",
+    "whisht_markRead",
+    "whisht_muteContact",
     "whisht_newIdentity",
     "whisht_outbox",
     "whisht_peers",
+    "whisht_publishCards",
     "whisht_relays",
+    "whisht_renewContact",
+    "whisht_renewReply",
+    "whisht_reply",
     "whisht_send",
     "whisht_status",
     "whisht_subscribe",
     "whisht_unlock",
+    "whisht_unmuteContact",
     "whisht_unsubscribe",
+    "whisht_verifyContact",
 ];
 
 fn add_peer(params: Value) -> Result<Command, RpcError> {
@@ -412,7 +453,7 @@ fn is_empty(params: &Value) -> bool {
     }
 }
 
-fn nothing(params: Value, command: Command) -> Result<Command, RpcError> {
+pub(super) fn nothing<T>(params: Value, command: T) -> Result<T, RpcError> {
     if is_empty(&params) {
         Ok(command)
     } else {

@@ -42,6 +42,7 @@ impl ClientAccess {
             permissions: Permissions {
                 export_keys: config.allow_key_export,
                 export_files: true,
+                contacts: true,
             },
             notifications: true,
             pacer: None,
@@ -56,6 +57,7 @@ impl ClientAccess {
             permissions: Permissions {
                 export_keys: config.allow_key_export,
                 export_files: config.allow_key_export,
+                contacts: !config.danger_no_token,
             },
             notifications: true,
             pacer: Some(Arc::new(RequestPacer::new())),
@@ -174,6 +176,13 @@ impl RpcSession {
         };
         let seen = events.next().await?;
         let texts = match seen {
+            // A program that may not read conversations is not told of them either.
+            EventItem::Event(event)
+                if matches!(*event, Event::Contact(_))
+                    && !self.client.access.permissions.contacts =>
+            {
+                Vec::new()
+            }
             EventItem::Event(event) => subscriptions
                 .of(&event)
                 .iter()
