@@ -7,5 +7,10 @@
 //! Everything here is computation: no module draws from another generator than the one that it is given
 //! (but for the ratchet, docs/decisions/0021), reads a clock, or stores anything.
 
+pub mod address;
+pub mod address_key;
 pub mod id;
 pub mod kdf;
+pub mod mnemonic;
+pub mod qr;
+pub mod voice;
