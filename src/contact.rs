@@ -9,8 +9,11 @@
 
 pub mod address;
 pub mod address_key;
+pub mod chain;
+pub mod codec;
 pub mod id;
 pub mod kdf;
 pub mod mnemonic;
 pub mod qr;
+pub mod ratchet;
 pub mod voice;

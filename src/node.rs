@@ -90,14 +90,14 @@ use self::timers::TimerId;
 use crate::discovery::{Discovery, DiscoveryConfig};
 
 pub use command::{
-    Command, FetchRequest, Identity, IdentityKind, MailSource, PublicIdentity, ReaderKind,
-    Recipient, Refusal, RefusalKind, Reply, SendRequest,
+    Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PublicIdentity,
+    ReaderKind, Recipient, Refusal, RefusalKind, Reply, SendRequest,
 };
 pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use contacts::{
     AddressView, Attachment, CardView, ContactCommand, ContactEvent, ContactReply, ContactSend,
     ContactStage, ContactState, ContactView, ConversationMessageView, ConversationStateView,
-    ConversationView, Direction, HowKnown, IntroducedView, Introduction, MessagePartView,
+    ConversationView, MessageDirection, HowKnown, IntroducedView, Introduction, MessagePartView,
     MissingCardView, SendPriceView, SentMessage,
 };
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
@@ -153,7 +153,7 @@ impl Node {
     pub fn new(
         config: NodeConfig,
         keys: NodeKeys,
-        restored: Restored,
+        mut restored: Restored,
         seed: &[u8; 32],
         now: Now,
     ) -> Result<Self, BadSigningKey> {
@@ -187,7 +187,12 @@ impl Node {
         node.emission.start(&mut node.fx);
         let cover = node.config.cover;
         node.send.start_dummies(&mut node.fx, now, cover);
+        let state = restored.state.take();
+        let is_stale = restored.state_is_stale;
         node.directory.restore(&mut node.fx, now, restored);
+        if let Some(rows) = state {
+            node.open_state(now, OpenedState { rows, is_stale });
+        }
         node.run_actions(now);
         Ok(node)
     }
@@ -287,6 +292,7 @@ impl Node {
     }
 
     fn turn_epoch(&mut self, now: Now) {
+        self.receive.drop_old_messages(&mut self.fx, now);
         let class = self.directory.mix_network(now).class();
         let expired = self.relay.expire_keys(now);
         self.relay.set_delay_class(now, class);

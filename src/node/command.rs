@@ -19,6 +19,7 @@ use crate::endpoint::PeerAddr;
 use crate::envelope::{Envelope, Topic};
 use crate::gossip::packet::MinPow;
 use crate::message::{ClientPublic, ClientSecret, SymKey};
+use crate::state::StateRows;
 
 /// A command of a user.
 pub enum Command {
@@ -81,6 +82,8 @@ pub enum Command {
     Contact(ContactCommand),
     /// A call of a `shh_*` method; [`Reply::Shh`] answers it.
     Shh(ShhCommand),
+    /// Continue with the state of the user, which was locked at the start.
+    OpenState(OpenedState),
     /// Close all links, and emit no further output.
     Shutdown,
 }
@@ -148,6 +151,14 @@ impl PublicIdentity {
             Self::Shared(_) => IdentityKind::SharedKey,
         }
     }
+}
+
+/// The state of a user that has just been unlocked.
+pub struct OpenedState {
+    /// What the last run left.
+    pub rows: StateRows,
+    /// Whether it is an old copy.
+    pub is_stale: bool,
 }
 
 /// The kind of key that an identity consists of.

@@ -5,7 +5,7 @@
 use circuits::ids::{Profile, RelayKey};
 use circuits::time::Now;
 
-use super::command::{Command, ReaderKind, Refusal, Reply, SendRequest};
+use super::command::{Command, OpenedState, ReaderKind, Refusal, Reply, SendRequest};
 use super::effects::Counter;
 use super::input::{ClientId, CommandId, Connectivity};
 use super::local_peer::CLIENT_ID;
@@ -21,6 +21,7 @@ use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 use crate::gossip::OutboundPacket;
 use crate::gossip::packet::{P2pKind, outgoing, v5};
 use crate::link::Capability;
+use crate::state::StateTable;
 use crate::subscriptions::{Filter, FilterId};
 
 impl Node {
@@ -84,6 +85,14 @@ impl Node {
                 "the state of this node is locked",
                 "unlock it with `whisht unlock`",
             )),
+            Command::OpenState(_) if self.fx.state_is_open() => Err(Refusal::usage(
+                "the state of this node is not locked",
+                "use it",
+            )),
+            Command::OpenState(state) => {
+                self.open_state(now, state);
+                Ok(Reply::Done)
+            }
             Command::Shutdown => {
                 self.shut_down(now);
                 Ok(Reply::Done)
@@ -123,6 +132,14 @@ impl Node {
             Command::Levels => Reply::Levels(Box::new(context.levels(now, &self.config.levels))),
             _ => Reply::Done,
         })
+    }
+
+    /// Hands the rows of the user's state to the components that own them.
+    pub(super) fn open_state(&mut self, now: Now, state: OpenedState) {
+        let OpenedState { mut rows, .. } = state;
+        self.fx.open_state();
+        let inbox = rows.take(StateTable::Inbox);
+        self.receive.open_state(&mut self.fx, now, inbox);
     }
 
     fn send_message(

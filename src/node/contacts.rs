@@ -13,6 +13,6 @@ pub use command::{
 pub use event::{ContactEvent, ContactStage};
 pub use views::{
     AddressView, CardView, ContactState, ContactView, ConversationMessageView,
-    ConversationStateView, ConversationView, Direction, IntroducedView, MessagePartView,
+    ConversationStateView, ConversationView, MessageDirection, IntroducedView, MessagePartView,
     MissingCardView, SendPriceView,
 };

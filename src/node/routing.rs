@@ -9,7 +9,7 @@ use circuits::time::Now;
 
 use super::action::{Action, StemSource};
 use super::clock_skew::ShownTime;
-use super::durability::Continuation;
+use super::durability::{Continuation, StateContinuation};
 use super::effects::Counter;
 use super::emission::QueuedCell;
 use super::event::{Event, Trace};
@@ -402,6 +402,7 @@ impl Node {
     // -- the disk and jobs
 
     fn on_stored(&mut self, now: Now, id: StoreId) {
+        let was_congested = self.fx.state_is_congested();
         for continuation in self.fx.stored(id) {
             match continuation {
                 Continuation::ForwardCell(cell) => {
@@ -412,7 +413,18 @@ impl Node {
                     let fx = &mut self.fx;
                     self.directory.publish_own(fx, now, &raw, &self.peers);
                 }
+                Continuation::State(continuation) => self.on_state_stored(continuation),
             }
+        }
+        if was_congested && !self.fx.state_is_congested() {
+            self.receive.on_state_stored(&mut self.fx, now);
+        }
+    }
+
+    fn on_state_stored(&mut self, continuation: StateContinuation) {
+        match continuation {
+            StateContinuation::Notify(event) => self.fx.notify(event),
+            StateContinuation::Reply(command, reply) => self.fx.reply(command, reply),
         }
     }
 

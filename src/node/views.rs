@@ -29,7 +29,8 @@ use crate::gossip::PowRule;
 pub struct MessageView {
     /// Its id: the hash of its envelope (32 bytes, hexadecimal).
     pub id: String,
-    /// When this node received it (seconds since 1970). After a restart, that is later.
+    /// When this node received it (seconds since 1970). If the node keeps nothing, that is later after a
+    /// restart.
     pub received: u32,
     /// The identity that it was received with.
     pub to: String,

@@ -33,6 +33,7 @@ use crate::endpoint::Endpoint;
 use crate::link::LinkKey;
 use crate::message::SymKey;
 use crate::node::{NodeKeys, Refusal, Restored};
+use crate::state::StateRows;
 
 /// Where a node stores its state.
 #[derive(Clone, Debug)]
@@ -233,7 +234,10 @@ fn refuse_own_address(config: &Config, key: RelayKey) -> Result<(), RuntimeError
 /// Reads what an earlier run stored.
 fn restore(storage: &Storage) -> Result<Restored, RuntimeError> {
     match storage {
-        Storage::Memory => Ok(Restored::default()),
+        Storage::Memory => Ok(Restored {
+            state: Some(StateRows::default()),
+            ..Restored::default()
+        }),
         Storage::Disk(dir) => Ok(store::load(dir)?),
     }
 }

@@ -158,8 +158,10 @@ impl World {
 
     /// The disk of a node works again: every record that waited is durable now.
     pub fn release_stores(&mut self, at: usize) {
-        if let Some(last) = self.machine_mut(at).disk.release() {
-            self.queue.push(self.now, (at, SimEvent::Stored(last)));
+        let machine = self.machine_mut(at);
+        let run = machine.starts;
+        if let Some(last) = machine.disk.release() {
+            self.queue.push(self.now, (at, SimEvent::Stored(run, last)));
         }
     }
 

@@ -160,6 +160,26 @@ pub enum HowKnown {
     InPerson,
 }
 
+impl HowKnown {
+    /// Its byte in messages and in the state.
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::Unsaid => 0,
+            Self::Voice => 1,
+            Self::InPerson => 2,
+        }
+    }
+
+    /// The meaning of a byte; an unknown one says nothing.
+    pub(super) const fn of_code(code: u8) -> Self {
+        match code {
+            1 => Self::Voice,
+            2 => Self::InPerson,
+            _ => Self::Unsaid,
+        }
+    }
+}
+
 /// Names a message that this node sends.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SentMessage {

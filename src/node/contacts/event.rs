@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::command::SentMessage;
+use crate::contact::codec::{BadState, StateReader, StateWriter};
 use super::views::{ContactView, ConversationMessageView, ConversationView};
 
 /// A report about contacts. What it tells survives a crash.
@@ -23,8 +24,6 @@ pub enum ContactEvent {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "stage")]
 pub enum ContactStage {
-    /// The contact has no card of now. The message is sent when one is found.
-    WaitingForCard,
     /// An envelope is being made.
     Sealing {
         /// The attempt, from 1.
@@ -52,4 +51,45 @@ pub enum ContactStage {
     Expired,
     /// The user stopped it. Final.
     Cancelled,
+}
+
+impl ContactStage {
+    /// Whether the message will not reach another stage by itself.
+    pub(super) const fn is_final(&self) -> bool {
+        matches!(self, Self::Answered | Self::Expired | Self::Cancelled)
+    }
+
+    pub(super) fn write(&self, writer: &mut StateWriter) {
+        let (code, attempt) = match self {
+            Self::Sealing { attempt } => (1, *attempt),
+            Self::Dispatched { attempt } => (2, *attempt),
+            Self::Seen { attempt } => (3, *attempt),
+            Self::Answered => (4, 0),
+            Self::Unanswered { .. } => (5, 0),
+            Self::Expired => (6, 0),
+            Self::Cancelled => (7, 0),
+        };
+        writer.u8(code);
+        writer.u32(attempt);
+        let reason = match self {
+            Self::Unanswered { reason } => reason.as_deref(),
+            _ => None,
+        };
+        writer.option(reason, |writer, reason| writer.bytes(reason.as_bytes()));
+    }
+
+    pub(super) fn read(reader: &mut StateReader<'_>) -> Result<Self, BadState> {
+        let (code, attempt) = (reader.u8()?, reader.u32()?);
+        let reason = reader.option(|reader| Ok(reader.text()?.to_owned()))?;
+        Ok(match code {
+            1 => Self::Sealing { attempt },
+            2 => Self::Dispatched { attempt },
+            3 => Self::Seen { attempt },
+            4 => Self::Answered,
+            5 => Self::Unanswered { reason },
+            6 => Self::Expired,
+            7 => Self::Cancelled,
+            _ => return Err(BadState::Field("stage")),
+        })
+    }
 }

@@ -174,7 +174,7 @@ pub struct ConversationView {
 /// Which side wrote a message.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Direction {
+pub enum MessageDirection {
     /// This node.
     Out,
     /// The other side.
@@ -192,7 +192,7 @@ pub struct ConversationMessageView {
     /// Its place in the history, from 1 on, in the order of storing.
     pub place: u64,
     /// Which side wrote it.
-    pub direction: Direction,
+    pub direction: MessageDirection,
     /// Its number among the messages of its side, from 1 on.
     pub number: u64,
     /// When this node received or accepted it (seconds since 1970).

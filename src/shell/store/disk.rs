@@ -57,6 +57,8 @@ impl RecordDisk {
                 Record::Guards(guards) => {
                     files::replace(&guards_path(&self.dir), &encode_guards(guards))?;
                 }
+                // The state is locked, and the node changes none of it.
+                Record::State(_) => {}
             }
         }
         for (epoch, bytes) in &tags {

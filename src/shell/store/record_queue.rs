@@ -93,7 +93,10 @@ fn add(records: &mut Vec<NumberedRecord>, new: NumberedRecord) {
             Record::OnionKey(epoch, _) | Record::ReplayTags(epoch, _) => epoch != erased,
             _ => true,
         }),
-        Record::OnionKey(..) | Record::ReplayTags(..) | Record::OwnDescriptor(..) => {}
+        Record::OnionKey(..)
+        | Record::ReplayTags(..)
+        | Record::OwnDescriptor(..)
+        | Record::State(_) => {}
     }
     records.push(new);
 }

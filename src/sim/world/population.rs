@@ -125,7 +125,8 @@ impl World {
         machine.starts += 1;
         machine.wake = WakeUp::default();
         machine.jobs.clear();
-        let disk = core::mem::take(&mut machine.disk);
+        let mut disk = core::mem::take(&mut machine.disk);
+        disk.lose_power();
         let (key, ..) = self.identity(at);
         let process = self.boot(at, starts, key, &config, &disk)?;
         let machine = self.machine_mut(at);

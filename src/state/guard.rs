@@ -1,0 +1,1 @@
+//! Recognises an old copy of the state.

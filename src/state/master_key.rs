@@ -1,0 +1,1 @@
+//! The key of the state, and the rows sealed under it.
