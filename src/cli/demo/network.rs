@@ -20,7 +20,7 @@ use crate::link::LinkKey;
 use crate::message::{ClientPublic, ClientSecret};
 use crate::node::{
     Command, Cover, Event, Identity, LevelPolicy, NodeConfig, NodeKeys, PowGeneration, Recipient,
-    Refusal, Restored, SendRequest,
+    Refusal, Reply, Restored, SendRequest,
 };
 use crate::shell::store::Storage;
 use crate::shell::{EventItem, Handle, LinkTransport, Setup, Workers, random, seeded_rng, start};
@@ -158,6 +158,18 @@ impl Network {
             }
             .into()),
         }
+    }
+
+    /// Gives the source or the reader a command; other nodes are not asked anything.
+    pub(super) async fn ask(&self, role: Role, command: Command) -> Result<Reply, Failure> {
+        let node = match role {
+            Role::Source => &self.source,
+            Role::Reader => &self.reader,
+            Role::Bystander => &self.bystander,
+            Role::Relay(_) => return Err(failed("a relay of the demonstration has no user")),
+        };
+        let reply = node.command(command).await.map_err(failed)?;
+        Ok(reply?)
     }
 
     /// Stops a relay without closing its links.
