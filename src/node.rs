@@ -46,6 +46,7 @@ mod local_peer;
 mod mail;
 mod output;
 mod peers;
+mod pool_scan;
 mod receive;
 mod relay;
 mod routing;
@@ -53,6 +54,7 @@ mod send;
 mod shh_api;
 mod stem;
 mod timers;
+mod untried;
 mod views;
 
 use core::time::Duration;
@@ -90,8 +92,9 @@ use self::timers::TimerId;
 use crate::discovery::{Discovery, DiscoveryConfig};
 
 pub use command::{
-    Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PublicIdentity,
-    ReaderKind, Recipient, Refusal, RefusalKind, Reply, SendRequest,
+    Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PreparedData,
+    PublicIdentity, ReaderKind, Recipient, Refusal, RefusalKind, Reply, SealedRecipient,
+    SendRequest,
 };
 pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use contacts::{
@@ -116,8 +119,8 @@ pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, Shh
 pub use views::{
     ClockView, CustomLevelView, DirectoryAge, EmissionView, EstimateView, FetchView, IdentityView,
     InboundView, LevelView, LevelsView, LinkedView, ListenerFaultView, LoopAlarmView, MailView,
-    MessageView, MixingView, NodeView, OutgoingView, PeerView, ProtectionView, RelayView,
-    StatusView, TurnTimes, UnreachedPeerView,
+    MessageView, MixingView, NodeView, OutgoingView, PeerView, PriceView, ProtectionView,
+    RelayView, StatusView, TurnTimes, UnreachedPeerView,
 };
 
 /// A Whisper relay node.
@@ -256,6 +259,8 @@ impl Node {
             }
             TimerId::Epoch => self.turn_epoch(now),
             TimerId::TryDecrypt => self.receive.try_decrypt(fx, now, self.gossip.pool()),
+            // The component of contacts does not run yet.
+            TimerId::ScanContacts => {}
             TimerId::CloseIdle => self.peers.close_idle_cell_links(fx, now),
             TimerId::Link(link) => self.peers.on_link_timeout(fx, now, link),
             TimerId::Status(link) => {

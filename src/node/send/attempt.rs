@@ -34,6 +34,15 @@ impl LaneRelays {
     }
 }
 
+/// How a single attempt ended: a request of another component, which decides about the next one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(in crate::node) enum AttemptEnd {
+    /// The network has as many of its envelopes as its reader needs.
+    Seen,
+    /// It was given up, for this reason. The network may have it all the same.
+    Failed(String),
+}
+
 /// An attempt whose confirmation time is over.
 #[derive(Clone, Copy)]
 pub(super) struct EarlierAttempt {
