@@ -97,7 +97,7 @@ pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restor
 pub use contacts::{
     AddressView, Attachment, CardView, ContactCommand, ContactEvent, ContactReply, ContactSend,
     ContactStage, ContactState, ContactView, ConversationMessageView, ConversationStateView,
-    ConversationView, MessageDirection, HowKnown, IntroducedView, Introduction, MessagePartView,
+    ConversationView, HowKnown, IntroducedView, Introduction, MessageDirection, MessagePartView,
     MissingCardView, SendPriceView, SentMessage,
 };
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};

@@ -13,6 +13,6 @@ pub use command::{
 pub use event::{ContactEvent, ContactStage};
 pub use views::{
     AddressView, CardView, ContactState, ContactView, ConversationMessageView,
-    ConversationStateView, ConversationView, MessageDirection, IntroducedView, MessagePartView,
+    ConversationStateView, ConversationView, IntroducedView, MessageDirection, MessagePartView,
     MissingCardView, SendPriceView,
 };

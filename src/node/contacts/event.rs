@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::command::SentMessage;
-use crate::contact::codec::{BadState, StateReader, StateWriter};
 use super::views::{ContactView, ConversationMessageView, ConversationView};
+use crate::contact::codec::{BadState, StateReader, StateWriter};
 
 /// A report about contacts. What it tells survives a crash.
 #[derive(Clone, Debug, Deserialize, Serialize)]
