@@ -118,8 +118,8 @@ enum CliCommand {
     Contact(contact::Args),
     /// Show, export and publish the cards of addresses
     Card(card::Args),
-    /// Show messages on their way
-    Outbox,
+    /// Show messages on their way; send one to a contact again, or cancel it
+    Outbox(outbox::Args),
     /// Cancel a message on its way; shards that have left cannot be recalled
     Cancel(outbox::CancelArgs),
     /// Show or add peers
@@ -276,7 +276,9 @@ impl Cli {
             CliCommand::Card(args) => {
                 remote_node::with(&common, async |node| card::run(node, args).await)
             }
-            CliCommand::Outbox => remote_node::with(&common, outbox::run),
+            CliCommand::Outbox(args) => {
+                remote_node::with(&common, async |node| outbox::run(node, args).await)
+            }
             CliCommand::Drain(args) => {
                 remote_node::with(&common, async |node| drain::run(node, args).await)
             }

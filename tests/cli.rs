@@ -9,6 +9,8 @@
     reason = "helpers of tests may fail loudly, and wait"
 )]
 
+#[path = "cli/contact.rs"]
+mod contact;
 #[path = "cli/endings.rs"]
 mod endings;
 #[path = "cli/keystore.rs"]

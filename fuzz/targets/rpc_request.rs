@@ -25,6 +25,7 @@ fn understand(request: RpcRequest) {
         let permissions = Permissions {
             export_keys,
             export_files: export_keys,
+            contacts: true,
         };
         let outcome = match RpcCall::read(&method, params.clone(), permissions, &mut rng) {
             Ok(RpcCall::Known(value)) => Ok(value),

@@ -13,12 +13,12 @@ use serde_json::json;
 use super::contact::words;
 use super::date::UtcTime;
 use super::inbox::text_lines;
-use super::output::{Printer, count, one_line};
+use super::output::{Printer, count, one_line, say};
 use super::remote_node::RemoteNode;
 use super::send::contact::{MessageOptions, send, text};
 use super::{Exit, Failure};
 use crate::node::{
-    ConversationMessageView, ConversationView, Direction, HowKnown, MessagePartView,
+    ConversationMessageView, ConversationView, HowKnown, MessageDirection, MessagePartView,
 };
 
 /// Options of `whisht read`.
@@ -51,6 +51,24 @@ pub(super) struct ReplyArgs {
 pub(super) struct History {
     pub(super) conversation: ConversationView,
     pub(super) messages: Vec<ConversationMessageView>,
+}
+
+/// All conversations; none while the state of the node is locked.
+///
+/// # Errors
+///
+/// [`Failure`] if the node does not answer.
+pub(super) async fn all(node: &mut RemoteNode) -> Result<Vec<ConversationView>, Failure> {
+    match node.call("whisht_conversations", json!([])).await {
+        Ok(list) => Ok(list),
+        Err(failure) if failure.exit() == Exit::Locked => {
+            if !node.printer.json {
+                say("the conversations are locked; `whisht unlock` unlocks them");
+            }
+            Ok(Vec::new())
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Shows a conversation, and marks what it shows as read.
@@ -148,9 +166,9 @@ pub(super) fn show_message(
 ) -> Result<(), Failure> {
     let time = UtcTime(u32::try_from(message.time).unwrap_or(u32::MAX));
     let from = match (message.direction, &message.contact) {
-        (Direction::Out, _) => "you".to_owned(),
-        (Direction::In, Some(name)) => one_line(name),
-        (Direction::In, None) => "unknown".to_owned(),
+        (MessageDirection::Out, _) => "you".to_owned(),
+        (MessageDirection::In, Some(name)) => one_line(name),
+        (MessageDirection::In, None) => "unknown".to_owned(),
     };
     let stage = message
         .stage

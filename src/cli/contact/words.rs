@@ -128,9 +128,6 @@ pub(in crate::cli) const fn conversation_state(view: &ConversationView) -> &'sta
 /// The stage of a message.
 pub(in crate::cli) fn stage(stage: &ContactStage) -> String {
     match stage {
-        ContactStage::WaitingForCard => {
-            "queued: no card of now; it is sent when one is found".to_owned()
-        }
         ContactStage::Sealing { attempt } => format!("attempt {attempt}: being encrypted"),
         ContactStage::Dispatched { attempt } => format!("attempt {attempt}: has left"),
         ContactStage::Seen { attempt } => {
@@ -210,7 +207,6 @@ mod tests {
     #[test]
     fn no_stage_says_sent_or_read() {
         let stages = [
-            ContactStage::WaitingForCard,
             ContactStage::Sealing { attempt: 1 },
             ContactStage::Dispatched { attempt: 1 },
             ContactStage::Seen { attempt: 1 },

@@ -8,33 +8,20 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
+use crate::cli::Failure;
 use crate::cli::contact::words;
-use crate::cli::conversation::{History, partner, show_message};
+use crate::cli::conversation::{History, all, partner, show_message};
 use crate::cli::date::UtcTime;
-use crate::cli::output::{Printer, say};
+use crate::cli::output::{Printer, one_line};
 use crate::cli::remote_node::RemoteNode;
-use crate::cli::{Exit, Failure};
 use crate::node::{
-    ContactEvent, ConversationMessageView, ConversationStateView, ConversationView, Direction,
+    ContactEvent, ConversationMessageView, ConversationStateView, ConversationView,
+    MessageDirection,
 };
-
-/// All conversations; none while the state of the node is locked.
-async fn conversations(node: &mut RemoteNode) -> Result<Vec<ConversationView>, Failure> {
-    match node.call("whisht_conversations", json!([])).await {
-        Ok(list) => Ok(list),
-        Err(failure) if failure.exit() == Exit::Locked => {
-            if !node.printer.json {
-                say("the conversations are locked; `whisht unlock` unlocks them");
-            }
-            Ok(Vec::new())
-        }
-        Err(failure) => Err(failure),
-    }
-}
 
 /// Lists the conversations. Returns whether there are any.
 pub(super) async fn list(node: &mut RemoteNode) -> Result<bool, Failure> {
-    let conversations = conversations(node).await?;
+    let conversations = all(node).await?;
     if node.printer.json {
         for conversation in &conversations {
             node.printer.value(&json!({"conversation": conversation}))?;
@@ -68,7 +55,7 @@ pub(super) struct ShownReplies(BTreeSet<(String, u64)>);
 impl ShownReplies {
     /// Shows the new messages of all conversations.
     pub(super) async fn show_all(&mut self, node: &mut RemoteNode) -> Result<(), Failure> {
-        for view in conversations(node).await? {
+        for view in all(node).await? {
             if view.unread == 0 || view.muted {
                 continue;
             }
@@ -102,7 +89,7 @@ impl ShownReplies {
 
     fn show(&mut self, printer: Printer, message: &ConversationMessageView) -> Result<(), Failure> {
         let is_request = message.contact.is_none();
-        if message.direction == Direction::Out || is_request {
+        if message.direction == MessageDirection::Out || is_request {
             return Ok(());
         }
         if !self.0.insert((message.conversation.clone(), message.place)) {
@@ -123,6 +110,6 @@ fn show_request(printer: Printer, view: &ConversationView) -> Result<(), Failure
     let to = view.to.as_deref().unwrap_or_default();
     Ok(printer.line(format_args!(
         "{id}  a request to {}: `whisht read {id}` shows it",
-        crate::cli::output::one_line(to)
+        one_line(to)
     ))?)
 }

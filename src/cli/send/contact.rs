@@ -20,7 +20,7 @@ use crate::cli::output::{Printer, Spinner, count, duration, say, say_value};
 use crate::cli::remote_node::RemoteNode;
 use crate::cli::{Exit, Failure};
 use crate::node::{
-    ContactEvent, ContactStage, ConversationMessageView, Direction, Event, LevelChoice,
+    ContactEvent, ContactStage, ConversationMessageView, Event, LevelChoice, MessageDirection,
     SendPriceView, SentMessage,
 };
 use crate::rpc::EventNotice;
@@ -237,9 +237,7 @@ const fn exit_of(stage: &ContactStage) -> Option<Exit> {
         ContactStage::Unanswered { .. } | ContactStage::Expired | ContactStage::Cancelled => {
             Some(Exit::Expired)
         }
-        ContactStage::WaitingForCard
-        | ContactStage::Sealing { .. }
-        | ContactStage::Dispatched { .. } => None,
+        ContactStage::Sealing { .. } | ContactStage::Dispatched { .. } => None,
     }
 }
 
@@ -269,7 +267,7 @@ async fn stage_of(
                 .call("whisht_conversation", json!([sent.conversation]))
                 .await?;
             let own = |message: &ConversationMessageView| {
-                message.direction == Direction::Out && message.number == sent.number
+                message.direction == MessageDirection::Out && message.number == sent.number
             };
             let own = messages.into_iter().find(own);
             Ok(own.and_then(|message| message.stage))
