@@ -36,8 +36,11 @@ mod no_leaktest;
 mod options;
 mod outbox;
 mod output;
+mod panic;
 mod passwords;
+mod practice;
 mod remote_node;
+mod restore;
 mod rpc;
 mod run;
 mod send;
@@ -46,6 +49,7 @@ mod sim;
 mod status;
 mod unlock;
 mod version;
+mod words;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -94,6 +98,12 @@ enum CliCommand {
     Run(Box<run::Args>),
     /// Make, list, export, import and encrypt identities
     Id(id::Args),
+    /// Type the 12 words of an address from memory, and check them; nothing is stored
+    Practice(practice::Args),
+    /// Restore an address from its 12 words
+    Restore(restore::Args),
+    /// Erase all keys at once, then everything else, and end the node
+    Panic(panic::Args),
     /// Give a running node the password of its locked identities
     Unlock(unlock::Args),
     /// Send a message, and follow it until the network has it
@@ -240,6 +250,11 @@ impl Cli {
         match command {
             CliCommand::Run(args) => run::run(common, *args),
             CliCommand::Id(args) => id::run(&common, args),
+            CliCommand::Practice(args) => practice::run(&common, &args),
+            CliCommand::Restore(args) => {
+                remote_node::with(&common, async |node| restore::run(node, args).await)
+            }
+            CliCommand::Panic(args) => panic::run(&common, &args),
             CliCommand::Unlock(args) => {
                 remote_node::with(&common, async |node| unlock::run(node, args).await)
             }

@@ -9,6 +9,8 @@
     reason = "helpers of tests may fail loudly, and wait"
 )]
 
+#[path = "cli/address.rs"]
+mod address;
 #[path = "cli/contact.rs"]
 mod contact;
 #[path = "cli/endings.rs"]
@@ -19,6 +21,8 @@ mod keystore;
 mod levels;
 #[path = "cli/mail.rs"]
 mod mail;
+#[path = "cli/panic.rs"]
+mod panic;
 #[path = "cli/rpc.rs"]
 mod rpc;
 #[path = "cli/screen.rs"]

@@ -174,7 +174,10 @@ async fn serve(
 ) -> Result<Exit, Failure> {
     tokio::select! {
         () = interrupts.next() => {}
-        () = host.handle().finished() => {
+        // The machine is being cleared: nothing is said, and nothing is closed in order.
+        () = host.handle().finished() => if host.handle().is_panicked() {
+            return Ok(Exit::Done);
+        } else {
             return Err(Failure::new(
                 Exit::Failed,
                 "the node ended without being asked to; this is a bug, please report the log above",

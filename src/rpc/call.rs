@@ -38,6 +38,8 @@ pub enum RpcCall {
     NodeInfo,
     /// The modules that this connection may call: [`admin::modules`].
     Modules,
+    /// End the node in an emergency.
+    Panic,
     /// Subscribe this connection to events.
     Subscribe,
     /// End such a subscription.
@@ -61,6 +63,8 @@ pub struct Permissions {
     pub export_files: bool,
     /// May read and write conversations, and manage contacts.
     pub contacts: bool,
+    /// May end the node in an emergency.
+    pub panic: bool,
 }
 
 impl Permissions {
@@ -80,6 +84,18 @@ impl Permissions {
         } else {
             keys_not_exported()
         }
+    }
+
+    /// Checks the permission to end the node.
+    fn panic(self) -> Result<(), RpcError> {
+        if self.panic {
+            return Ok(());
+        }
+        Err(RpcError::server(
+            RpcErrorKind::Policy,
+            "only the local socket may end the node in an emergency",
+            "run `whisht panic` on the machine of the node",
+        ))
     }
 
     /// Checks the permission for the methods about contacts.
@@ -154,6 +170,10 @@ impl RpcCall {
             "whisht_identities" => nothing(params, Command::Identities)?,
             "whisht_inbox" => inbox::read(params)?,
             "whisht_levels" => nothing(params, Command::Levels)?,
+            "whisht_panic" => {
+                permissions.panic()?;
+                return nothing(params, Self::Panic);
+            }
             "whisht_outbox" => nothing(params, Command::Outbox)?,
             "whisht_peers" => nothing(params, Command::Peers)?,
             "whisht_relays" => nothing(params, Command::Relays)?,
@@ -181,7 +201,7 @@ impl RpcCall {
 }
 
 /// All methods.
-pub const METHODS: [&str; 82] = [
+pub const METHODS: [&str; 84] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -249,8 +269,10 @@ pub const METHODS: [&str; 82] = [
     "whisht_levels",
     "whisht_markRead",
     "whisht_muteContact",
+    "whisht_newAddress",
     "whisht_newIdentity",
     "whisht_outbox",
+    "whisht_panic",
     "whisht_peers",
     "whisht_publishCards",
     "whisht_relays",

@@ -21,7 +21,7 @@ use crate::node::{
 };
 
 /// The methods of this module.
-const CONTACT_METHODS: [&str; 23] = [
+const CONTACT_METHODS: [&str; 24] = [
     "whisht_acceptContact",
     "whisht_addContact",
     "whisht_addresses",
@@ -39,6 +39,7 @@ const CONTACT_METHODS: [&str; 23] = [
     "whisht_introduce",
     "whisht_markRead",
     "whisht_muteContact",
+    "whisht_newAddress",
     "whisht_publishCards",
     "whisht_renewContact",
     "whisht_renewReply",
@@ -85,6 +86,7 @@ fn command(method: &str, params: Value) -> Result<ContactCommand, RpcError> {
             ContactCommand::MarkRead { of, place }
         }
         "whisht_muteContact" => mute(params, true)?,
+        "whisht_newAddress" => new_address(params)?,
         "whisht_publishCards" => publish(params)?,
         "whisht_renewContact" => {
             let params: MessageParams = object(params)?;
@@ -148,6 +150,22 @@ fn add(params: Value) -> Result<ContactCommand, RpcError> {
         id: address.id(),
         name,
     })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AddressParams {
+    name: String,
+    /// The seed of the address key: 32 bytes in hexadecimal digits.
+    seed: Zeroizing<String>,
+}
+
+fn new_address(params: Value) -> Result<ContactCommand, RpcError> {
+    let AddressParams { name, seed: digits } = object(params)?;
+    let mut seed = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(digits.as_str(), seed.as_mut_slice())
+        .map_err(|_| bad("seed", "it is not 32 bytes", "write 64 hexadecimal digits"))?;
+    Ok(ContactCommand::CreateAddress { name, seed })
 }
 
 #[derive(Deserialize)]

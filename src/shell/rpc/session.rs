@@ -43,6 +43,7 @@ impl ClientAccess {
                 export_keys: config.allow_key_export,
                 export_files: true,
                 contacts: true,
+                panic: true,
             },
             notifications: true,
             pacer: None,
@@ -58,6 +59,7 @@ impl ClientAccess {
                 export_keys: config.allow_key_export,
                 export_files: config.allow_key_export,
                 contacts: !config.danger_no_token,
+                panic: false,
             },
             notifications: true,
             pacer: Some(Arc::new(RequestPacer::new())),
@@ -349,6 +351,10 @@ impl ClientState {
             RpcCall::KeyFromPassword(password) => {
                 let keep = derivations.run(move || shh::keep_key(&password)).await?;
                 rpc::result(&self.command(keep).await?)
+            }
+            RpcCall::Panic => {
+                self.service.handle.panic().await;
+                Ok(true.into())
             }
             RpcCall::Subscribe => self.subscribe(SubscriptionTarget::Events).await,
             RpcCall::Unsubscribe(id) => Ok(self.unsubscribe(&id, is_events).await.into()),
