@@ -48,7 +48,7 @@ pub(super) struct ReplyArgs {
 
 /// The result of `whisht_conversation`.
 #[derive(Deserialize, Serialize)]
-pub(super) struct History {
+pub(super) struct ConversationReport {
     pub(super) conversation: ConversationView,
     pub(super) messages: Vec<ConversationMessageView>,
 }
@@ -78,7 +78,7 @@ pub(super) async fn all(node: &mut RemoteNode) -> Result<Vec<ConversationView>, 
 /// [`Failure`] if the node does not answer, or has no such conversation.
 pub(super) async fn read(node: &mut RemoteNode, args: ReadArgs) -> Result<Exit, Failure> {
     let params = json!([{"of": args.of, "after": args.after}]);
-    let history: History = node.call("whisht_conversation", params).await?;
+    let history: ConversationReport = node.call("whisht_conversation", params).await?;
     if let Some(place) = args.file {
         return write_file(&history, place);
     }
@@ -121,7 +121,7 @@ pub(super) fn refuse_empty(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show_history(printer: Printer, history: &History) -> Result<(), Failure> {
+fn show_history(printer: Printer, history: &ConversationReport) -> Result<(), Failure> {
     let view = &history.conversation;
     printer.line(format_args!(
         "{}  {}: {}",
@@ -246,7 +246,7 @@ fn introduction(id: &str, name: &str, how: HowKnown, note: &str) -> String {
 }
 
 /// Writes the file in a message to standard output.
-fn write_file(history: &History, place: u64) -> Result<Exit, Failure> {
+fn write_file(history: &ConversationReport, place: u64) -> Result<Exit, Failure> {
     let mut messages = history.messages.iter();
     let message = messages.find(|message| message.place == place);
     let parts = message.map_or(&[][..], |message| &message.parts);

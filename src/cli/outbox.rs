@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::contact::words;
-use super::conversation::{History, partner};
+use super::conversation::{ConversationReport, partner};
 
 use super::output::Printer;
 use super::remote_node::RemoteNode;
@@ -103,7 +103,7 @@ async fn unfinished_replies(
             continue;
         }
         let params = json!([{"of": view.id}]);
-        let history: History = node.call("whisht_conversation", params).await?;
+        let history: ConversationReport = node.call("whisht_conversation", params).await?;
         let messages = history.messages.into_iter();
         let messages = messages.filter(|message| message.stage.as_ref().is_some_and(is_unfinished));
         unfinished.extend(messages.map(|message| (view.clone(), message)));
@@ -157,7 +157,7 @@ async fn sent_message(
     number: u64,
 ) -> Result<SentMessage, Failure> {
     let params = json!([{"of": of, "after": u64::MAX}]);
-    let history: History = node.call("whisht_conversation", params).await?;
+    let history: ConversationReport = node.call("whisht_conversation", params).await?;
     Ok(SentMessage {
         conversation: history.conversation.id,
         number,

@@ -42,37 +42,36 @@ fn source_and_reader_converse_although_both_are_killed_in_between() {
         send(&network, Side::Source, "desk", number);
         send(&network, Side::Reader, "heron", number);
     }
-    let expected = |from: Side| -> Vec<Value> {
-        (1..=5)
-            .map(|number| json!([number, text(from, number)]))
-            .collect()
-    };
+    check_arrivals(&network);
+    check_answers(&network);
+}
+
+/// All messages arrive, each once.
+fn check_arrivals(network: &ProcessNetwork) {
     for (node, of, from) in [
         (&network.reader, "heron", Side::Source),
         (&network.source, "desk", Side::Reader),
     ] {
-        let expected = expected(from);
+        let expected: Vec<Value> = (1..=5)
+            .map(|number| json!([number, text(from, number)]))
+            .collect();
         until(&format!("five messages of {from:?} arrive"), || {
             let arrived = arrived(node, of);
             assert!(arrived.len() <= expected.len(), "{from:?}: {arrived:?}");
             (arrived == expected).then_some(())
         });
     }
-    // An answer names what it has seen: the first messages of both are confirmed without a receipt.
-    let first = |node: &NodeProcess, of: &str| {
+}
+
+/// Later messages name what has arrived: the first one of each side is confirmed without a receipt.
+fn check_answers(network: &ProcessNetwork) {
+    for (node, of) in [(&network.source, "desk"), (&network.reader, "heron")] {
         let history = node.ask(&["read", of]);
         let messages = history["messages"].as_array().unwrap().iter();
         let mut own = messages.filter(|message| message["direction"] == "out");
-        own.find(|message| message["number"] == 1).cloned()
-    };
-    assert_eq!(
-        first(&network.source, "desk").unwrap()["stage"]["stage"],
-        "answered"
-    );
-    assert_eq!(
-        first(&network.reader, "heron").unwrap()["stage"]["stage"],
-        "answered"
-    );
+        let first = own.find(|message| message["number"] == 1).unwrap();
+        assert_eq!(first["stage"]["stage"], "answered", "{first}");
+    }
 }
 
 /// One end of the conversation.

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::cli::Failure;
 use crate::cli::contact::words;
-use crate::cli::conversation::{History, all, partner, show_message};
+use crate::cli::conversation::{ConversationReport, all, partner, show_message};
 use crate::cli::date::UtcTime;
 use crate::cli::output::{Printer, one_line};
 use crate::cli::remote_node::RemoteNode;
@@ -64,7 +64,7 @@ impl ShownReplies {
                 continue;
             }
             let params = json!([{"of": view.id}]);
-            let history: History = node.call("whisht_conversation", params).await?;
+            let history: ConversationReport = node.call("whisht_conversation", params).await?;
             for message in history.messages.iter().filter(|message| !message.read) {
                 self.show(node.printer, message)?;
             }
