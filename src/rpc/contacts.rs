@@ -313,3 +313,6 @@ fn introduce(params: Value) -> Result<ContactCommand, RpcError> {
         note: params.note,
     }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,7 +106,7 @@ fn send(network: &ProcessNetwork, from: Side, to: &str, number: usize) {
 }
 
 /// The id of the first request at a node.
-fn request(node: &NodeProcess) -> Option<String> {
+pub(crate) fn request(node: &NodeProcess) -> Option<String> {
     let lines = node.inbox();
     let mut requests = lines.iter().map(|line| &line["conversation"]);
     let request = requests.find(|view| view["state"] == "asked")?;
@@ -127,4 +127,4 @@ fn arrived(node: &NodeProcess, of: &str) -> Vec<Value> {
 }
 
 /// Cards travel at the mixing levels, which a network of ten nodes without cover does not have.
-const CARD_LEVEL: [&str; 2] = ["--contact-card-level", "normal"];
+pub(crate) const CARD_LEVEL: [&str; 2] = ["--contact-card-level", "normal"];
