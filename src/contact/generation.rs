@@ -11,10 +11,10 @@ use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
 use super::codec::{BadState, StateReader, StateWriter};
+use super::elligator::OuterSecret;
 use super::id::ContactId;
 use super::kdf::Key32;
 use super::key_block::KeyBlock;
-use super::elligator::OuterSecret;
 use super::period::Generation;
 use super::ratchet::PreKeys;
 use super::scan::FirstRecipient;

@@ -122,9 +122,13 @@ impl PublicationSchedule {
             // Earlier replicas of these cards belong to days before the address existed.
             for replica in Replica::ALL.into_iter().take_while(|r| *r < replica) {
                 let earlier = Publication { period, replica };
-                schedule
-                    .planned
-                    .insert(earlier, Planned { due, progress: Progress::Skipped });
+                schedule.planned.insert(
+                    earlier,
+                    Planned {
+                        due,
+                        progress: Progress::Skipped,
+                    },
+                );
             }
         }
         schedule.advance(rng, id, now);
@@ -201,7 +205,10 @@ impl PublicationSchedule {
 
     /// The replicas that are not published, and their times.
     pub fn waiting(&self) -> impl Iterator<Item = (Publication, UnixSecs)> {
-        let waiting = self.planned.iter().filter(|(_, planned)| planned.is_waiting());
+        let waiting = self
+            .planned
+            .iter()
+            .filter(|(_, planned)| planned.is_waiting());
         waiting.map(|(publication, planned)| (*publication, planned.due))
     }
 

@@ -99,7 +99,8 @@ impl OwnCards {
         let address = OwnAddress::new(fx.key_rng(), name, seed, |id| Period::at(id, now.unix));
         let id = *address.id();
         let mut others = self.addresses.values();
-        if let Some(other) = others.find(|other| other.name() == address.name() || *other.id() == id)
+        if let Some(other) =
+            others.find(|other| other.name() == address.name() || *other.id() == id)
         {
             return Err(Refusal::usage(
                 format!("there is an address {} already", other.name()),
@@ -139,7 +140,12 @@ impl OwnCards {
 
     /// Changes the terms of an address. Cards that are made from now on state them; the number of
     /// publications does not change.
-    pub(super) fn set_terms(&mut self, now: UnixSecs, id: &ContactId, terms: CardTerms) -> Prepared {
+    pub(super) fn set_terms(
+        &mut self,
+        now: UnixSecs,
+        id: &ContactId,
+        terms: CardTerms,
+    ) -> Prepared {
         let mut prepared = Prepared::default();
         let today = Period::at(id, now);
         let (Some(address), Some(published)) =
@@ -452,7 +458,10 @@ impl OwnCards {
         file: &[u8],
     ) -> Result<(usize, Prepared), Refusal> {
         let (id, cards) = export::decode(file).map_err(|error| {
-            Refusal::usage(error.to_string(), "ask the owner of the address for a new one")
+            Refusal::usage(
+                error.to_string(),
+                "ask the owner of the address for a new one",
+            )
         })?;
         if let Some(own) = self.addresses.get(&id) {
             return Err(Refusal::usage(

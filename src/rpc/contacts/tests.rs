@@ -65,10 +65,7 @@ fn message_has_the_level_and_lifetime_that_were_asked_for() {
     let Ok(ContactCommand::Send(send)) = call("whisht_reply", params) else {
         panic!("the call is a message");
     };
-    assert_eq!(
-        (send.to.as_str(), send.text.as_str()),
-        ("desk", "at nine")
-    );
+    assert_eq!((send.to.as_str(), send.text.as_str()), ("desk", "at nine"));
     assert_eq!(send.level, Some(Level::Dark));
     assert_eq!(send.life, Some(Duration::from_secs(3_600)));
     assert!(send.attachment.is_none());

@@ -277,7 +277,12 @@ fn candidate_of_a_lost_search_is_opened_again() {
         panic!("one search");
     };
     let now = scene.now;
-    assert!(scene.finder.on_searched(&mut scene.fx, now, job, None).is_empty());
+    assert!(
+        scene
+            .finder
+            .on_searched(&mut scene.fx, now, job, None)
+            .is_empty()
+    );
     assert_eq!(scene.run_for(1), [scene.id()]);
 }
 

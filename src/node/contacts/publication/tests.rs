@@ -189,9 +189,19 @@ fn nothing_is_published_before_its_keys_are_durable() {
     scene.pass(1_800);
     let second = scene.cards.prepare(&mut scene.fx, scene.now);
     assert!(!second.changes.is_empty());
-    assert!(scene.cards.publish(&mut scene.fx, scene.now.unix).is_empty());
+    assert!(
+        scene
+            .cards
+            .publish(&mut scene.fx, scene.now.unix)
+            .is_empty()
+    );
     scene.store(first);
-    assert!(scene.cards.publish(&mut scene.fx, scene.now.unix).is_empty());
+    assert!(
+        scene
+            .cards
+            .publish(&mut scene.fx, scene.now.unix)
+            .is_empty()
+    );
     scene.store(second);
     assert_eq!(scene.cards.publish(&mut scene.fx, scene.now.unix).len(), 3);
 }
@@ -227,7 +237,9 @@ fn kill_between_sealing_and_leaving_publishes_again_and_after_leaving_does_not()
     assert_eq!(due.len(), 3);
     for (number, card) in due.iter().enumerate() {
         let message = MessageId(u64::try_from(number).unwrap());
-        scene.cards.on_started(scene.now.unix, card.name, Ok(message));
+        scene
+            .cards
+            .on_started(scene.now.unix, card.name, Ok(message));
     }
     let left = scene.cards.on_left(MessageId(0));
     scene.write(left.into_iter().collect());
@@ -250,12 +262,21 @@ fn unavailable_level_makes_cards_wait_and_names_the_reason() {
         scene.cards.on_started(scene.now.unix, due.name, refused);
     }
     assert_eq!(scene.cards.obstacle(&id), Some(reason));
-    assert!(scene.cards.publish(&mut scene.fx, scene.now.unix).is_empty());
+    assert!(
+        scene
+            .cards
+            .publish(&mut scene.fx, scene.now.unix)
+            .is_empty()
+    );
     scene.pass(300);
     assert_eq!(scene.turn().len(), 3);
     assert_eq!(scene.cards.obstacle(&id), None);
     let today = Period::at(&id, scene.now.unix);
-    assert_eq!(scene.cards.published_today(&id, scene.now.unix), 1, "{today:?}");
+    assert_eq!(
+        scene.cards.published_today(&id, scene.now.unix),
+        1,
+        "{today:?}"
+    );
 }
 
 #[test]
@@ -272,13 +293,23 @@ fn envelope_that_the_network_does_not_show_is_sealed_anew_twice() {
             assert!(seen.insert(card.data));
             scene.messages += 1;
             let message = MessageId(scene.messages);
-            scene.cards.on_started(scene.now.unix, card.name, Ok(message));
+            scene
+                .cards
+                .on_started(scene.now.unix, card.name, Ok(message));
             scene.cards.on_left(message).unwrap();
-            scene.cards.on_ended(scene.now.unix, message, false).unwrap();
+            scene
+                .cards
+                .on_ended(scene.now.unix, message, false)
+                .unwrap();
         }
         scene.pass(600);
     }
-    assert!(scene.cards.publish(&mut scene.fx, scene.now.unix).is_empty());
+    assert!(
+        scene
+            .cards
+            .publish(&mut scene.fx, scene.now.unix)
+            .is_empty()
+    );
 }
 
 #[test]
@@ -296,7 +327,12 @@ fn changed_terms_raise_the_revision_and_add_no_publication() {
     let today = Period::at(&id, scene.now.unix);
     let after = scene.cards.card(&id, scene.now.unix).unwrap().clone();
     let (before, after) = (before.verify(&id, today), after.verify(&id, today));
-    assert!(after.as_ref().unwrap().replaces(&before.unwrap(), scene.now.unix));
+    assert!(
+        after
+            .as_ref()
+            .unwrap()
+            .replaces(&before.unwrap(), scene.now.unix)
+    );
     assert_eq!(after.unwrap().terms(), terms);
     assert_eq!(scene.cards.next_planned(&id), planned);
     // It survives a restart.
@@ -335,7 +371,10 @@ fn helper_publishes_exported_cards_without_any_key() {
         owner.turn();
         let generation = Period::at(&id, owner.now.unix).generation();
         let live = owner.cards.live_keys(owner.now.unix);
-        assert!(live.map(|(_, keys)| keys.generation()).any(|g| g == generation));
+        assert!(
+            live.map(|(_, keys)| keys.generation())
+                .any(|g| g == generation)
+        );
     }
 }
 
@@ -358,17 +397,28 @@ fn damaged_card_file_is_refused_by_name() {
     }
     assert_eq!(refused(&swapped), BadCardFile::Order);
     // The owner's own node publishes its cards itself.
-    assert!(owner.cards.import(&mut owner.fx, owner.now.unix, &file).is_err());
+    assert!(
+        owner
+            .cards
+            .import(&mut owner.fx, owner.now.unix, &file)
+            .is_err()
+    );
     owner.now.unix = owner.now.unix.after(20 * DAY);
     let mut late = Scene::empty();
-    assert!(late.cards.import(&mut late.fx, owner.now.unix, &file).is_err());
+    assert!(
+        late.cards
+            .import(&mut late.fx, owner.now.unix, &file)
+            .is_err()
+    );
 }
 
 #[test]
 fn wrong_number_of_days_is_refused() {
     let (mut owner, _) = Scene::new();
     for days in [0, 15, u32::MAX] {
-        let exported = owner.cards.export(&mut owner.fx, owner.now.unix, NAME, days);
+        let exported = owner
+            .cards
+            .export(&mut owner.fx, owner.now.unix, NAME, days);
         assert!(exported.is_err(), "{days}");
     }
 }
