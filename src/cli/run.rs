@@ -19,7 +19,7 @@ use crate::config::{Config, Settings, file};
 use crate::node::{Command, OutgoingView, Reply, Stage};
 use crate::shell::archive::PostgresUrl;
 use crate::shell::data_dir::DirError;
-use crate::shell::process::protect_memory;
+use crate::shell::process::{protect_memory, swap_devices};
 use crate::shell::runtime::{DataLocation, RunningNode};
 use crate::shell::signal::Interrupts;
 
@@ -137,6 +137,14 @@ fn warn_of_exposure(location: &DataLocation, config: &Config) {
         tracing::warn!(
             "an ephemeral node without --guard picks a new guard in every run; with every run it \
              becomes more likely that one of them is hostile"
+        );
+    }
+    let swap = swap_devices();
+    if matches!(location, DataLocation::Ephemeral) && !swap.is_empty() {
+        tracing::warn!(
+            devices = swap.join(", "),
+            "this system swaps memory, and an ephemeral node keeps everything in memory: unless swap is \
+             encrypted, run `swapoff -a` first"
         );
     }
     if config.listens_beside_tor() {
