@@ -16,7 +16,7 @@ use super::call::{bad, nothing, object, text};
 use super::{RpcCall, RpcError};
 use crate::contact::address::ContactAddress;
 use crate::node::{
-    Attachment, Command, ContactCommand, ContactReply, ContactSend, HowKnown, IntroduceContact,
+    Attachment, Command, ContactCommand, ContactReply, ContactSend, HowKnown, Introduction,
     LevelChoice, SentMessage,
 };
 
@@ -306,7 +306,7 @@ fn introduce(params: Value) -> Result<ContactCommand, RpcError> {
         life: params.life,
         attachment: None,
     })?;
-    Ok(ContactCommand::Introduce(IntroduceContact {
+    Ok(ContactCommand::Introduce(Introduction {
         send,
         about: params.about,
         how: params.how.unwrap_or(HowKnown::Unsaid),

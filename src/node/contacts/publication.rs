@@ -13,6 +13,7 @@ mod published;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use circuits::ids::Profile;
 use circuits::time::{Now, UnixSecs};
 
 use self::address::OwnAddress;
@@ -42,6 +43,8 @@ pub(super) struct OwnCards {
     running: BTreeMap<MessageId, CardName>,
     /// Number of records that are not durable yet.
     unstored: usize,
+    /// Maximum number of seconds before the first cards of a new address; the standard if `None`.
+    max_first_delay: Option<u32>,
 }
 
 /// Names one envelope with a card.
@@ -75,6 +78,15 @@ pub(super) struct Prepared {
 }
 
 impl OwnCards {
+    /// No addresses. On one machine the first cards leave at once: there is nothing to hide, and a user
+    /// waits for them.
+    pub(super) fn new(profile: Profile) -> Self {
+        Self {
+            max_first_delay: (profile == Profile::Local).then_some(MAX_LOCAL_FIRST_DELAY),
+            ..Self::default()
+        }
+    }
+
     // -- addresses
 
     /// Creates an address, or restores one from its seed. Its first cards are published within half an
@@ -107,7 +119,10 @@ impl OwnCards {
                 "choose another name, or use that address",
             ));
         }
-        let schedule = PublicationSchedule::new(fx.rng(), &id, now.unix);
+        let schedule = match self.max_first_delay {
+            None => PublicationSchedule::new(fx.rng(), &id, now.unix),
+            Some(delay) => PublicationSchedule::within(fx.rng(), &id, now.unix, delay),
+        };
         let mut prepared = Prepared::default();
         prepared.changes.push(address.change());
         self.addresses.insert(id, address);
@@ -540,6 +555,8 @@ fn generation_row((id, generation): (ContactId, Generation)) -> Vec<u8> {
     [&id.0[..], &generation.0.to_be_bytes()].concat()
 }
 
+/// Maximum number of seconds before the first cards on one machine.
+const MAX_LOCAL_FIRST_DELAY: u32 = 2;
 /// Maximum number of addresses of this node.
 const MAX_ADDRESSES: usize = 16;
 /// Maximum number of addresses of other owners that this node publishes cards for.
