@@ -110,12 +110,7 @@ impl PublicationSchedule {
     /// The same in a network where the first cards may leave after at most `max_delay` seconds: one that
     /// hides no sender, such as a network on one machine.
     #[must_use]
-    pub fn within(
-        rng: &mut impl CryptoRng,
-        id: &ContactId,
-        now: UnixSecs,
-        max_delay: u32,
-    ) -> Self {
+    pub fn within(rng: &mut impl CryptoRng, id: &ContactId, now: UnixSecs, max_delay: u32) -> Self {
         let today = Period::at(id, now);
         let mut schedule = Self {
             planned: BTreeMap::new(),

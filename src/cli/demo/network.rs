@@ -24,6 +24,7 @@ use crate::node::{
 };
 use crate::shell::store::Storage;
 use crate::shell::{EventItem, Handle, LinkTransport, Setup, Workers, random, seeded_rng, start};
+use crate::state::StateRows;
 
 /// All nodes of the demonstration, and their events.
 pub(super) struct Network {
@@ -248,7 +249,11 @@ impl PlannedNode {
                 guard_seed,
                 mail_password: None,
             },
-            restored: Restored::default(),
+            // Nothing is kept, and nothing is locked.
+            restored: Restored {
+                state: Some(StateRows::default()),
+                ..Restored::default()
+            },
             storage: Storage::Memory,
             transport: LinkTransport::direct(),
             listeners: vec![listener],
