@@ -53,6 +53,7 @@ macro_rules! replay {
 replay! {
     cell: 3_000,
     onion_packet: 20_000,
+    contact_card: 2_000,
     descriptor: 20_000,
     discv4_packet: 3_000,
     envelope: 20_000,

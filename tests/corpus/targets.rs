@@ -11,6 +11,8 @@
 
 #[path = "../../fuzz/targets/cell.rs"]
 pub mod cell;
+#[path = "../../fuzz/targets/contact_card.rs"]
+pub mod contact_card;
 #[path = "../../fuzz/targets/descriptor.rs"]
 pub mod descriptor;
 #[path = "../../fuzz/targets/discv4_packet.rs"]
