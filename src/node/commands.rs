@@ -6,7 +6,6 @@ use circuits::ids::{Profile, RelayKey};
 use circuits::time::Now;
 
 use super::command::{Command, OpenedState, ReaderKind, Refusal, Reply, SendRequest};
-use super::command::{Command, ReaderKind, Refusal, Reply, SendRequest};
 use super::durability::{Continuation, StateContinuation};
 use super::effects::Counter;
 use super::input::{ClientId, CommandId, Connectivity};
@@ -87,10 +86,10 @@ impl Node {
                 mail.begin_fetch(fx, now, request, context)
                     .map(Reply::Fetch)
             }
-            Command::Contact(_) => Err(Refusal::usage(
-                "the state of this node is locked",
-                "unlock it with `whisht unlock`",
-            )),
+            Command::Contact(command) => {
+                let (contacts, fx, context) = self.contacting();
+                return contacts.on_command(fx, now, id, command, context);
+            }
             Command::OpenState(_) if self.fx.state_is_open() => Err(Refusal::usage(
                 "the state of this node is not locked",
                 "use it",
@@ -148,7 +147,8 @@ impl Node {
         self.receive.open_state(&mut self.fx, now, inbox);
         let outbox = rows.take(StateTable::Outbox);
         self.send.restore(&mut self.fx, now, outbox);
-        self.contacts.open_state(&mut self.fx, now, &mut rows, is_stale);
+        self.contacts
+            .open_state(&mut self.fx, now, &mut rows, is_stale);
     }
 
     /// Sends a message, and answers once it is accepted: in the state of the user, if that is open.
@@ -461,6 +461,7 @@ impl Node {
             discovery: self.peers.discovery_nodes(),
             found_peers: self.peers.connected_discovered(),
             mail: self.mail.server_view(),
+            state_locked: !self.fx.state_is_open(),
             tor: self.config.via_tor,
             shut: match self.send.connectivity() {
                 Connectivity::Down(reason) => Some(reason.clone()),

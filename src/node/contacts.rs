@@ -32,10 +32,11 @@ mod writing;
 use std::sync::Arc;
 
 use circuits::ids::LinkId;
+use circuits::level::Level;
 use circuits::time::{Instant, Now, UnixSecs};
 
 pub use command::{
-    Attachment, ContactCommand, ContactReply, ContactSend, HowKnown, IntroduceContact, SentMessage,
+    Attachment, ContactCommand, ContactReply, ContactSend, HowKnown, Introduction, SentMessage,
 };
 pub use event::{ContactEvent, ContactStage};
 pub use views::{
@@ -48,11 +49,14 @@ pub(super) use self::delivery::AttemptOwner;
 
 use self::arrivals::ConversationShards;
 use self::book::ContactBook;
+use self::cards::CardFinder;
 use self::conversations::Conversations;
 use self::first_messages::FirstMessages;
 use self::history::History;
 use self::pending::PendingMessages;
+use self::publication::OwnCards;
 use self::scan::{ContactScanner, Rescan, WatchedKeys};
+use self::upkeep::EarlierBits;
 use super::command::{Refusal, Reply};
 use super::durability::{Continuation, StateContinuation};
 use super::effects::Effects;
@@ -61,17 +65,22 @@ use super::input::CommandId;
 use super::jobs::{JobId, JobResult};
 use super::send::{SendContext, Sender};
 use super::timers::TimerId;
+use crate::contact::codec::BadState;
 use crate::contact::job::ContactJobResult;
 use crate::contact::scan::{ScanCandidate, ScanKeys};
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
 use crate::envelope_pool::Pool;
 use crate::pow::PowChecked;
-use crate::state::{StateChange, StateRows, StateTable};
+use crate::state::{StateChange, StateRow, StateRows, StateTable};
 
 /// The contacts and conversations of the user.
-#[derive(Default)]
 pub(super) struct Contacts {
     book: ContactBook,
+    /// Own addresses, their keys and their cards.
+    own: OwnCards,
+    /// Cards of contacts.
+    finder: CardFinder,
+    card_level: Level,
     conversations: Conversations,
     history: History,
     pending: PendingMessages,
@@ -80,6 +89,7 @@ pub(super) struct Contacts {
     first: FirstMessages,
     /// When the history was last checked for messages that are too old.
     expired_at: UnixSecs,
+    earlier_bits: EarlierBits,
 }
 
 /// What contacts need to know about the other components.
@@ -108,6 +118,24 @@ impl WatchedKeys for Watched<'_> {
 }
 
 impl Contacts {
+    /// No contacts yet; their state is locked until [`open_state`](Self::open_state).
+    pub(super) fn new(card_level: Level, now: Instant) -> Self {
+        Self {
+            book: ContactBook::default(),
+            own: OwnCards::default(),
+            finder: CardFinder::new(now),
+            card_level,
+            conversations: Conversations::default(),
+            history: History::default(),
+            pending: PendingMessages::default(),
+            scanner: ContactScanner::default(),
+            shards: ConversationShards::default(),
+            first: FirstMessages::default(),
+            expired_at: UnixSecs(0),
+            earlier_bits: EarlierBits::new(),
+        }
+    }
+
     /// Takes what the last run left. Every conversation of an old copy becomes stale.
     pub(super) fn open_state(
         &mut self,
@@ -117,24 +145,10 @@ impl Contacts {
         is_stale: bool,
     ) {
         let mut bad = 0_usize;
-        let mut check = |result: Result<(), _>| {
-            let result: Result<(), crate::contact::codec::BadState> = result;
-            bad = bad.saturating_add(usize::from(result.is_err()));
-        };
-        for row in rows.take(StateTable::Contact) {
-            check(self.book.restore(&row));
-        }
-        for row in rows.take(StateTable::Conversation) {
-            check(self.conversations.restore(&row));
-        }
-        for row in rows.take(StateTable::Message) {
-            check(self.history.restore(&row));
-        }
-        for row in rows.take(StateTable::Unanswered) {
-            check(self.pending.restore(&row));
-        }
-        for row in rows.take(StateTable::SeenKey) {
-            check(self.first.restore(&row));
+        for table in TABLES {
+            for row in rows.take(table) {
+                bad = bad.saturating_add(usize::from(self.restore(table, &row).is_err()));
+            }
         }
         if bad > 0 {
             tracing::error!(
@@ -142,15 +156,44 @@ impl Contacts {
                 "rows of the state cannot be read and are left out; restore a backup"
             );
         }
+        let ids = self.book.sorted().into_iter();
+        let ids = ids.filter(|(_, entry)| !entry.is_pending);
+        for id in ids.filter_map(|(_, entry)| entry.id).collect::<Vec<_>>() {
+            self.finder.watch(fx, now.mono, id);
+        }
+        self.restore_requests();
         if is_stale {
             let mut changes = self.conversations.set_all_stale();
             changes.push(StateChange::stale_is_handled());
             fx.store_state(changes);
         }
         self.conversations.follow_all(now.unix);
+        self.follow_keys(fx, now);
         self.rescan(fx, now.mono, Rescan::Topics);
-        self.rescan(fx, now.mono, Rescan::Recipients);
+        self.own.arm(fx, now);
         self.schedule(fx, now.mono);
+    }
+
+    fn restore(&mut self, table: StateTable, row: &StateRow) -> Result<(), BadState> {
+        match table {
+            StateTable::Contact if self.finder.restore(row)? => Ok(()),
+            StateTable::Contact => self.book.restore(row),
+            StateTable::Conversation => self.conversations.restore(row),
+            StateTable::Message => self.history.restore(row),
+            StateTable::Unanswered => self.pending.restore(row),
+            StateTable::SeenKey => self.first.restore(row),
+            _ => self.own.restore(row),
+        }
+    }
+
+    fn restore_requests(&mut self) {
+        for (id, record) in self.conversations.iter() {
+            if record.is_request() {
+                let bytes = self.history.bytes_of(id);
+                let requests = self.first.requests_mut();
+                requests.add(id, record.facts.ticket_bits, bytes);
+            }
+        }
     }
 
     // -- envelopes
@@ -164,6 +207,7 @@ impl Contacts {
         envelope: &Envelope,
         pow: PowChecked,
     ) {
+        self.finder.on_pooled(fx, now.mono, envelope);
         if self.awaits_nothing() {
             return;
         }
@@ -172,6 +216,7 @@ impl Contacts {
 
     /// The mempool dropped these envelopes.
     pub(super) fn on_dropped(&mut self, fx: &mut Effects, hashes: &[EnvelopeHash]) {
+        self.finder.on_dropped(hashes);
         self.scanner.on_dropped(fx, hashes);
     }
 
@@ -192,6 +237,11 @@ impl Contacts {
         self.scanner.dispatch(fx, now.mono, &watched, pool);
     }
 
+    /// Looks for the cards of contacts.
+    pub(super) fn find_cards(&mut self, fx: &mut Effects, now: Now, pool: &Pool) {
+        self.finder.run(fx, now, pool);
+    }
+
     /// A job has ended; `None` if it was lost.
     pub(super) fn on_job_ended(
         &mut self,
@@ -202,7 +252,7 @@ impl Contacts {
         context: ContactContext<'_>,
     ) {
         let result = match result {
-            Some(JobResult::Contact(result)) => Some(result),
+            Some(JobResult::Contact(result)) => Some(*result),
             _ => None,
         };
         match result {
@@ -212,10 +262,15 @@ impl Contacts {
             Some(ContactJobResult::Opened(opened)) => {
                 self.on_box_opened(fx, now, job, opened.ok());
             }
+            Some(ContactJobResult::Cards(found)) => {
+                let found = self.finder.on_searched(fx, now, job, Some(found));
+                self.on_cards_found(fx, found);
+            }
             result => {
                 if !self.scanner.on_ended(fx, job, result) {
                     self.on_ticket(fx, now, job, None, context);
                     self.on_box_opened(fx, now, job, None);
+                    let _none = self.finder.on_searched(fx, now, job, None);
                 }
                 while let Some(hits) = self.scanner.take_ended() {
                     for (_, hit) in hits {
@@ -260,6 +315,20 @@ impl Contacts {
     }
 }
 
+/// The tables of this component.
+const TABLES: [StateTable; 8] = [
+    StateTable::Identity,
+    StateTable::Generation,
+    StateTable::Schedule,
+    StateTable::Contact,
+    StateTable::Conversation,
+    StateTable::Message,
+    StateTable::Unanswered,
+    StateTable::SeenKey,
+];
+
+/// Maximum number of introduced contacts of one contact that the user has not accepted.
+const MAX_INTRODUCED: usize = 32;
+
 /// While so much waits for the disk, nothing is scanned for this time.
 const CONGESTION_DELAY: core::time::Duration = core::time::Duration::from_millis(250);
-

@@ -30,6 +30,8 @@ pub(super) enum TimerId {
     Epoch,
     /// Begin to try our keys on envelopes. Separate from pooling, so that forwarding never waits.
     TryDecrypt,
+    /// Messages of conversations that are still sent, keys that expire.
+    Contacts,
     /// Begin to scan envelopes for contact.
     ScanContacts,
     /// Look for cards of contacts.

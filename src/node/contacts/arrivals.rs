@@ -20,7 +20,7 @@ use crate::contact::parts::{Continuity, Introduction};
 use crate::contact::plaintext::{OuterPlaintext, SealedBody};
 use crate::contact::scan::{ScanForm, ScanHit, ScanTag};
 use crate::node::effects::{Counter, Effects};
-use crate::scatter::{Reassembled, Reassembly, ReassemblyLimits, ScatterClass, ScatterShard};
+use crate::scatter::{Reassembled, Reassembly, ReassemblyLimits, ScatterShard};
 use crate::state::StateChange;
 
 /// What shards are collected for.
@@ -83,7 +83,11 @@ impl Contacts {
             OuterPlaintext::Shard(shard) => {
                 let (of, set) = (keys.of, shard.set);
                 self.first.note_shard(of, set, key);
-                match self.shards.0.accept(now.mono, &ShardOwner::First(tag.0), shard) {
+                match self
+                    .shards
+                    .0
+                    .accept(now.mono, &ShardOwner::First(tag.0), shard)
+                {
                     Reassembled::Collected => {}
                     Reassembled::Complete(bytes) => {
                         let seen = self.first.take_set(of, set);
@@ -103,13 +107,7 @@ impl Contacts {
         }
     }
 
-    fn on_step_hit(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        tag: ScanTag,
-        plaintext: OuterPlaintext,
-    ) {
+    fn on_step_hit(&mut self, fx: &mut Effects, now: Now, tag: ScanTag, plaintext: OuterPlaintext) {
         let Some(step) = self.conversations.awaited(tag) else {
             return;
         };
@@ -129,7 +127,7 @@ impl Contacts {
         at: StepRef,
         shard: ScatterShard,
     ) {
-        let count = ScatterClass::of_needed(shard.k).map_or(0, ScatterClass::n);
+        let count = shard.class.n();
         // Which shards are awaited follows from those that come again after a restart: nothing is stored.
         let awaits_more = self.conversations.update(id, now.unix, |record| {
             record.conversation.await_shards(at, count);

@@ -191,7 +191,11 @@ impl Conversations {
 
     /// Closes all but one of a contact's open conversations after a while: the one that both ends prefer
     /// stays (both wrote first at the same time).
-    pub(super) fn settle_glare(&mut self, contact: ContactKey, closes: UnixSecs) -> Vec<StateChange> {
+    pub(super) fn settle_glare(
+        &mut self,
+        contact: ContactKey,
+        closes: UnixSecs,
+    ) -> Vec<StateChange> {
         let open = self.iter().filter(|(_, record)| {
             record.facts.contact == Some(contact)
                 && record.conversation.state() == ConversationState::Open

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::event::{ContactEvent, ContactStage};
 use super::pending::{PendingId, PendingProgress};
+use super::publication::CardName;
 use super::{ContactContext, Contacts, SentMessage};
 use crate::contact::conversation::{Attempt, AttemptRefusal, ConversationId};
 use crate::contact::first_contact::{FirstTicket, FirstTicketSearch};
@@ -30,6 +31,8 @@ use crate::node::send::AttemptEnd;
 /// What a single attempt belongs to.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(in crate::node) enum AttemptOwner {
+    /// An envelope with an own card.
+    Card(CardName),
     /// A message of a conversation.
     Message(ConversationId, u64),
     /// A request to renew a conversation; nobody waits for its end.
@@ -67,7 +70,7 @@ impl Contacts {
             PendingProgress::Next(at) if at <= now.unix => {
                 if self.needs_ticket(fx, id.0) {
                     self.put_off(id, now.unix.after(TICKET_CHECK_SECS));
-                } else if context.check_ready(now, level).is_err() || fx.state_is_congested() {
+                } else if context.check_ready(fx, now, level).is_err() || fx.state_is_congested() {
                     self.put_off(id, now.unix.after(READY_CHECK_SECS));
                 } else {
                     self.begin_attempt(fx, now, id);
@@ -79,9 +82,9 @@ impl Contacts {
 
     /// Waits until a time, without a change that has to survive a crash.
     fn put_off(&mut self, id: PendingId, until: UnixSecs) {
-        let _not_stored = self
-            .pending
-            .update(id, |message| message.progress = PendingProgress::Next(until));
+        let _not_stored = self.pending.update(id, |message| {
+            message.progress = PendingProgress::Next(until)
+        });
     }
 
     /// Uses up a key for an attempt, and makes that durable.
@@ -140,10 +143,11 @@ impl Contacts {
         owner: AttemptOwner,
         begun: Result<MessageId, Refusal>,
     ) {
-        let AttemptOwner::Message(conversation, number) = owner else {
-            return;
+        let id = match owner {
+            AttemptOwner::Message(conversation, number) => (conversation, number),
+            AttemptOwner::Card(name) => return self.on_card_begun(fx, now, name, begun),
+            AttemptOwner::Renewal(_) => return,
         };
-        let id = (conversation, number);
         match begun {
             Ok(attempt) => {
                 let mut stage = None;
@@ -163,6 +167,9 @@ impl Contacts {
 
     /// All envelopes of an attempt have left.
     pub(in crate::node) fn on_attempt_left(&mut self, fx: &mut Effects, attempt: MessageId) {
+        if self.own.is_running(attempt) {
+            return self.on_card_left(fx, attempt);
+        }
         if let Some(id) = self.pending.of_attempt(attempt)
             && let Some(message) = self.pending.get(id)
         {
@@ -179,6 +186,9 @@ impl Contacts {
         attempt: MessageId,
         end: AttemptEnd,
     ) {
+        if self.own.is_running(attempt) {
+            return self.on_card_ended(fx, now, attempt, &end);
+        }
         let Some(id) = self.pending.of_attempt(attempt) else {
             return;
         };
@@ -216,13 +226,7 @@ impl Contacts {
 
     /// Stops sending a message, for this reason. The other side learns from the next message that this one
     /// does not come.
-    pub(super) fn stop(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        id: PendingId,
-        stage: ContactStage,
-    ) {
+    pub(super) fn stop(&mut self, fx: &mut Effects, now: Now, id: PendingId, stage: ContactStage) {
         let update = self.conversations.update(id.0, now.unix, |record| {
             record.conversation.give_up(id.1);
         });
@@ -331,9 +335,9 @@ impl ContactContext<'_> {
     /// # Errors
     ///
     /// [`Refusal`] with the obstacle.
-    pub(super) fn check_ready(self, now: Now, level: Level) -> Result<(), Refusal> {
+    pub(super) fn check_ready(self, fx: &Effects, now: Now, level: Level) -> Result<(), Refusal> {
         self.others.check_level(now, level)?;
-        self.send.check_ready()
+        self.send.check_ready(fx)
     }
 }
 

@@ -302,8 +302,7 @@ impl Contacts {
             return;
         };
         let pre_keys = keys.pre_keys();
-        let accepted =
-            Conversation::accept(rng, now.unix, first_box, pre_keys, &content.content);
+        let accepted = Conversation::accept(rng, now.unix, first_box, pre_keys, &content.content);
         let Ok((conversation, arrived)) = accepted else {
             return;
         };
@@ -322,7 +321,10 @@ impl Contacts {
 
     /// Counts a new request, and makes room if there are too many.
     fn note_request(&mut self, fx: &mut Effects, now: Now, id: ConversationId, own: &ContactId) {
-        let bits = self.conversations.get(id).map(|record| record.facts.ticket_bits);
+        let bits = self
+            .conversations
+            .get(id)
+            .map(|record| record.facts.ticket_bits);
         let bytes = self.history.bytes_of(id);
         let requests = self.first.requests_mut();
         requests.add(id, bits.unwrap_or(0), bytes);

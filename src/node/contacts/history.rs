@@ -159,6 +159,14 @@ impl History {
         Some((place, self.messages.get(&(conversation, place))?))
     }
 
+    /// Bytes of the messages of a conversation.
+    pub(super) fn bytes_of(&self, conversation: ConversationId) -> usize {
+        let sizes = self
+            .of(conversation)
+            .map(|(_, message)| message.parts.len());
+        sizes.fold(0, usize::saturating_add)
+    }
+
     /// A message by its place.
     pub(super) fn get(&self, place: MessagePlace) -> Option<&HistoryMessage> {
         self.messages.get(&place)

@@ -128,7 +128,10 @@ impl PendingMessages {
         if let Some(attempt) = &running {
             self.running.remove(attempt);
         }
-        (StateChange::delete(StateTable::Unanswered, row_id(id)), running)
+        (
+            StateChange::delete(StateTable::Unanswered, row_id(id)),
+            running,
+        )
     }
 
     /// The message of a running attempt.
