@@ -1,12 +1,13 @@
 //! Cards: the data of an envelope under a known key, the card itself, and its fields after the signatures.
 
+use whisht::contact::card::file;
 use whisht::contact::card::key::CardKey;
 use whisht::contact::card::{CARD_LEN, CardTerms, SignedCard};
 use whisht::contact::id::{ContactId, Root};
 use whisht::contact::period::Period;
 use whisht::contact::schedule::{Publication, PublicationSchedule, Replica};
 
-/// Reads the input as data of an envelope, as a card, as terms and as a stored schedule. Panics if a rule is
+/// Reads the input as data of an envelope, as a card, as terms, as a file of cards and as a stored schedule. Panics if a rule is
 /// broken.
 pub fn contact_card(data: &[u8]) {
     let period = Period(20_834);
@@ -24,6 +25,11 @@ pub fn contact_card(data: &[u8]) {
         && let Ok(read) = CardTerms::decode(*terms)
     {
         assert_eq!(read.encode(), Some(*terms));
+    }
+    if let Ok((id, cards)) = file::decode(data) {
+        assert!(cards.iter().all(|card| *card.id() == id));
+        let again = file::encode(cards.iter().map(|card| card.card()));
+        assert_eq!(again, data);
     }
     if let Ok(schedule) = PublicationSchedule::from_bytes(data) {
         let written = PublicationSchedule::from_bytes(&schedule.to_bytes());

@@ -24,8 +24,6 @@ pub struct NodeConfig {
     pub network: String,
     /// The default level of messages.
     pub level: Level,
-    /// The level at which the cards of own addresses are published.
-    pub card_level: Level,
     /// Custom levels, and the levels of recipients.
     pub levels: LevelPolicy,
     /// The level of the cards of own addresses; they wait while it is not available.

@@ -210,7 +210,6 @@ pub(super) fn config() -> NodeConfig {
         network: "test".to_owned(),
         level: Level::Open,
         levels: LevelPolicy::default(),
-        card_level: Level::Bulletin,
         relay: true,
         advertise: vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 30_303)],
         through_tor: false,

@@ -208,7 +208,6 @@ impl PlannedNode {
             network: "demo".to_owned(),
             level: Level::Normal,
             levels: LevelPolicy::default(),
-            card_level: Level::Bulletin,
             relay: matches!(role, Role::Relay(_)),
             advertise: vec![Advertised::Ip4(Ipv4Addr::LOCALHOST, port)],
             through_tor: false,

@@ -42,7 +42,6 @@ impl World {
             network: "test".to_owned(),
             level: Level::Normal,
             levels: LevelPolicy::default(),
-            card_level: Level::Bulletin,
             relay,
             advertise: vec![match socket {
                 SocketAddr::V4(own) => RelayEndpoint::Ip4(*own.ip(), own.port()),
