@@ -54,6 +54,7 @@ replay! {
     cell: 3_000,
     onion_packet: 20_000,
     contact_address: 400,
+    contact_card: 2_000,
     descriptor: 20_000,
     discv4_packet: 3_000,
     envelope: 20_000,

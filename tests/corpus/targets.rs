@@ -13,6 +13,8 @@
 pub mod cell;
 #[path = "../../fuzz/targets/contact_address.rs"]
 pub mod contact_address;
+#[path = "../../fuzz/targets/contact_card.rs"]
+pub mod contact_card;
 #[path = "../../fuzz/targets/descriptor.rs"]
 pub mod descriptor;
 #[path = "../../fuzz/targets/discv4_packet.rs"]

@@ -7,7 +7,6 @@
 //! that a late card goes at once.
 
 mod address;
-mod export;
 mod published;
 
 use core::time::Duration;
@@ -18,7 +17,7 @@ use circuits::time::{Now, UnixSecs};
 
 use self::address::OwnAddress;
 use self::published::PublishedCards;
-use crate::contact::card::{CardTerms, SignedCard};
+use crate::contact::card::{CardTerms, SignedCard, file};
 use crate::contact::codec::BadState;
 use crate::contact::generation::GenerationKeys;
 use crate::contact::id::ContactId;
@@ -31,8 +30,6 @@ use crate::node::effects::Effects;
 use crate::node::event::MessageId;
 use crate::node::timers::TimerId;
 use crate::state::{StateChange, StateRow, StateTable};
-
-pub use self::export::{BadCardFile, decode as decode_card_file};
 
 /// The addresses of this node, their keys, and what is published for them and for others.
 #[derive(Default)]
@@ -435,7 +432,7 @@ impl OwnCards {
         name: &str,
         days: u32,
     ) -> Result<(Vec<u8>, Prepared), Refusal> {
-        if days == 0 || days > u32::from(export::MAX_CARDS) {
+        if days == 0 || days > u32::from(file::MAX_CARDS) {
             return Err(Refusal::usage(
                 format!("cards can be exported for 1 to 14 days, not for {days}"),
                 "choose a number of days from 1 to 14",
@@ -443,7 +440,7 @@ impl OwnCards {
         }
         let id = *self.named(name)?.id();
         let today = Period::at(&id, now);
-        let last = export::last_period(today, days);
+        let last = today.after(days.saturating_sub(1));
         let mut prepared = Prepared::default();
         for generation in today.generation().0..=last.generation().0 {
             self.make_keys(fx, (id, Generation(generation)), &mut prepared);
@@ -456,7 +453,7 @@ impl OwnCards {
                 address.sign(period, today, keys.block()).ok()
             })
             .collect();
-        let file = export::encode(cards.iter());
+        let file = file::encode(cards.iter());
         self.expect_stored(&prepared);
         Ok((file, prepared))
     }
@@ -472,7 +469,7 @@ impl OwnCards {
         now: UnixSecs,
         file: &[u8],
     ) -> Result<(usize, Prepared), Refusal> {
-        let (id, cards) = export::decode(file).map_err(|error| {
+        let (id, cards) = file::decode(file).map_err(|error| {
             Refusal::usage(
                 error.to_string(),
                 "ask the owner of the address for a new one",
