@@ -7,5 +7,14 @@
 //! Everything here is computation: no module draws from another generator than the one that it is given
 //! (but for the ratchet, docs/decisions/0021), reads a clock, or stores anything.
 
+pub mod chain;
+pub mod codec;
+pub mod elligator;
+pub mod first_contact;
 pub mod id;
 pub mod kdf;
+pub mod key_block;
+pub mod outer;
+pub mod plaintext;
+pub mod ratchet;
+pub mod x_wing;

@@ -88,8 +88,9 @@ use self::timers::TimerId;
 use crate::discovery::{Discovery, DiscoveryConfig};
 
 pub use command::{
-    Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PublicIdentity,
-    ReaderKind, Recipient, Refusal, RefusalKind, Reply, SendRequest,
+    Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PreparedData,
+    PublicIdentity, ReaderKind, Recipient, Refusal, RefusalKind, Reply, SealedRecipient,
+    SendRequest,
 };
 pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
@@ -108,8 +109,8 @@ pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, Shh
 pub use views::{
     ClockView, CustomLevelView, DirectoryAge, EmissionView, EstimateView, FetchView, IdentityView,
     InboundView, LevelView, LevelsView, LinkedView, ListenerFaultView, LoopAlarmView, MailView,
-    MessageView, MixingView, NodeView, OutgoingView, PeerView, ProtectionView, RelayView,
-    StatusView, TurnTimes, UnreachedPeerView,
+    MessageView, MixingView, NodeView, OutgoingView, PeerView, PriceView, ProtectionView,
+    RelayView, StatusView, TurnTimes, UnreachedPeerView,
 };
 
 /// A Whisper relay node.

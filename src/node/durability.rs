@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use super::command::{Refusal, Reply};
-use super::event::Event;
+use super::event::{Event, MessageId};
 use super::input::{CommandId, StoreId};
 use super::output::{Output, Record};
 use super::relay::PeeledCell;
@@ -27,6 +27,8 @@ pub(super) enum Continuation {
 pub(super) enum StateContinuation {
     /// Tell users of an event, which a crash can no longer undo.
     Notify(Event),
+    /// Take the first step of a message.
+    BeginMessage(MessageId),
     /// Answer a command, whose effect a crash can no longer undo.
     Reply(CommandId, Result<Reply, Refusal>),
 }

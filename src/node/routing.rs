@@ -104,6 +104,8 @@ impl Node {
                 send.on_cell_left(fx, now, owner, context);
             }
             Action::CellExpired(owner) => self.send.on_cell_expired(fx, now, owner),
+            // Cards and conversations send single attempts.
+            Action::AttemptLeft(_) | Action::AttemptEnded(..) => {}
             Action::RestoreTicketBits(epoch, bits) => self.relay.restore_ticket_bits(epoch, bits),
             Action::InstallOnionKey(key) => self.relay.install_key(fx, *key),
             Action::InsertByStem(envelope, source) => self.insert_by_stem(now, envelope, source),
@@ -413,7 +415,7 @@ impl Node {
                     let fx = &mut self.fx;
                     self.directory.publish_own(fx, now, &raw, &self.peers);
                 }
-                Continuation::State(continuation) => self.on_state_stored(continuation),
+                Continuation::State(continuation) => self.on_state_stored(now, continuation),
             }
         }
         if was_congested && !self.fx.state_is_congested() {
@@ -421,9 +423,13 @@ impl Node {
         }
     }
 
-    fn on_state_stored(&mut self, continuation: StateContinuation) {
+    fn on_state_stored(&mut self, now: Now, continuation: StateContinuation) {
         match continuation {
             StateContinuation::Notify(event) => self.fx.notify(event),
+            StateContinuation::BeginMessage(id) => {
+                let (send, fx, context) = self.sending();
+                send.on_message_stored(fx, now, id, context);
+            }
             StateContinuation::Reply(command, reply) => self.fx.reply(command, reply),
         }
     }

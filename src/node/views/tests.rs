@@ -416,6 +416,10 @@ fn view_read_from_its_json_writes_the_same_json() {
             id: MessageId(4),
             level: Level::Open,
             stage,
+            price: Some(PriceView {
+                bytes: 14_640,
+                seconds: 9,
+            }),
         });
     }
 }
