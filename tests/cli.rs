@@ -29,6 +29,8 @@ mod rpc;
 mod screen;
 #[path = "cli/sim.rs"]
 mod sim;
+#[path = "cli/state.rs"]
+mod state;
 #[path = "cli/terminal.rs"]
 mod terminal;
 #[path = "cli/width.rs"]
