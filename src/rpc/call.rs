@@ -127,6 +127,7 @@ impl RpcCall {
                 return KeyCall::read(method, params, permissions).map(Self::Keys);
             }
             "whisht_cancel" => Command::Cancel(MessageId(number(params, "id")?)),
+            "whisht_renew" => Command::Renew(MessageId(number(params, "id")?)),
             "whisht_drain" => Command::Drain(flag(params, "drain")?),
             "whisht_estimate" => match send_request(params, rng)? {
                 (None, request) => Command::Estimate(request),
@@ -163,7 +164,7 @@ impl RpcCall {
 }
 
 /// All methods.
-pub const METHODS: [&str; 59] = [
+pub const METHODS: [&str; 60] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -218,6 +219,7 @@ pub const METHODS: [&str; 59] = [
     "whisht_outbox",
     "whisht_peers",
     "whisht_relays",
+    "whisht_renew",
     "whisht_send",
     "whisht_status",
     "whisht_subscribe",
