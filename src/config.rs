@@ -105,6 +105,7 @@ impl Config {
             listening: Vec::new(),
             max_peers: settings.max_peers(),
             min_pow,
+            card_level: circuits::level::Level::Bulletin,
             pow_generation: settings.pow_generation(),
             cover: settings.cover(),
             pool_bytes: settings.pool_mb().saturating_mul(1 << 20),

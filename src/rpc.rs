@@ -63,6 +63,7 @@ pub fn result(reply: &Reply) -> Result<Value, RpcError> {
         Reply::Status(status) => to_value(status),
         Reply::Estimate(estimate) => to_value(estimate),
         Reply::Levels(view) => to_value(view),
+        Reply::Contact(reply) => to_value(reply),
         Reply::Shh(outcome) => return shh::result(outcome),
     })
 }

@@ -1,13 +1,21 @@
 //! Chains of single-use keys: from the secret of an epoch, a key and topics for each step.
 //!
-//! The state of a chain leads to all later steps and to no earlier one, so it is erased with each step
-//! (docs/wire/contact.md, section Conversations). This module derives keys. It decides about no window
-//! and counts no acknowledgement; `conversation` does.
+//! The state of a chain leads to all later steps and to none before, so it is erased with each step. A
+//! receiver keeps the keys of the steps that it awaits, never a state that leads back to them. This module
+//! decides about no message; `conversation` does.
 
 use zeroize::Zeroizing;
 
 use super::kdf::{Key32, Label, expand};
 use crate::envelope::Topic;
+
+mod receiving;
+mod sending;
+#[cfg(test)]
+mod tests;
+
+pub(super) use self::receiving::ReceivingChain;
+pub(super) use self::sending::SendingChain;
 
 /// The key of one step, M: the secret from which both ends derive topic and key of its envelopes.
 pub struct StepKey(Key32);
@@ -74,33 +82,31 @@ impl Direction {
     }
 }
 
+/// Steps above the highest opened one that a receiver awaits.
+pub const WINDOW: u32 = 64;
+/// Skipped steps that a receiver keeps.
+pub const MAX_SKIPPED: usize = 64;
+/// Unacknowledged steps of a sender. Olm keeps keys for no more skipped messages.
+pub const MAX_UNACKED: u32 = 40;
+/// How far a resync moves a chain. Spec M15 bounds the steps that a receiver derives for one message.
+pub const MAX_JUMP: u32 = 4_096;
+/// How long the key of a skipped step is kept: the longest life of an envelope, and a margin.
+pub const KEEP_SECS: u32 = 80 * 3_600;
+
 /// The state of a chain before a step, T.
-pub struct ChainState(Key32);
+pub(super) struct ChainState(Key32);
 
 impl ChainState {
     /// The start of a chain of an epoch.
-    #[must_use]
-    pub fn start(epoch_secret: &[u8; 32], direction: Direction) -> Self {
+    pub(super) fn start(epoch_secret: &Key32, direction: Direction) -> Self {
         let info = [direction.byte()];
         Self(expand::<32>(epoch_secret, Label::CONV_CHAIN, &[&info]))
     }
 
     /// The key of the step; the state moves to the next one, and the old state is erased.
-    pub fn step(&mut self) -> StepKey {
+    pub(super) fn step(&mut self) -> StepKey {
         let key = expand::<32>(&self.0, Label::CONV_MESSAGE, &[]);
         self.0 = expand::<32>(&self.0, Label::CONV_NEXT, &[]);
-        StepKey(key)
-    }
-
-    /// Wraps the state of a record.
-    #[must_use]
-    pub const fn new(state: Key32) -> Self {
-        Self(state)
-    }
-
-    /// The state, for the record.
-    #[must_use]
-    pub fn expose(&self) -> &[u8; 32] {
-        &self.0
+        StepKey::new(key)
     }
 }

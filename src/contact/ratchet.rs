@@ -208,6 +208,25 @@ impl Ratchet {
         Ok((message.to_parts().1, position))
     }
 
+    /// The keys that started the session of a first message.
+    ///
+    /// # Errors
+    ///
+    /// [`RatchetError::Malformed`] if the bytes are not a first message.
+    pub fn keys_of_first(first_message: &[u8]) -> Result<InitiatorKeys, RatchetError> {
+        let message = parse_first(first_message)?;
+        Ok(InitiatorKeys {
+            identity: message.identity_key().to_bytes(),
+            base: message.base_key().to_bytes(),
+        })
+    }
+
+    /// Whether something has come from the peer, so that messages have the normal form.
+    #[must_use]
+    pub const fn is_answered(&self) -> bool {
+        self.session.has_received_message()
+    }
+
     /// Where the next message is encrypted.
     #[must_use]
     pub const fn position(&self) -> SendingPosition {

@@ -10,6 +10,8 @@ use circuits::ids::{Epoch, LinkId, RelayKey, ShortId};
 use circuits::level::Level;
 use circuits::loops::LoopNonce;
 
+use super::command::SendRequest;
+use super::contacts::AttemptOwner;
 use super::emission::{CellOwner, QueuedCell};
 use super::event::MessageId;
 use super::peers::LinkPurpose;
@@ -51,6 +53,10 @@ pub(super) enum Action {
     RelayUnreachable(ShortId),
     /// This relay is not dialled for the cells that wait for it: there are too many links for cells.
     CellsUndeliverable(ShortId),
+
+    // -- to sending
+    /// Send one attempt of another component; the result goes to contacts.
+    BeginAttempt(AttemptOwner, Box<SendRequest>),
 
     // -- from sending
     /// All envelopes of a single attempt have left this node.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::contacts::{ContactCommand, ContactReply};
 use super::event::MessageId;
 use super::inbox_query::InboxQuery;
 use super::shh_api::{ShhCommand, ShhError, ShhReply};
@@ -82,6 +83,8 @@ pub enum Command {
     EstimateCustom(String, SendRequest),
     /// Report which level can be used, and what it protects from.
     Levels,
+    /// A command about contacts; [`Reply::Contact`] answers it.
+    Contact(ContactCommand),
     /// A call of a `shh_*` method; [`Reply::Shh`] answers it.
     Shh(ShhCommand),
     /// Continue with the state of the user, which was locked at the start.
@@ -101,6 +104,11 @@ impl Command {
                 | Self::Peers
                 | Self::Relays
                 | Self::Shh(ShhCommand::Messages(_))
+                | Self::Contact(
+                    ContactCommand::Contacts
+                        | ContactCommand::Conversations
+                        | ContactCommand::Conversation { .. }
+                )
         )
     }
 }
@@ -304,6 +312,8 @@ pub enum Reply {
     Estimate(super::views::EstimateView),
     /// The levels, and the network that mixes.
     Levels(Box<super::views::LevelsView>),
+    /// The reply to a command about contacts.
+    Contact(Box<ContactReply>),
     /// The result of a `shh_*` call; errors have go-ethereum's words.
     #[serde(skip)]
     Shh(Result<ShhReply, ShhError>),

@@ -86,6 +86,10 @@ impl Node {
                 mail.begin_fetch(fx, now, request, context)
                     .map(Reply::Fetch)
             }
+            Command::Contact(command) => {
+                let (contacts, fx, context) = self.contacting();
+                return contacts.on_command(fx, now, id, command, context);
+            }
             Command::OpenState(_) if self.fx.state_is_open() => Err(Refusal::usage(
                 "the state of this node is not locked",
                 "use it",
@@ -137,12 +141,14 @@ impl Node {
 
     /// Hands the rows of the user's state to the components that own them.
     pub(super) fn open_state(&mut self, now: Now, state: OpenedState) {
-        let OpenedState { mut rows, .. } = state;
+        let OpenedState { mut rows, is_stale } = state;
         self.fx.open_state();
         let inbox = rows.take(StateTable::Inbox);
         self.receive.open_state(&mut self.fx, now, inbox);
         let outbox = rows.take(StateTable::Outbox);
         self.send.restore(&mut self.fx, now, outbox);
+        self.contacts
+            .open_state(&mut self.fx, now, &mut rows, is_stale);
     }
 
     /// Sends a message, and answers once it is accepted: in the state of the user, if that is open.

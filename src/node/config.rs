@@ -24,6 +24,8 @@ pub struct NodeConfig {
     pub network: String,
     /// The default level of messages.
     pub level: Level,
+    /// The level at which the cards of own addresses are published.
+    pub card_level: Level,
     /// Custom levels, and the levels of recipients.
     pub levels: LevelPolicy,
     /// Whether to relay cells of other nodes and to be listed in the directory. It costs bandwidth and

@@ -1,17 +1,15 @@
 //! Receiving: which messages are addressed to this user.
 //!
 //! Trial decryption (`trial_decryption`) tries every key on every envelope, apart from forwarding and
-//! on other threads. The shards of a scattered message are collected (`shards`). No envelope of the mempool is forgotten (`untried`), and a new identity searches
-//! the mempool (`pool_scan`). Messages for an identity of the user (`identities`) go to the `inbox`; messages that match a
+//! on other threads. The shards of a scattered message are collected (`shards`). No envelope of the mempool is forgotten (`node::untried`), and a new identity searches
+//! the mempool (`node::pool_scan`). Messages for an identity of the user (`identities`) go to the `inbox`; messages that match a
 //! filter of an API client are pushed to it, or kept in memory until it polls. A message of the inbox is
 //! durable before it is announced.
 
 mod identities;
 mod inbox;
-mod pool_scan;
 mod shards;
 mod trial_decryption;
-mod untried;
 
 use core::time::Duration;
 use std::collections::BTreeSet;

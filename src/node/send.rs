@@ -147,6 +147,18 @@ impl Sender {
         Ok(id)
     }
 
+    /// Checks that a message could leave now, whatever its level.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if this machine is offline, or too much is in flight.
+    pub(super) fn check_ready(&self, fx: &Effects) -> Result<(), Refusal> {
+        if let Connectivity::Down(reason) = &self.connectivity {
+            return Err(Refusal::policy(reason.clone(), "go online"));
+        }
+        self.check_room(fx)
+    }
+
     fn check_room(&self, fx: &Effects) -> Result<(), Refusal> {
         if fx.state_is_congested() {
             return Err(Refusal::policy(

@@ -319,7 +319,7 @@ pub enum DirectoryAge {
 }
 
 /// A level as its word.
-mod level_word {
+pub(super) mod level_word {
     use circuits::level::Level;
     use serde::{Deserialize, Deserializer, Serializer, de};
 
@@ -327,11 +327,16 @@ mod level_word {
         clippy::trivially_copy_pass_by_ref,
         reason = "serde calls it with a reference"
     )]
-    pub(super) fn serialize<S: Serializer>(level: &Level, to: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::node) fn serialize<S: Serializer>(
+        level: &Level,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.serialize_str(level.word())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Level, D::Error> {
+    pub(in crate::node) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Level, D::Error> {
         let word = String::deserialize(from)?;
         word.parse()
             .map_err(|_| de::Error::custom(format_args!("there is no level {word:?}")))

@@ -219,6 +219,7 @@ impl PlannedNode {
             listening: Vec::new(),
             max_peers: MAX_PEERS,
             min_pow: MIN_POW,
+            card_level: Level::Normal,
             pow_generation: PowGeneration::Auto,
             cover: common.cover,
             pool_bytes: POOL_BYTES,
