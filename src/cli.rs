@@ -122,6 +122,8 @@ enum CliCommand {
     Outbox(outbox::Args),
     /// Cancel a message on its way; shards that have left cannot be recalled
     Cancel(outbox::CancelArgs),
+    /// Send a message that failed once more, as a new envelope
+    Renew(outbox::RenewArgs),
     /// Show or add peers
     Peers(status::PeersArgs),
     /// Show known relays
@@ -285,6 +287,9 @@ impl Cli {
             CliCommand::Cancel(args) => {
                 remote_node::with(&common, async |node| outbox::cancel(node, args).await)
             }
+            CliCommand::Renew(args) => remote_node::with(&common, async |node| {
+                outbox::renew_message(node, args).await
+            }),
             CliCommand::Peers(args) => {
                 remote_node::with(&common, async |node| status::peers(node, args).await)
             }

@@ -50,6 +50,13 @@ pub(super) struct CancelArgs {
     id: u64,
 }
 
+/// Options of `whisht renew`.
+#[derive(Debug, clap::Args)]
+pub(super) struct RenewArgs {
+    /// Number of the message, as `whisht outbox` shows it
+    id: u64,
+}
+
 /// Shows messages on their way, or acts on one.
 ///
 /// # Errors
@@ -182,4 +189,22 @@ fn cancelled(printer: Printer, id: u64) -> std::io::Result<()> {
     printer.line(format_args!(
         "message {id} is cancelled; shards that have left travel on by themselves"
     ))
+}
+
+/// Sends a message that failed once more.
+///
+/// # Errors
+///
+/// [`Failure`] if the node has no such message, or if it cannot be sent now.
+pub(super) async fn renew_message(node: &mut RemoteNode, args: RenewArgs) -> Result<Exit, Failure> {
+    let _: bool = node.call("whisht_renew", json!([args.id])).await?;
+    if node.printer.json {
+        node.printer.value(&json!({"renewed": args.id}))?;
+    } else {
+        node.printer.line(format_args!(
+            "message {} is sent again; `whisht outbox` shows its stage",
+            args.id
+        ))?;
+    }
+    Ok(Exit::Done)
 }

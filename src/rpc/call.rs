@@ -161,6 +161,7 @@ impl RpcCall {
                 return KeyCall::read(method, params, permissions).map(Self::Keys);
             }
             "whisht_cancel" => Command::Cancel(MessageId(number(params, "id")?)),
+            "whisht_renew" => Command::Renew(MessageId(number(params, "id")?)),
             "whisht_drain" => Command::Drain(flag(params, "drain")?),
             "whisht_estimate" => match send_request(params, rng)? {
                 (None, request) => Command::Estimate(request),
@@ -201,7 +202,7 @@ impl RpcCall {
 }
 
 /// All methods.
-pub const METHODS: [&str; 84] = [
+pub const METHODS: [&str; 85] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -276,6 +277,7 @@ pub const METHODS: [&str; 84] = [
     "whisht_peers",
     "whisht_publishCards",
     "whisht_relays",
+    "whisht_renew",
     "whisht_renewContact",
     "whisht_renewReply",
     "whisht_reply",
