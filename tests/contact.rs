@@ -105,10 +105,13 @@ impl Scene {
         let mut texts: Vec<_> = incoming
             .flat_map(|message| {
                 let number = message.number;
-                message.parts.into_iter().filter_map(move |part| match part {
-                    MessagePartView::Text { text } => Some((number, text)),
-                    _ => None,
-                })
+                message
+                    .parts
+                    .into_iter()
+                    .filter_map(move |part| match part {
+                        MessagePartView::Text { text } => Some((number, text)),
+                        _ => None,
+                    })
             })
             .collect();
         texts.sort();
@@ -133,7 +136,10 @@ impl Scene {
         let of = self.requests(READER).pop().unwrap();
         let name = Some("source".to_owned());
         let reply = self.ask(READER, ContactCommand::Accept { of, name });
-        assert!(matches!(reply, ContactReply::Conversation { .. }), "{reply:?}");
+        assert!(
+            matches!(reply, ContactReply::Conversation { .. }),
+            "{reply:?}"
+        );
     }
 
     fn run_until(&mut self, patience: Duration, mut is: impl FnMut(&mut Self) -> bool) {
@@ -150,7 +156,8 @@ impl Scene {
     fn reported(&self, at: usize, text: &str) -> usize {
         let events = self.world.observer::<Recorder>().unwrap().events(at).iter();
         events
-            .filter(|(_, event)| match event {
+            .filter(|(_, event)| {
+                match event {
                 Event::Contact(event) => match &**event {
                     ContactEvent::Message(message) => message.parts.iter().any(|part| {
                         matches!(part, MessagePartView::Text { text: other } if other == text)
@@ -158,6 +165,7 @@ impl Scene {
                     _ => false,
                 },
                 _ => false,
+            }
             })
             .count()
     }

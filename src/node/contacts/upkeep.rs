@@ -29,7 +29,12 @@ use crate::state::StateChange;
 
 impl Contacts {
     /// Does what is due.
-    pub(in crate::node) fn upkeep(&mut self, fx: &mut Effects, now: Now, context: ContactContext<'_>) {
+    pub(in crate::node) fn upkeep(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        context: ContactContext<'_>,
+    ) {
         if !fx.state_is_open() {
             return;
         }

@@ -172,6 +172,7 @@ const fn name(table: StateTable) -> &'static str {
         StateTable::File => "file",
         StateTable::Meta => "meta",
         StateTable::Inbox => "inbox",
+        StateTable::Unanswered => "unanswered",
     }
 }
 
