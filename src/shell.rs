@@ -32,6 +32,7 @@ pub mod process;
 pub mod rpc;
 pub mod runtime;
 pub mod signal;
+pub mod state_store;
 pub mod store;
 mod tcp;
 mod transport;

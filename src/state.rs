@@ -9,6 +9,7 @@
 
 pub mod guard;
 pub mod master_key;
+pub mod sealed_row;
 
 use core::fmt;
 

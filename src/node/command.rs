@@ -154,6 +154,7 @@ impl PublicIdentity {
 }
 
 /// The state of a user that has just been unlocked.
+#[derive(Debug)]
 pub struct OpenedState {
     /// What the last run left.
     pub rows: StateRows,

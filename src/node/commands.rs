@@ -440,6 +440,7 @@ impl Node {
             discovery: self.peers.discovery_nodes(),
             found_peers: self.peers.connected_discovered(),
             mail: self.mail.server_view(),
+            state_locked: !self.fx.state_is_open(),
             tor: self.config.via_tor,
             shut: match self.send.connectivity() {
                 Connectivity::Down(reason) => Some(reason.clone()),

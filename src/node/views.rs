@@ -280,6 +280,8 @@ pub struct StatusView {
     /// The mail server, if the node is one.
     #[serde(deserialize_with = "Option::deserialize")]
     pub mail: Option<MailView>,
+    /// Whether contacts and messages of earlier runs are locked.
+    pub state_locked: bool,
     /// Whether Tor carries the links.
     pub tor: bool,
     /// Why no link can be opened now, such as the state of Tor; `None` if links can be opened.

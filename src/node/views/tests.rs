@@ -177,6 +177,7 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         discovery: Some(9),
         found_peers: 2,
         mail: Some(mail()),
+        state_locked: false,
         tor: true,
         shut: Some("Tor is not ready".into()),
         unverified: None,
