@@ -47,6 +47,7 @@ pub(super) struct Args {
 ///
 /// [`Failure`] if the network does not start, the level is refused, or the message is lost.
 pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
+    super::no_data_dir("demo")?;
     check(args)?;
     let body = body(args.file.as_deref())?;
     busy_runtime()?.block_on(play(&DemoReport::new(json, Instant::now()), args, body))
