@@ -300,15 +300,9 @@ impl Cli {
             }
             CliCommand::Mail(args) => mail::run(common, args),
             CliCommand::Rpc(args) => rpc::run(&common, args),
-            CliCommand::Demo(args) => {
-                no_data_dir("demo")?;
-                demo::run(common.json, &args)
-            }
+            CliCommand::Demo(args) => demo::run(common.json, &args),
             #[cfg(feature = "sim")]
-            CliCommand::Sim(args) => {
-                no_data_dir("sim")?;
-                sim::run(common.json, &args)
-            }
+            CliCommand::Sim(args) => sim::run(common.json, &args),
             CliCommand::Version => version::run(common.json),
             CliCommand::Leaktest(args) => leaktest::run(common, *args),
             CliCommand::LeaktestPart(args) => leaktest::helper::run(args),

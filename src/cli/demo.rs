@@ -51,6 +51,7 @@ pub(super) struct Args {
 ///
 /// [`Failure`] if the network does not start, the level is refused, or the message is lost.
 pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
+    super::no_data_dir("demo")?;
     check(args)?;
     if args.contact {
         let report = DemoReport::new(json, Instant::now());

@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::data_dir::{DESCRIPTOR, IDENTITIES, KEYSTORE, LOCK, ONION, PROFILE, files, is_claim};
+use super::data_dir::{
+    ARTI, DESCRIPTOR, IDENTITIES, IPC, KEYSTORE, LOCK, ONION, PROFILE, RPC_TOKEN, STATE_DB,
+    STATE_GUARD, STATE_KEY, files, is_claim,
+};
 
 /// A data directory that is being erased.
 #[derive(Debug)]
@@ -197,19 +200,19 @@ pub enum PanicEraseError {
 
 /// Files of keys, in the order of their erasure, with the files that a crash may have left of them.
 const KEYS: [&str; 9] = [
-    "state.key",
+    STATE_KEY,
     "state.new",
-    "state.guard",
+    STATE_GUARD,
     "nodekey",
     "nodekey.new",
     "guard-seed",
     "guard-seed.new",
-    "rpc-token",
+    RPC_TOKEN,
     "rpc-token.new",
 ];
 /// Everything else but the names in [`LAST`].
 const REST: [&str; 22] = [
-    "state.db",
+    STATE_DB,
     "state.db-wal",
     "state.db-shm",
     "state.db-journal",
@@ -224,11 +227,11 @@ const REST: [&str; 22] = [
     "port",
     "port.new",
     "profile.new",
-    "arti",
+    ARTI,
     "files",
     "config.toml",
     "config.new",
-    "whisht.ipc",
+    IPC,
     IDENTITIES,
     DESCRIPTOR,
 ];

@@ -30,7 +30,7 @@ fn panic_ends_the_node_and_leaves_no_file() {
     }
     assert_eq!(node.child.wait().unwrap().code(), Some(0));
     assert!(!data.path.exists(), "the node wrote after the erasure");
-    // A second call finds nothing, and that is no error.
+    // A second call finds nothing, and succeeds.
     assert_eq!(panic_now(&data.path)["erased"], false);
 }
 
