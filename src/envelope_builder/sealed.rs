@@ -205,3 +205,155 @@ pub fn longest_scattered_body(is_resync: bool) -> usize {
     let room = ScatterClass::LARGEST.capacity(ScatterProfile::Conversation);
     room.saturating_sub(SealedBody::encoded_len(0, is_resync))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use circuits::level::Level;
+    use circuits::mixing::DelayClass;
+    use core::time::Duration;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+    use zeroize::Zeroizing;
+
+    use super::super::LifeChoice;
+    use super::*;
+    use crate::contact::chain::StepKey;
+    use crate::contact::outer::open_step;
+    use crate::contact::plaintext::OuterPlaintext;
+    use crate::scatter::{Reassembled, Reassembly, ReassemblyLimits};
+
+    const NOW: UnixSecs = UnixSecs(1_700_000_000);
+
+    fn rng(seed: u64) -> ChaCha20Rng {
+        ChaCha20Rng::seed_from_u64(seed)
+    }
+
+    fn step() -> StepKey {
+        StepKey::new(Zeroizing::new([7; 32]))
+    }
+
+    fn body(len: usize, resync: Option<u32>) -> SealedBody {
+        SealedBody {
+            resync,
+            body: Zeroizing::new((0..=u8::MAX).cycle().take(len).collect()),
+        }
+    }
+
+    fn message<'a>(sealer: &'a EnvelopeSealer, body: &'a SealedBody) -> SealedMessage<'a> {
+        SealedMessage {
+            sealer,
+            body,
+            life: Life {
+                choice: LifeChoice::Any,
+                ..Life::at_least(Duration::from_secs(60))
+                    .over(Level::Dark.rules(), DelayClass::LONGEST)
+            },
+            pow_minimum: 0.0,
+        }
+    }
+
+    fn open(draft: &EnvelopeDraft, shard: u8) -> OuterPlaintext {
+        let opened = open_step(&step(), shard, draft.unmined.topic, &draft.unmined.data);
+        OuterPlaintext::decode(&opened.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn whole_body_opens_in_the_smallest_class_that_holds_it_whatever_its_lifetime() {
+        let sealer = EnvelopeSealer::Step(step());
+        // Data of an envelope that lives three days, less 48 of the seal and 5 of the form of a body.
+        let longest = [(563, 481), (1_178, 1_096), (2_408, 2_326), (65_536, 65_454)];
+        for (class, len) in longest {
+            let (fits, bursts) = (body(len, None), body(len + 1, None));
+            let (fits, bursts) = (message(&sealer, &fits), message(&sealer, &bursts));
+            let mut lives = BTreeSet::new();
+            for seed in 0..40 {
+                let draft = draft_sealed(&mut rng(seed), NOW, &fits).unwrap();
+                assert_eq!(draft.size.len(), class, "{len}");
+                assert_eq!(draft.unmined.with_nonce(1 << 60).as_rlp().len(), class);
+                assert!(open(&draft, 0) == OuterPlaintext::Body(body(len, None)));
+                lives.insert(draft.life);
+                match draft_sealed(&mut rng(seed), NOW, &bursts) {
+                    Ok(draft) => assert!(draft.size.len() > class),
+                    Err(error) => assert!(error.to_string().contains("65454"), "{error}"),
+                }
+            }
+            assert!(lives.len() > 2, "{lives:?}");
+        }
+    }
+
+    #[test]
+    fn resync_body_opens_with_its_index() {
+        let sealer = EnvelopeSealer::Step(step());
+        let resync = body(477, Some(70_000));
+        let draft = draft_sealed(&mut rng(1), NOW, &message(&sealer, &resync)).unwrap();
+        assert_eq!(draft.size, SizeClass::SMALLEST);
+        assert!(open(&draft, 0) == OuterPlaintext::Body(resync));
+        let shape = |body_len| SealedShape {
+            body_len,
+            is_resync: true,
+        };
+        assert!(shape(477).fits_smallest() && !shape(478).fits_smallest());
+    }
+
+    #[test]
+    fn scattered_body_opens_from_any_shards_that_suffice() {
+        let sealer = EnvelopeSealer::Step(step());
+        for resync in [None, Some(9)] {
+            let longest = longest_scattered_body(resync.is_some());
+            for (len, needed, all) in [(482, 2, 3), (1_700, 4, 6), (longest, 64, 96)] {
+                let sent = body(len, resync);
+                let message = message(&sealer, &sent);
+                let shards = scatter_sealed(&mut rng(1), &message).unwrap();
+                assert_eq!(shards.len(), all);
+                let mut sets = Reassembly::new(ReassemblyLimits::default());
+                let mut topics = BTreeSet::new();
+                let mut complete = None;
+                for shard in shards.iter().skip(all - needed) {
+                    let draft = draft_sealed_shard(&mut rng(len as u64), NOW, &message, shard);
+                    let draft = draft.unwrap();
+                    assert_eq!(draft.size, SizeClass::SMALLEST);
+                    topics.insert(draft.unmined.topic.0);
+                    let OuterPlaintext::Shard(opened) = open(&draft, shard.index) else {
+                        panic!("not a shard");
+                    };
+                    let now = circuits::time::Instant::ZERO;
+                    if let Reassembled::Complete(bytes) = sets.accept(now, &(), opened) {
+                        complete = Some(SealedBody::decode_exact(&bytes).unwrap());
+                    }
+                }
+                assert!(complete == Some(sent));
+                assert_eq!(topics.len(), needed, "each shard has a topic of its own");
+            }
+        }
+    }
+
+    #[test]
+    fn longest_scattered_body_is_exact() {
+        let sealer = EnvelopeSealer::Step(step());
+        let max = longest_scattered_body(false);
+        let too_long = body(max + 1, None);
+        let refused = scatter_sealed(&mut rng(1), &message(&sealer, &too_long)).unwrap_err();
+        let expected = EnvelopeBuildError::ScatterTooLong { len: max + 1, max };
+        assert_eq!(refused, expected);
+    }
+
+    #[test]
+    fn rehearsal_has_the_visible_fields_of_the_envelope_but_topic_and_data() {
+        let sealer = EnvelopeSealer::Step(step());
+        for len in [0, 481, 482, 5_000] {
+            let sent = body(len, None);
+            let message = message(&sealer, &sent);
+            let real = draft_sealed(&mut rng(3), NOW, &message).unwrap();
+            let rehearsed = draft_shaped(&mut rng(3), NOW, &message.shaped()).unwrap();
+            assert_eq!(
+                (real.size, real.life, real.bits),
+                (rehearsed.size, rehearsed.life, rehearsed.bits)
+            );
+            assert_eq!(real.unmined.expiry, rehearsed.unmined.expiry);
+            assert_eq!(real.unmined.data.len(), rehearsed.unmined.data.len());
+            assert!(rehearsed.unmined.data.iter().all(|byte| *byte == 0));
+        }
+    }
+}

@@ -77,3 +77,6 @@ impl EarlierAttempts {
 /// Maximum number of earlier attempts. Retries make two; each time this machine goes offline makes
 /// one more.
 const MAX_EARLIER: usize = 8;
+
+#[cfg(test)]
+mod tests;

@@ -137,6 +137,12 @@ impl MixedMessage {
         Some(Self::new(form, vec![part], 1))
     }
 
+    /// How the message is divided.
+    #[cfg(test)]
+    pub(super) const fn form(&self) -> MixedForm {
+        self.form
+    }
+
     /// Number of cells that the message puts into the queue, as far as is known.
     pub(super) fn cells(&self) -> usize {
         self.parts.iter().map(|part| part.cells).sum()

@@ -194,7 +194,7 @@ fn delivered_message_leaves_the_disk_and_a_failed_one_stays_until_it_is_renewed(
     let (mut test, mut disk) = (opened(), Disk::default());
     let mut sender = sender(&test);
     let (fx, context) = test.sending();
-    let mut send = |sender: &mut Sender, fx: &mut Effects| {
+    let send = |sender: &mut Sender, fx: &mut Effects| {
         let id = sender
             .send(fx, START, request(Level::Open), context)
             .unwrap();
