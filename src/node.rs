@@ -182,7 +182,7 @@ impl Node {
             receive: Receiver::default(),
             shh_api: ShhApi::default(),
             client_messages: ClientMessages::default(),
-            contacts: Contacts::new(config.card_level, now.mono),
+            contacts: Contacts::new(config.profile, config.card_level, now.mono),
             mail,
             turn_times: None,
             clock: ClockSkew::new(config.profile),

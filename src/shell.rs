@@ -25,6 +25,7 @@ pub mod listen;
 mod log_throttle;
 pub mod mail;
 mod panic_alarm;
+pub mod panic_erase;
 pub mod password;
 mod private_dir;
 pub mod process;

@@ -13,6 +13,7 @@ use crate::rpc::RpcErrorKind;
 use crate::shell::data_dir::DirError;
 use crate::shell::identity_files::IdentityError;
 use crate::shell::mail::MailError;
+use crate::shell::panic_erase::PanicEraseError;
 use crate::shell::password::PasswordFileError;
 use crate::shell::rpc::{IpcBindError, RpcClientError};
 use crate::shell::runtime::RuntimeError;
@@ -214,6 +215,15 @@ impl From<IdentityError> for Failure {
             IdentityError::State(error) => error.into(),
             error @ IdentityError::NoRandomness(_) => Self::new(Exit::Failed, error),
             error => Self::usage(error),
+        }
+    }
+}
+
+impl From<PanicEraseError> for Failure {
+    fn from(error: PanicEraseError) -> Self {
+        match error {
+            error @ PanicEraseError::NotOurs { .. } => Self::usage(error),
+            error @ PanicEraseError::Unreadable { .. } => Self::new(Exit::Failed, error),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! used. Nothing else may be encrypted to. This module does not decide which of several cards is used in
 //! the end, beyond comparing two ([`VerifiedCard::replaces`]).
 
+pub mod file;
 pub mod key;
 pub mod search;
 pub mod signer;

@@ -104,13 +104,20 @@ impl PublicationSchedule {
     /// after a time of its own below 30 minutes, so that three are alive as on any other day.
     #[must_use]
     pub fn new(rng: &mut impl CryptoRng, id: &ContactId, now: UnixSecs) -> Self {
+        Self::within(rng, id, now, MAX_FIRST_DELAY)
+    }
+
+    /// The same in a network where the first cards may leave after at most `max_delay` seconds: one that
+    /// hides no sender, such as a network on one machine.
+    #[must_use]
+    pub fn within(rng: &mut impl CryptoRng, id: &ContactId, now: UnixSecs, max_delay: u32) -> Self {
         let today = Period::at(id, now);
         let mut schedule = Self {
             planned: BTreeMap::new(),
         };
         for replica in Replica::ALL {
             let period = today.after(replica.periods_ahead());
-            let due = now.after(distributions::below(rng, MAX_FIRST_DELAY));
+            let due = now.after(distributions::below(rng, max_delay));
             let first = Publication { period, replica };
             schedule.planned.insert(
                 first,

@@ -24,10 +24,10 @@ pub struct NodeConfig {
     pub network: String,
     /// The default level of messages.
     pub level: Level,
-    /// The level at which the cards of own addresses are published.
-    pub card_level: Level,
     /// Custom levels, and the levels of recipients.
     pub levels: LevelPolicy,
+    /// The level of the cards of own addresses; they wait while it is not available.
+    pub card_level: Level,
     /// Whether to relay cells of other nodes and to be listed in the directory. It costs bandwidth and
     /// publishes our address; it mixes our own cells with others.
     pub relay: bool,

@@ -31,7 +31,7 @@ mod writing;
 
 use std::sync::Arc;
 
-use circuits::ids::LinkId;
+use circuits::ids::{LinkId, Profile};
 use circuits::level::Level;
 use circuits::time::{Instant, Now, UnixSecs};
 
@@ -119,10 +119,10 @@ impl WatchedKeys for Watched<'_> {
 
 impl Contacts {
     /// No contacts yet; their state is locked until [`open_state`](Self::open_state).
-    pub(super) fn new(card_level: Level, now: Instant) -> Self {
+    pub(super) fn new(profile: Profile, card_level: Level, now: Instant) -> Self {
         Self {
             book: ContactBook::default(),
-            own: OwnCards::default(),
+            own: OwnCards::new(profile),
             finder: CardFinder::new(now),
             card_level,
             conversations: Conversations::default(),

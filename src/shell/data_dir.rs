@@ -261,7 +261,7 @@ impl DirError {
 }
 
 /// Whether a text is what [`DataDir::claim`] writes, for this or another network.
-fn is_claim(text: &str) -> bool {
+pub(super) fn is_claim(text: &str) -> bool {
     let claim = text
         .strip_suffix('\n')
         .and_then(|line| line.split_once(' '));
@@ -431,10 +431,12 @@ pub(super) const IPC: &str = "whisht.ipc";
 pub(super) const RPC_TOKEN: &str = "rpc-token";
 /// Client keys.
 pub(super) const KEYSTORE: &str = "keystore";
-const LOCK: &str = "lock";
+/// The file that the process that uses the directory holds locked.
+pub(super) const LOCK: &str = "lock";
 const MAIL: &str = "mail.db";
 const PORT: &str = "port";
-const PROFILE: &str = "profile";
+/// The network of the directory.
+pub(super) const PROFILE: &str = "profile";
 /// The user's state, its key, and what recognises an old copy of it.
 pub(super) const STATE_DB: &str = "state.db";
 pub(super) const STATE_KEY: &str = "state.key";

@@ -151,8 +151,8 @@ impl IdentityService {
         .await
     }
 
-    /// Unlocks one identity, or all that the password decrypts, and adds them to the node. Without a name,
-    /// the password unlocks contacts and messages too.
+    /// Unlocks one identity, or all that the password decrypts, and adds them to the node. The password
+    /// unlocks contacts and messages too, if it is theirs.
     ///
     /// # Errors
     ///
@@ -165,7 +165,7 @@ impl IdentityService {
     ) -> Result<UnlockResult, IdentityServiceError> {
         let locked = node.command(Command::Identities).await??;
         let locked = locked_names(&locked);
-        let (opened, left, state) = self
+        let ((opened, left), state) = self
             .blocking(move |dir, _| {
                 let dir = dir.ok_or(IdentityError::KeepsNothing)?;
                 open_with(dir, &locked, &password, only.as_ref())
@@ -217,38 +217,28 @@ impl IdentityService {
 /// Identities that were unlocked, and those that were not.
 type OpenedIdentities = (Vec<(IdentityName, Identity)>, Vec<IdentityName>);
 
-/// Unlocks identities, and the user's state unless one identity is named.
+/// Unlocks identities, and the user's state with them.
 fn open_with(
     dir: &DataDir,
     locked: &[IdentityName],
     password: &Password,
     only: Option<&IdentityName>,
-) -> Result<
-    (
-        Vec<(IdentityName, Identity)>,
-        Vec<IdentityName>,
-        Option<OpenedState>,
-    ),
-    IdentityError,
-> {
+) -> Result<(OpenedIdentities, Option<OpenedState>), IdentityError> {
     let identities = open_locked(dir, locked, password, only);
-    if only.is_some() || dir.state().is_open() {
-        return identities.map(|(opened, left)| (opened, left, None));
-    }
-    // A password of identities that are open already, or of none, may be the one of the state.
-    let state = match state_store::unlock(dir, password, Cost::Standard) {
-        Ok(()) => dir.state().take_opened()?,
-        Err(error) if error.is_wrong_password() => match &identities {
-            Ok((opened, _)) if !opened.is_empty() => None,
-            Ok(_) => return Err(error.into()),
-            Err(_) => None,
-        },
-        Err(error) => return Err(error.into()),
+    let is_proven = matches!(&identities, Ok((opened, _)) if !opened.is_empty());
+    // A mistyped password must not become the one of a new state.
+    let state = if dir.state().is_open() || !(is_proven || state_store::needs_password(dir)?) {
+        None
+    } else {
+        match state_store::unlock(dir, password, Cost::Standard) {
+            Ok(()) => dir.state().take_opened()?,
+            Err(error) if error.is_wrong_password() && (is_proven || identities.is_err()) => None,
+            Err(error) => return Err(error.into()),
+        }
     };
     match identities {
-        Err(error) if state.is_none() => Err(error),
-        Err(_) => Ok((Vec::new(), locked.to_vec(), state)),
-        Ok((opened, left)) => Ok((opened, left, state)),
+        Err(_) if state.is_some() => Ok(((Vec::new(), locked.to_vec()), state)),
+        identities => Ok((identities?, state)),
     }
 }
 

@@ -46,6 +46,13 @@ impl StateSlot {
         self.lock().store.is_some()
     }
 
+    /// Whether the state has rows that no node has taken yet.
+    fn has_rows(&self) -> bool {
+        let slot = self.lock();
+        let opened = slot.opened.as_ref();
+        opened.is_some_and(|opened| !opened.rows.is_empty())
+    }
+
     /// Opens the state with its key.
     fn open(&self, dir: &DataDir, key: MasterKey) -> Result<(), StateError> {
         let (store, opened) = StateStore::open(dir, key)?;

@@ -74,12 +74,15 @@ fn ask(identities: &mut IdentitySet, dir: &DataDir, cost: Cost) -> Result<(), Fa
         }
         let had_locked = identities.locked().len() > 0;
         let identity = identities.unlock(&password);
-        let state = state_store::unlock(dir, &password, cost);
+        // A mistyped password must not become the one of a new state.
+        let is_proven = had_locked && identity.is_ok();
+        let wants_state = is_proven || state_store::needs_password(dir)?;
+        let state = wants_state.then(|| state_store::unlock(dir, &password, cost));
         match (identity, state) {
             (Err(error), _) if !error.is_locked() => return Err(error.into()),
-            (_, Err(error)) if !error.is_wrong_password() => return Err(error.into()),
-            (Err(error), Err(_)) => say(error),
-            (Ok(()), Err(error)) if !had_locked => say(error),
+            (_, Some(Err(error))) if !error.is_wrong_password() => return Err(error.into()),
+            (Err(error), None | Some(Err(_))) => say(error),
+            (Ok(()), Some(Err(error))) if !had_locked => say(error),
             _ => worked = Some(password),
         }
     }

@@ -141,7 +141,7 @@ fn short_and_foreign_contents_are_refused() {
         assert_eq!(reader.open(&body[..len]).unwrap_err(), FirstError::Length);
     }
     assert_eq!(reader.open(&body[..1_160]).unwrap_err(), FirstError::Box);
-    let read = |bytes: &[u8]| FirstContent::read(source.tau(), bytes).unwrap_err();
+    let read = |bytes: &[u8]| FirstContent::decode(source.tau(), bytes).unwrap_err();
     assert_eq!(read(&[2, 1]), FirstError::Version);
     assert_eq!(read(&[1, 5]), FirstError::Mode);
     assert_eq!(read(&[1, 1, 0, 0, 0]), FirstError::Length);
@@ -253,6 +253,6 @@ proptest! {
         let source = FirstBox::create(&mut reader.rng, &reader.id, &reader.block).unwrap();
         let body = [source.ciphertext.as_slice(), &tail].concat();
         prop_assert!(source.unwrap_body(&body).is_err());
-        let _outcome = FirstContent::read(source.tau(), &tail);
+        let _outcome = FirstContent::decode(source.tau(), &tail);
     }
 }

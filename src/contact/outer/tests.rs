@@ -129,3 +129,55 @@ fn restored_step_never_repeats_a_key() {
         assert!(open_step(&key, 1, sealed.topic, &sealed.data).is_none());
     }
 }
+
+/// What an observer can compute from the data of an envelope.
+fn features(data: &[u8]) -> [f64; 4] {
+    use curve25519_dalek::montgomery::MontgomeryPoint;
+    let wire = *data.first_chunk::<32>().unwrap();
+    let point = MontgomeryPoint(elligator2::from_representative(&wire)).to_edwards(0);
+    let is_prime = point.is_some_and(|point| point.is_torsion_free());
+    let is_on_curve = MontgomeryPoint(wire).to_edwards(0).is_some();
+    let sum: u32 = wire.iter().map(|byte| byte.count_ones()).sum();
+    let truth = |is: bool| if is { 1.0 } else { 0.0 };
+    [
+        truth(is_prime),
+        truth(is_on_curve),
+        f64::from(wire[31]),
+        f64::from(sum),
+    ]
+}
+
+/// The probability that a random one of `a` ranks above a random one of `b`: 0.5 if they are alike.
+fn ranks_above(a: &[f64], b: &[f64]) -> f64 {
+    let pairs = a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
+    let wins: f64 = pairs
+        .map(|(a, b)| match a.total_cmp(b) {
+            core::cmp::Ordering::Greater => 1.0,
+            core::cmp::Ordering::Equal => 0.5,
+            core::cmp::Ordering::Less => 0.0,
+        })
+        .sum();
+    wins / f64::from(u32::try_from(a.len() * b.len()).unwrap())
+}
+
+/// An observer without keys sorts first messages from steps by everything that an encoded key could show.
+#[test]
+fn observer_cannot_tell_first_messages_from_steps() {
+    let number = 1_200;
+    let mut reader = Reader::new();
+    let mut rng = ChaCha20Rng::seed_from_u64(20);
+    let first: Vec<_> = (0..number)
+        .map(|_| features(&reader.seal(&[0; 64]).data))
+        .collect();
+    let steps = (0..number).map(|_| {
+        let key = StepKey::new(Zeroizing::new([3; 32]));
+        features(&EnvelopeSealer::Step(key).seal(&mut rng, 0, &[0; 64]).data)
+    });
+    let steps: Vec<_> = steps.collect();
+    for feature in 0..4 {
+        let column = |all: &[[f64; 4]]| all.iter().map(|one| one[feature]).collect::<Vec<_>>();
+        let rate = ranks_above(&column(&first), &column(&steps));
+        // The deviation of a rate between 1,200 and 1,200 is at most 0.012.
+        assert!((0.46..0.54).contains(&rate), "feature {feature}: {rate}");
+    }
+}

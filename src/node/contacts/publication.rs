@@ -7,17 +7,17 @@
 //! that a late card goes at once.
 
 mod address;
-mod export;
 mod published;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use circuits::ids::Profile;
 use circuits::time::{Now, UnixSecs};
 
 use self::address::OwnAddress;
 use self::published::PublishedCards;
-use crate::contact::card::{CardTerms, SignedCard};
+use crate::contact::card::{CardTerms, SignedCard, file};
 use crate::contact::codec::BadState;
 use crate::contact::generation::GenerationKeys;
 use crate::contact::id::ContactId;
@@ -31,8 +31,6 @@ use crate::node::event::MessageId;
 use crate::node::timers::TimerId;
 use crate::state::{StateChange, StateRow, StateTable};
 
-pub use self::export::{BadCardFile, decode as decode_card_file};
-
 /// The addresses of this node, their keys, and what is published for them and for others.
 #[derive(Default)]
 pub(super) struct OwnCards {
@@ -42,6 +40,8 @@ pub(super) struct OwnCards {
     running: BTreeMap<MessageId, CardName>,
     /// Number of records that are not durable yet.
     unstored: usize,
+    /// Maximum number of seconds before the first cards of a new address; the standard if `None`.
+    max_first_delay: Option<u32>,
 }
 
 /// Names one envelope with a card.
@@ -75,6 +75,15 @@ pub(super) struct Prepared {
 }
 
 impl OwnCards {
+    /// No addresses. On one machine the first cards leave at once: there is nothing to hide, and a user
+    /// waits for them.
+    pub(super) fn new(profile: Profile) -> Self {
+        Self {
+            max_first_delay: (profile == Profile::Local).then_some(MAX_LOCAL_FIRST_DELAY),
+            ..Self::default()
+        }
+    }
+
     // -- addresses
 
     /// Creates an address, or restores one from its seed. Its first cards are published within half an
@@ -107,7 +116,10 @@ impl OwnCards {
                 "choose another name, or use that address",
             ));
         }
-        let schedule = PublicationSchedule::new(fx.rng(), &id, now.unix);
+        let schedule = match self.max_first_delay {
+            None => PublicationSchedule::new(fx.rng(), &id, now.unix),
+            Some(delay) => PublicationSchedule::within(fx.rng(), &id, now.unix, delay),
+        };
         let mut prepared = Prepared::default();
         prepared.changes.push(address.change());
         self.addresses.insert(id, address);
@@ -420,7 +432,7 @@ impl OwnCards {
         name: &str,
         days: u32,
     ) -> Result<(Vec<u8>, Prepared), Refusal> {
-        if days == 0 || days > u32::from(export::MAX_CARDS) {
+        if days == 0 || days > u32::from(file::MAX_CARDS) {
             return Err(Refusal::usage(
                 format!("cards can be exported for 1 to 14 days, not for {days}"),
                 "choose a number of days from 1 to 14",
@@ -428,7 +440,7 @@ impl OwnCards {
         }
         let id = *self.named(name)?.id();
         let today = Period::at(&id, now);
-        let last = export::last_period(today, days);
+        let last = today.after(days.saturating_sub(1));
         let mut prepared = Prepared::default();
         for generation in today.generation().0..=last.generation().0 {
             self.make_keys(fx, (id, Generation(generation)), &mut prepared);
@@ -441,7 +453,7 @@ impl OwnCards {
                 address.sign(period, today, keys.block()).ok()
             })
             .collect();
-        let file = export::encode(cards.iter());
+        let file = file::encode(cards.iter());
         self.expect_stored(&prepared);
         Ok((file, prepared))
     }
@@ -457,7 +469,7 @@ impl OwnCards {
         now: UnixSecs,
         file: &[u8],
     ) -> Result<(usize, Prepared), Refusal> {
-        let (id, cards) = export::decode(file).map_err(|error| {
+        let (id, cards) = file::decode(file).map_err(|error| {
             Refusal::usage(
                 error.to_string(),
                 "ask the owner of the address for a new one",
@@ -540,6 +552,8 @@ fn generation_row((id, generation): (ContactId, Generation)) -> Vec<u8> {
     [&id.0[..], &generation.0.to_be_bytes()].concat()
 }
 
+/// Maximum number of seconds before the first cards on one machine.
+const MAX_LOCAL_FIRST_DELAY: u32 = 2;
 /// Maximum number of addresses of this node.
 const MAX_ADDRESSES: usize = 16;
 /// Maximum number of addresses of other owners that this node publishes cards for.

@@ -52,6 +52,12 @@ pub fn open_unprotected(dir: &DataDir, may_create: bool) -> Result<bool, StateEr
         _ => return Ok(false),
     };
     dir.state().open(dir, key)?;
+    if dir.state().has_rows() {
+        tracing::warn!(
+            "contacts and messages have no password, and every user who can read the files has them; \
+             the first identity with a password protects them: `whisht id passwd NAME`"
+        );
+    }
     Ok(true)
 }
 

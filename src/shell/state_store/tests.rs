@@ -137,7 +137,7 @@ fn database_put_back_from_a_backup_is_an_old_copy_until_it_is_handled() {
     drop(own);
     copy(path, &backup, |name| name != STATE_GUARD);
     // Life goes on.
-    assert_eq!(reopen(path).1, false);
+    assert!(!reopen(path).1);
     copy(&backup, path, |_| true);
     assert_eq!(
         reopen(path),

@@ -2,6 +2,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::contact::card::CARD_LEN;
+use crate::contact::card::file::{BadCardFile, decode as decode_card_file};
 use crate::contact::card::key::CardKey;
 use crate::contact::period::DAY;
 use crate::node::fixture::START;

@@ -4,12 +4,12 @@
 //! ascending order. A file contains no secret key, but the root in it reveals the id: its holder can find the
 //! owner's cards and write to the owner.
 
-use crate::contact::card::{CARD_LEN, CardError, SignedCard, VerifiedCard};
+use super::{CARD_LEN, CardError, SignedCard, VerifiedCard};
 use crate::contact::id::{ContactId, Root};
-use crate::contact::period::Period;
 
 /// The file of these cards.
-pub(super) fn encode<'a>(cards: impl ExactSizeIterator<Item = &'a SignedCard>) -> Vec<u8> {
+#[must_use]
+pub fn encode<'a>(cards: impl ExactSizeIterator<Item = &'a SignedCard>) -> Vec<u8> {
     let mut file = MAGIC.to_vec();
     file.push(u8::try_from(cards.len()).unwrap_or(u8::MAX));
     for card in cards {
@@ -53,14 +53,9 @@ fn claimed_id(card: &SignedCard) -> Result<ContactId, BadCardFile> {
     Ok(root.map_err(|_| BadCardFile::Card(CardError::Root))?.id())
 }
 
-/// The last period of the cards in a file, if today is this one.
-pub(super) const fn last_period(today: Period, days: u32) -> Period {
-    today.after(days.saturating_sub(1))
-}
-
 const MAGIC: &[u8; 8] = b"whisht\x00\x01";
 /// Maximum number of cards in a file, one for each day.
-pub(super) const MAX_CARDS: u8 = 14;
+pub const MAX_CARDS: u8 = 14;
 
 /// What is wrong with a file of cards.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
