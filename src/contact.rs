@@ -9,12 +9,14 @@
 
 pub mod address;
 pub mod address_key;
+pub mod card;
 pub mod chain;
 pub mod codec;
 pub mod conversation;
 pub mod elligator;
 mod epoch;
 pub mod first_contact;
+pub mod generation;
 pub mod id;
 pub mod job;
 pub mod kdf;
@@ -23,11 +25,13 @@ pub mod letter;
 pub mod mnemonic;
 pub mod outer;
 pub mod parts;
+pub mod period;
 pub mod plaintext;
 pub mod qr;
 pub mod ratchet;
 pub mod resync;
 pub mod scan;
+pub mod schedule;
 pub mod voice;
 mod watched;
 pub mod x_wing;

@@ -75,6 +75,7 @@ use circuits::time::{Instant, Now};
 use self::action::Action;
 use self::client_messages::ClientMessages;
 use self::clock_skew::{ClockSkew, ShownTime};
+use self::contacts::{ContactContext, Contacts};
 use self::directory::{RelayDirectory, RelayState};
 use self::effects::Effects;
 use self::emission::{CoverRoutes, Emission, MixRoutes, SlotContext};
@@ -92,8 +93,9 @@ use self::timers::TimerId;
 use crate::discovery::{Discovery, DiscoveryConfig};
 
 pub use command::{
-    Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PublicIdentity,
-    ReaderKind, Recipient, Refusal, RefusalKind, Reply, SendRequest,
+    Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PreparedData,
+    PublicIdentity, ReaderKind, Recipient, Refusal, RefusalKind, Reply, SealedRecipient,
+    SendRequest,
 };
 pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use contacts::{
@@ -118,8 +120,8 @@ pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, Shh
 pub use views::{
     ClockView, CustomLevelView, DirectoryAge, EmissionView, EstimateView, FetchView, IdentityView,
     InboundView, LevelView, LevelsView, LinkedView, ListenerFaultView, LoopAlarmView, MailView,
-    MessageView, MixingView, NodeView, OutgoingView, PeerView, ProtectionView, RelayView,
-    StatusView, TurnTimes, UnreachedPeerView,
+    MessageView, MixingView, NodeView, OutgoingView, PeerView, PriceView, ProtectionView,
+    RelayView, StatusView, TurnTimes, UnreachedPeerView,
 };
 
 /// A Whisper relay node.
@@ -138,6 +140,7 @@ pub struct Node {
     receive: Receiver,
     shh_api: ShhApi,
     client_messages: ClientMessages,
+    contacts: Contacts,
     mail: Mail,
     turn_times: Option<TurnTimes>,
     clock: ClockSkew,
@@ -179,6 +182,7 @@ impl Node {
             receive: Receiver::default(),
             shh_api: ShhApi::default(),
             client_messages: ClientMessages::default(),
+            contacts: Contacts::new(config.profile, config.card_level, now.mono),
             mail,
             turn_times: None,
             clock: ClockSkew::new(config.profile),
@@ -243,6 +247,7 @@ impl Node {
             TimerId::ExpirePool => {
                 let expired = self.gossip.expire(now);
                 self.receive.on_dropped(fx, &expired);
+                self.contacts.on_dropped(fx, &expired);
                 let (send, fx, context) = self.sending();
                 send.confirm_gossiped(fx, context);
                 self.clock.review(&mut self.fx, now);
@@ -259,7 +264,16 @@ impl Node {
             TimerId::Epoch => self.turn_epoch(now),
             TimerId::TryDecrypt => self.receive.try_decrypt(fx, now, self.gossip.pool()),
             // The component of contacts does not run yet.
-            TimerId::ScanContacts => {}
+            TimerId::Contacts => {
+                let (contacts, fx, context) = self.contacting();
+                contacts.upkeep(fx, now, context);
+            }
+            TimerId::ScanContacts => self.contacts.scan(fx, now, self.gossip.pool()),
+            TimerId::FindCards => self.contacts.find_cards(fx, now, self.gossip.pool()),
+            TimerId::PublishCards => {
+                let (contacts, fx, context) = self.contacting();
+                contacts.publish_cards(fx, now, context);
+            }
             TimerId::CloseIdle => self.peers.close_idle_cell_links(fx, now),
             TimerId::Link(link) => self.peers.on_link_timeout(fx, now, link),
             TimerId::Status(link) => {
@@ -428,6 +442,22 @@ impl Node {
             clock: &self.clock,
             emission: &self.emission,
         }
+    }
+
+    fn contacting(&mut self) -> (&mut Contacts, &mut Effects, ContactContext<'_>) {
+        let context = ContactContext {
+            send: &self.send,
+            others: SendContext {
+                peers: &self.peers,
+                gossip: &self.gossip,
+                stem: &self.stem,
+                directory: &self.directory,
+                receive: &self.receive,
+                clock: &self.clock,
+                emission: &self.emission,
+            },
+        };
+        (&mut self.contacts, &mut self.fx, context)
     }
 
     fn mailing(&mut self) -> (&mut Mail, &mut Effects, MailContext<'_>) {

@@ -9,6 +9,7 @@
 
 pub mod guard;
 pub mod master_key;
+pub mod sealed_row;
 
 use core::fmt;
 
@@ -39,11 +40,13 @@ pub enum StateTable {
     Meta,
     /// Whisper messages for identities: the inbox.
     Inbox,
+    /// Messages of conversations that the other side has not answered.
+    Unanswered,
 }
 
 impl StateTable {
     /// All tables.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Contact,
         Self::Generation,
         Self::SeenKey,
@@ -55,6 +58,7 @@ impl StateTable {
         Self::File,
         Self::Meta,
         Self::Inbox,
+        Self::Unanswered,
     ];
 
     /// The number that separates the keys of tables. It is part of every sealed row and never changes.
@@ -72,6 +76,7 @@ impl StateTable {
             Self::File => 9,
             Self::Meta => 10,
             Self::Inbox => 11,
+            Self::Unanswered => 12,
         }
     }
 }

@@ -15,6 +15,8 @@ use serde_json::Value;
 mod bloom;
 #[path = "vectors/contact_address.rs"]
 mod contact_address;
+#[path = "vectors/contact_card.rs"]
+mod contact_card;
 #[path = "vectors/contact_first.rs"]
 mod contact_first;
 #[path = "vectors/envelope.rs"]
@@ -35,6 +37,7 @@ fn cases(file: &str, list: &str) -> Vec<Value> {
     let text = match file {
         "bloom" => include_str!("vectors/bloom.json"),
         "contact_address" => include_str!("vectors/contact_address.json"),
+        "contact_card" => include_str!("vectors/contact_card.json"),
         "contact_first" => include_str!("vectors/contact_first.json"),
         "envelope_v6" => include_str!("vectors/envelope_v6.json"),
         "mailserver_request" => include_str!("vectors/mailserver_request.json"),

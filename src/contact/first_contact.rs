@@ -197,7 +197,7 @@ impl FirstBox {
         };
         let plaintext = self.cipher().decrypt(nonce.into(), payload);
         let plaintext = Zeroizing::new(plaintext.map_err(|_| FirstError::Box)?);
-        FirstContent::read(&self.tau, &plaintext)
+        FirstContent::decode(&self.tau, &plaintext)
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
@@ -263,7 +263,12 @@ pub struct FirstContent {
 }
 
 impl FirstContent {
-    fn read(tau: &Tau, plaintext: &[u8]) -> Result<Self, FirstError> {
+    /// Decodes what a box contains.
+    ///
+    /// # Errors
+    ///
+    /// [`FirstError`] names the rule that the bytes break.
+    pub fn decode(tau: &Tau, plaintext: &[u8]) -> Result<Self, FirstError> {
         let mut fields = ByteReader::new(plaintext);
         if fields.u8()? != VERSION {
             return Err(FirstError::Version);

@@ -4,6 +4,8 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
+use super::card::VerifiedCard;
+use super::card::search::CardSearch;
 use super::first_contact::{FirstBox, FirstContent, FirstError, FirstTicket, FirstTicketSearch};
 use super::scan::{FirstRecipient, ScanBatch, ScanHit};
 use zeroize::Zeroizing;
@@ -16,6 +18,8 @@ pub enum ContactJob {
     Open(BoxOpening),
     /// Searches for the ticket of a first contact.
     Ticket(FirstTicketSearch),
+    /// Opens envelopes that may be cards of contacts.
+    Cards(CardSearch),
 }
 
 /// The body of a first message, and the keys that it was sealed to.
@@ -34,6 +38,8 @@ pub enum ContactJobResult {
     Opened(Result<(FirstBox, FirstContent), FirstError>),
     /// A ticket.
     Ticket(FirstTicket),
+    /// The cards that were found.
+    Cards(Vec<VerifiedCard>),
 }
 
 impl ContactJob {
@@ -46,6 +52,7 @@ impl ContactJob {
                 Some(ContactJobResult::Opened(opened))
             }
             Self::Ticket(search) => search.step(TICKETS_PER_STEP).map(ContactJobResult::Ticket),
+            Self::Cards(search) => search.step().map(ContactJobResult::Cards),
         }
     }
 
@@ -56,6 +63,7 @@ impl ContactJob {
             Self::Scan(batch) => batch.time(),
             Self::Open(_) => OPENING_TIME,
             Self::Ticket(_) => Duration::ZERO,
+            Self::Cards(search) => search.time(),
         }
     }
 
@@ -63,7 +71,7 @@ impl ContactJob {
     #[must_use]
     pub fn expected_hashes(&self) -> u64 {
         match self {
-            Self::Scan(_) | Self::Open(_) => 0,
+            Self::Scan(_) | Self::Open(_) | Self::Cards(_) => 0,
             Self::Ticket(search) => search.expected_hashes(),
         }
     }

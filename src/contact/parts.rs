@@ -255,6 +255,15 @@ impl Part {
         codec::encode_parts(parts)
     }
 
+    /// Decodes parts that [`encode_all`](Self::encode_all) encoded.
+    ///
+    /// # Errors
+    ///
+    /// [`InnerError`] if a part is not in its format.
+    pub fn decode_all(bytes: &[u8]) -> Result<Vec<Self>, InnerError> {
+        codec::decode_parts(bytes)
+    }
+
     /// Whether only the conversation itself may add the part.
     #[must_use]
     pub const fn is_reserved(&self) -> bool {

@@ -4,6 +4,8 @@ use circuits::ids::RelayKey;
 use circuits::level::Level;
 use circuits::time::UnixSecs;
 use core::time::Duration;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -15,6 +17,7 @@ use super::views::{
     FetchView, IdentityView, MessageView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
 };
 use crate::bloom::Bloom;
+use crate::contact::outer::EnvelopeSealer;
 use crate::endpoint::PeerAddr;
 use crate::envelope::{Envelope, Topic};
 use crate::gossip::packet::MinPow;
@@ -53,6 +56,8 @@ pub enum Command {
     SendCustom(String, SendRequest),
     /// Cancel a message in flight; shards that have left cannot be recalled.
     Cancel(MessageId),
+    /// Send a message that failed once more, as a new envelope.
+    Renew(MessageId),
     /// Publish no further descriptor, so that no new path leads through this relay, or publish
     /// again.
     Drain(bool),
@@ -154,6 +159,7 @@ impl PublicIdentity {
 }
 
 /// The state of a user that has just been unlocked.
+#[derive(Debug)]
 pub struct OpenedState {
     /// What the last run left.
     pub rows: StateRows,
@@ -248,6 +254,33 @@ pub enum Recipient {
     Public(ClientPublic, Topic),
     /// All holders of the shared key of this name, under its topic.
     Shared(String),
+    /// The other end of a conversation. The payload is a body whose content is encrypted already.
+    Sealed(SealedRecipient),
+    /// The holders of a key: data that are encrypted already. The request has no payload.
+    Prepared(PreparedData),
+}
+
+/// The other end of a conversation, as one attempt reaches it.
+pub struct SealedRecipient {
+    /// What encrypts the envelopes of this attempt. No other attempt uses it.
+    pub sealer: Arc<EnvelopeSealer>,
+    /// The sender's next index, if the body travels by a resync slot.
+    pub resync: Option<u32>,
+}
+
+/// Data that are encrypted already, and fill an envelope that lives three days.
+pub struct PreparedData {
+    /// The topic of the envelope.
+    pub topic: Topic,
+    /// Its data.
+    pub data: Vec<u8>,
+}
+
+impl Recipient {
+    /// Whether the request is one attempt of another component, which decides about the next one.
+    pub(super) const fn is_single_attempt(&self) -> bool {
+        matches!(self, Self::Sealed(_) | Self::Prepared(_))
+    }
 }
 
 /// The reply to a command.

@@ -26,6 +26,8 @@ pub struct NodeConfig {
     pub level: Level,
     /// Custom levels, and the levels of recipients.
     pub levels: LevelPolicy,
+    /// The level of the cards of own addresses; they wait while it is not available.
+    pub card_level: Level,
     /// Whether to relay cells of other nodes and to be listed in the directory. It costs bandwidth and
     /// publishes our address; it mixes our own cells with others.
     pub relay: bool,

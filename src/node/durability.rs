@@ -7,11 +7,13 @@
 
 use std::collections::VecDeque;
 
-use super::command::{Refusal, Reply};
-use super::event::Event;
+use super::command::{Refusal, Reply, SendRequest};
+use super::contacts::AttemptOwner;
+use super::event::{Event, MessageId};
 use super::input::{CommandId, StoreId};
 use super::output::{Output, Record};
 use super::relay::PeeledCell;
+use crate::contact::id::ContactId;
 
 /// What continues when a record is durable.
 pub(super) enum Continuation {
@@ -27,6 +29,14 @@ pub(super) enum Continuation {
 pub(super) enum StateContinuation {
     /// Tell users of an event, which a crash can no longer undo.
     Notify(Event),
+    /// Take the first step of a message.
+    BeginMessage(MessageId),
+    /// Send an attempt, whose key is used up.
+    BeginAttempt(AttemptOwner, Box<SendRequest>),
+    /// Publish cards, whose keys a crash no longer loses.
+    CardsStored,
+    /// Tell users of a card of this contact.
+    CardFound(ContactId),
     /// Answer a command, whose effect a crash can no longer undo.
     Reply(CommandId, Result<Reply, Refusal>),
 }

@@ -30,8 +30,14 @@ pub(super) enum TimerId {
     Epoch,
     /// Begin to try our keys on envelopes. Separate from pooling, so that forwarding never waits.
     TryDecrypt,
+    /// Messages of conversations that are still sent, keys that expire.
+    Contacts,
     /// Begin to scan envelopes for contact.
     ScanContacts,
+    /// Look for cards of contacts.
+    FindCards,
+    /// Publish own cards.
+    PublishCards,
     /// Close idle links that were dialled for cells. Periodic.
     CloseIdle,
     /// A deadline of a link: handshake, ping, idle or congestion timeout.

@@ -74,6 +74,18 @@ pub struct OutgoingView {
     pub level: Level,
     /// Its stage.
     pub stage: super::event::Stage,
+    /// What it costs, as estimated when it was first sent.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub price: Option<PriceView>,
+}
+
+/// The estimated price of a message, without its proof of work.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PriceView {
+    /// Bytes of its cells over all hops.
+    pub bytes: u64,
+    /// Time until the network has it, in seconds: 95 of 100 messages need at most this.
+    pub seconds: u64,
 }
 
 /// A peer.
@@ -280,6 +292,8 @@ pub struct StatusView {
     /// The mail server, if the node is one.
     #[serde(deserialize_with = "Option::deserialize")]
     pub mail: Option<MailView>,
+    /// Whether contacts and messages of earlier runs are locked.
+    pub state_locked: bool,
     /// Whether Tor carries the links.
     pub tor: bool,
     /// Why no link can be opened now, such as the state of Tor; `None` if links can be opened.

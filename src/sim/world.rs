@@ -325,6 +325,9 @@ impl World {
         command: Command,
     ) -> Result<Reply, Refusal> {
         let id = self.submit(client, at, command);
+        // What has to survive a crash is answered once the disk has it.
+        let until = self.now.after(self.config.disk.delay);
+        while !self.replies.contains_key(&id) && self.step(until) {}
         self.replies.remove(&id).unwrap_or_else(unanswered)
     }
 

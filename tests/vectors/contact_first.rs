@@ -22,7 +22,14 @@ use crate::{array, bytes, cases, text};
 const FILE: &str = "contact_first";
 
 /// Gives recorded bytes, so that what was drawn once is drawn again.
-struct RecordedRng(Vec<u8>);
+pub(crate) struct RecordedRng(Vec<u8>);
+
+impl RecordedRng {
+    /// A generator that gives these bytes.
+    pub(crate) const fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
 
 impl TryRng for RecordedRng {
     type Error = Infallible;

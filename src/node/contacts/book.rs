@@ -74,7 +74,10 @@ impl ContactBook {
     ///
     /// [`Refusal`] if the name is not valid or taken, if another contact has the id, or if the book is
     /// full.
-    pub(super) fn add(&mut self, entry: ContactEntry) -> Result<(ContactKey, StateChange), Refusal> {
+    pub(super) fn add(
+        &mut self,
+        entry: ContactEntry,
+    ) -> Result<(ContactKey, StateChange), Refusal> {
         check_name(&entry.name)?;
         self.check_free(&entry.name, None)?;
         let same = entry.id.and_then(|id| self.by_id(&id));
@@ -316,7 +319,15 @@ mod tests {
 
     #[test]
     fn name_that_could_be_anything_else_is_refused() {
-        for name in ["", "a b", "-x", "shh1q", "abcdef", "0123456789", "a\u{202e}b"] {
+        for name in [
+            "",
+            "a b",
+            "-x",
+            "shh1q",
+            "abcdef",
+            "0123456789",
+            "a\u{202e}b",
+        ] {
             assert!(check_name(name).is_err(), "{name:?}");
         }
         for name in ["desk", "Zoë", "abc", "news.desk-2", "beefy_ham"] {

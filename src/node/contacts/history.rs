@@ -17,7 +17,7 @@ use crate::contact::conversation::ConversationId;
 use crate::state::{StateChange, StateRow, StateTable};
 
 /// A message as it is stored.
-pub(super) struct StoredMessage {
+pub(super) struct HistoryMessage {
     /// Which side wrote it.
     pub(super) direction: MessageDirection,
     /// Its number among the messages of its side.
@@ -47,7 +47,7 @@ pub(super) type MessagePlace = (ConversationId, u64);
 /// All messages of all conversations.
 #[derive(Default)]
 pub(super) struct History {
-    messages: BTreeMap<MessagePlace, StoredMessage>,
+    messages: BTreeMap<MessagePlace, HistoryMessage>,
     /// The place of each message that this node sends, by its number.
     sent: BTreeMap<(ConversationId, u64), u64>,
     bytes: usize,
@@ -64,7 +64,7 @@ impl History {
         let (conversation, place) = id.split_first_chunk().ok_or(BadState::Length)?;
         let place = place.try_into().map_err(|_| BadState::Length)?;
         let place = (ConversationId(*conversation), u64::from_be_bytes(place));
-        self.insert(place, StoredMessage::from_bytes(&row.value)?);
+        self.insert(place, HistoryMessage::from_bytes(&row.value)?);
         Ok(())
     }
 
@@ -73,7 +73,7 @@ impl History {
     pub(super) fn add(
         &mut self,
         conversation: ConversationId,
-        message: StoredMessage,
+        message: HistoryMessage,
     ) -> (u64, Vec<StateChange>) {
         let place = self.last_place(conversation).saturating_add(1);
         let mut changes = vec![put((conversation, place), &message)];
@@ -143,31 +143,29 @@ impl History {
     pub(super) fn of(
         &self,
         conversation: ConversationId,
-    ) -> impl DoubleEndedIterator<Item = (u64, &StoredMessage)> {
+    ) -> impl DoubleEndedIterator<Item = (u64, &HistoryMessage)> {
         self.messages
             .range((conversation, 0)..=(conversation, u64::MAX))
             .map(|(place, message)| (place.1, message))
     }
 
-    /// The message of this number that this node sends.
-    pub(super) fn sent(
-        &self,
-        conversation: ConversationId,
-        number: u64,
-    ) -> Option<(u64, &StoredMessage)> {
-        let place = *self.sent.get(&(conversation, number))?;
-        Some((place, self.messages.get(&(conversation, place))?))
+    /// Bytes of the messages of a conversation.
+    pub(super) fn bytes_of(&self, conversation: ConversationId) -> usize {
+        let sizes = self
+            .of(conversation)
+            .map(|(_, message)| message.parts.len());
+        sizes.fold(0, usize::saturating_add)
     }
 
     /// A message by its place.
-    pub(super) fn get(&self, place: MessagePlace) -> Option<&StoredMessage> {
+    pub(super) fn get(&self, place: MessagePlace) -> Option<&HistoryMessage> {
         self.messages.get(&place)
     }
 
     fn of_mut(
         &mut self,
         conversation: ConversationId,
-    ) -> impl Iterator<Item = (MessagePlace, &mut StoredMessage)> {
+    ) -> impl Iterator<Item = (MessagePlace, &mut HistoryMessage)> {
         self.messages
             .range_mut((conversation, 0)..=(conversation, u64::MAX))
             .map(|(place, message)| (*place, message))
@@ -179,7 +177,7 @@ impl History {
             .map_or(0, |(place, _)| place)
     }
 
-    fn insert(&mut self, place: MessagePlace, message: StoredMessage) {
+    fn insert(&mut self, place: MessagePlace, message: HistoryMessage) {
         self.bytes = self.bytes.saturating_add(message.parts.len());
         if message.sending.is_some() {
             self.sent.insert((place.0, message.number), place.1);
@@ -219,7 +217,7 @@ impl History {
     }
 }
 
-fn put(place: MessagePlace, message: &StoredMessage) -> StateChange {
+fn put(place: MessagePlace, message: &HistoryMessage) -> StateChange {
     StateChange::put(StateTable::Message, row_id(place), message.to_bytes())
 }
 
@@ -227,7 +225,7 @@ fn row_id((conversation, place): MessagePlace) -> Vec<u8> {
     [&conversation.0[..], &place.to_be_bytes()].concat()
 }
 
-impl StoredMessage {
+impl HistoryMessage {
     fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut writer = StateWriter::new(VERSION);
         writer.bool(self.direction == MessageDirection::Out);

@@ -22,7 +22,8 @@ pub(super) type PendingId = (ConversationId, u64);
 /// A message that this node sends.
 pub(super) struct PendingMessage {
     /// What is sent, encrypted for the other side. Every attempt carries the same bytes.
-    pub(super) composed: ComposedMessage,
+    /// `None` only while an attempt takes it.
+    pub(super) composed: Option<ComposedMessage>,
     /// The level of every attempt.
     pub(super) level: Level,
     /// Minimum lifetime of envelopes.
@@ -68,8 +69,13 @@ impl PendingMessages {
         let (conversation, number) = id.split_first_chunk().ok_or(BadState::Length)?;
         let number = number.try_into().map_err(|_| BadState::Length)?;
         let id = (ConversationId(*conversation), u64::from_be_bytes(number));
-        self.messages
-            .insert(id, PendingMessage::from_bytes(&row.value)?);
+        let mut message = PendingMessage::from_bytes(&row.value)?;
+        if message.progress == PendingProgress::Storing {
+            // A kill ended the attempt, not the network: it does not count.
+            message.attempts = message.attempts.saturating_sub(1);
+            message.progress = PendingProgress::Next(UnixSecs(0));
+        }
+        self.messages.insert(id, message);
         Ok(())
     }
 
@@ -105,6 +111,18 @@ impl PendingMessages {
         Some(put(id, message))
     }
 
+    /// Takes out the content of a message, to be encrypted again if need be.
+    pub(super) fn take_composed(&mut self, id: PendingId) -> Option<ComposedMessage> {
+        self.messages.get_mut(&id)?.composed.take()
+    }
+
+    /// Puts the content back.
+    pub(super) fn put_composed(&mut self, id: PendingId, composed: ComposedMessage) {
+        if let Some(message) = self.messages.get_mut(&id) {
+            message.composed = Some(composed);
+        }
+    }
+
     /// Removes a message: it arrived, or is not sent any more. Returns its attempt if one is running.
     pub(super) fn remove(&mut self, id: PendingId) -> (StateChange, Option<MessageId>) {
         let removed = self.messages.remove(&id);
@@ -115,7 +133,10 @@ impl PendingMessages {
         if let Some(attempt) = &running {
             self.running.remove(attempt);
         }
-        (StateChange::delete(StateTable::Outbox, row_id(id)), running)
+        (
+            StateChange::delete(StateTable::Unanswered, row_id(id)),
+            running,
+        )
     }
 
     /// The message of a running attempt.
@@ -150,14 +171,16 @@ impl PendingMessages {
 impl PendingMessage {
     fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut writer = StateWriter::new(VERSION);
-        writer.bytes(&self.composed.to_bytes());
+        writer.option(self.composed.as_ref(), |writer, composed| {
+            writer.bytes(&composed.to_bytes());
+        });
         writer.bytes(self.level.word().as_bytes());
         writer.u64(self.life.as_secs());
         writer.u32(self.attempts);
         writer.u32(self.until.0);
         let (code, at) = match self.progress {
             PendingProgress::Next(at) => (NEXT, at),
-            PendingProgress::Storing | PendingProgress::Running(_) => (NEXT, UnixSecs(0)),
+            PendingProgress::Storing | PendingProgress::Running(_) => (RUNNING, UnixSecs(0)),
             PendingProgress::InNetwork(at) => (IN_NETWORK, at),
             PendingProgress::User => (USER, UnixSecs(0)),
         };
@@ -169,7 +192,7 @@ impl PendingMessage {
     fn from_bytes(bytes: &[u8]) -> Result<Self, BadState> {
         let mut reader = StateReader::new(bytes, VERSION)?;
         let message = Self {
-            composed: ComposedMessage::from_bytes(reader.bytes()?)?,
+            composed: reader.option(|reader| ComposedMessage::from_bytes(reader.bytes()?))?,
             level: reader
                 .text()?
                 .parse()
@@ -179,6 +202,7 @@ impl PendingMessage {
             until: UnixSecs(reader.u32()?),
             progress: match (reader.u8()?, UnixSecs(reader.u32()?)) {
                 (NEXT, at) => PendingProgress::Next(at),
+                (RUNNING, _) => PendingProgress::Storing,
                 (IN_NETWORK, at) => PendingProgress::InNetwork(at),
                 (USER, _) => PendingProgress::User,
                 _ => return Err(BadState::Field("progress")),
@@ -190,7 +214,7 @@ impl PendingMessage {
 }
 
 fn put(id: PendingId, message: &PendingMessage) -> StateChange {
-    StateChange::put(StateTable::Outbox, row_id(id), message.to_bytes())
+    StateChange::put(StateTable::Unanswered, row_id(id), message.to_bytes())
 }
 
 fn row_id((conversation, number): PendingId) -> Vec<u8> {
@@ -200,4 +224,5 @@ fn row_id((conversation, number): PendingId) -> Vec<u8> {
 const NEXT: u8 = 1;
 const IN_NETWORK: u8 = 2;
 const USER: u8 = 3;
+const RUNNING: u8 = 4;
 const VERSION: u8 = 1;

@@ -2,6 +2,7 @@
 
 mod flood;
 mod scattered;
+mod state;
 
 use std::collections::VecDeque;
 

@@ -56,6 +56,7 @@ impl World {
             listening: vec![socket],
             max_peers: 25,
             min_pow: 0.002,
+            card_level: Level::Normal,
             pow_generation: PowGeneration::Auto,
             cover: Cover::Off,
             pool_bytes: 1 << 24,
