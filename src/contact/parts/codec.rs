@@ -170,14 +170,14 @@ fn decode_part(kind: u8, value: &[u8]) -> Result<Option<Part>, InnerError> {
             seed: Zeroizing::new(fields.array()?),
         }),
         ADDRESS => Part::Address(ContactId(fields.array()?)),
-        FILE_OFFER => Part::FileOffer(fields.take(value.len())?.to_vec()),
-        FILE_ANSWER => Part::FileAnswer(fields.take(value.len())?.to_vec()),
+        FILE_OFFER => Part::FileOffer(bounded(fields.take(value.len())?)?),
+        FILE_ANSWER => Part::FileAnswer(bounded(fields.take(value.len())?)?),
         INTRODUCTION => Part::Introduction(decode_introduction(&mut fields)?),
         GOODBYE => Part::Goodbye,
         SMALL_FILE => {
             let len = fields.u8()?;
             let name = text(fields.take(len.into())?, MAX_NAME_LEN)?;
-            let bytes = fields.take(fields.remaining())?.to_vec();
+            let bytes = bounded(fields.take(fields.remaining())?)?;
             Part::SmallFile { name, bytes }
         }
         CONTINUITY => Part::Continuity(Continuity {
@@ -217,6 +217,13 @@ fn decode_introduction(fields: &mut ByteReader<'_>) -> Result<Introduction, Inne
         name,
         note,
     })
+}
+
+fn bounded(bytes: &[u8]) -> Result<Vec<u8>, InnerError> {
+    if bytes.len() > MAX_TEXT_LEN {
+        return Err(InnerError::Field);
+    }
+    Ok(bytes.to_vec())
 }
 
 fn text(bytes: &[u8], max: usize) -> Result<String, InnerError> {

@@ -217,7 +217,7 @@ fn absences_beyond_the_life_of_envelopes_lose_no_delivered_message() {
         };
         let (ends, seen) = run(seed, &schedule);
         assert_none_lost_and_none_twice(seed, &seen);
-        assert!(seen.expired > 0, "seed {seed}: nobody was away long enough");
+        assert!(seen.expired > 0, "seed {seed}: no end was away long enough");
         let [a, b] = ends.map(|end| end.conversation.send_epoch());
         assert!(a.abs_diff(b) <= 1 && a > 0, "epochs {a} {b}");
     }
