@@ -33,7 +33,7 @@ use crate::state::{StateChange, StateRow, StateTable};
 
 /// Looks for the cards of contacts.
 pub(super) struct CardFinder {
-    contacts: BTreeMap<ContactId, Watched>,
+    contacts: BTreeMap<ContactId, WatchedContact>,
     keys: HashMap<Topic, Vec<Arc<CardKey>>>,
     /// Candidates that were not opened yet, in no order; those that are not in `is_waiting` any more are
     /// skipped.
@@ -50,7 +50,7 @@ pub(super) struct CardFinder {
 
 /// A contact whose cards are looked for.
 #[derive(Default)]
-struct Watched {
+struct WatchedContact {
     /// The period in which the topics were computed.
     topics_of: Option<Period>,
     topics: Vec<Topic>,
