@@ -41,8 +41,8 @@ impl Replica {
     }
 
     /// Periods from the day of this replica until the period of its card begins.
-    const fn periods_ahead(self) -> u32 {
-        MAX_PERIODS_AHEAD.saturating_sub(self.0 as u32)
+    fn periods_ahead(self) -> u32 {
+        MAX_PERIODS_AHEAD.saturating_sub(self.0.into())
     }
 }
 

@@ -152,7 +152,7 @@ fn signed_nonsense_is_refused_by_name() {
     );
 }
 
-/// Keys of low order would make secrets that everyone knows; a torsion component would mark a reader.
+/// Keys of low order would make secrets that every observer can compute; a torsion component would mark a reader.
 #[test]
 fn keys_of_low_order_are_refused() {
     let owner = Owner::new(1);

@@ -9,7 +9,7 @@
 //! contact is kept, even when it is over: an older one never replaces it.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use circuits::bounded_map::BoundedMap;
@@ -34,7 +34,7 @@ use crate::state::{StateChange, StateRow, StateTable};
 /// Looks for the cards of contacts.
 pub(super) struct CardFinder {
     contacts: BTreeMap<ContactId, WatchedContact>,
-    keys: HashMap<Topic, Vec<Arc<CardKey>>>,
+    keys: BTreeMap<Topic, Vec<Arc<CardKey>>>,
     /// Candidates that were not opened yet, in no order; those that are not in `is_waiting` any more are
     /// skipped.
     waiting: Vec<EnvelopeHash>,
@@ -63,7 +63,7 @@ impl CardFinder {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             contacts: BTreeMap::new(),
-            keys: HashMap::new(),
+            keys: BTreeMap::new(),
             waiting: Vec::new(),
             is_waiting: BTreeSet::new(),
             opened: BoundedMap::new(MAX_OPENED),
