@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![expect(clippy::panic, reason = "a test may fail loudly")]
 
+#[path = "contact/attacks.rs"]
+mod attacks;
+
 use std::time::Duration;
 
 use circuits::level::Level;

@@ -361,11 +361,6 @@ pub(super) fn request_of(attempt: Attempt, level: Level, life: Duration) -> Send
     }
 }
 
-/// Passes a request that is durable now to the sender.
-pub(in crate::node) fn begin(fx: &mut Effects, owner: AttemptOwner, request: Box<SendRequest>) {
-    fx.request(Action::BeginAttempt(owner, request));
-}
-
 /// Maximum number of attempts of a message before the user has to ask for more.
 const MAX_ATTEMPTS: u32 = 3;
 /// Pause after a failed attempt, at most, in seconds.
