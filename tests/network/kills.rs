@@ -51,7 +51,7 @@ fn killed_source_loses_no_accepted_message_and_the_reader_gets_none_twice() {
         ));
         world.kill(source);
         world.run(Duration::from_secs(2));
-        world.restart(source).unwrap();
+        world.restart(source);
         world.run(Duration::from_secs(1));
     }
     let all = |world: &World| received(world, reader).len() == usize::try_from(sent).unwrap();
@@ -67,7 +67,7 @@ fn killed_source_loses_no_accepted_message_and_the_reader_gets_none_twice() {
 
     // The disk keeps none that is delivered.
     world.kill(source);
-    world.restart(source).unwrap();
+    world.restart(source);
     world.run(Duration::from_secs(1));
     assert!(outbox(&mut world, source).is_empty());
 }
