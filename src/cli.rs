@@ -123,7 +123,7 @@ enum CliCommand {
     /// Cancel a message on its way; shards that have left cannot be recalled
     Cancel(outbox::CancelArgs),
     /// Send a message that failed once more, as a new envelope
-    Renew(outbox::RenewArgs),
+    Renew(outbox::RenewMessageArgs),
     /// Show or add peers
     Peers(status::PeersArgs),
     /// Show known relays
