@@ -5,6 +5,8 @@
 
 #[path = "contact/attacks.rs"]
 mod attacks;
+#[path = "contact/letters.rs"]
+mod letters;
 
 use std::time::Duration;
 

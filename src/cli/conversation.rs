@@ -129,6 +129,12 @@ fn show_history(printer: Printer, history: &ConversationReport) -> Result<(), Fa
         partner(view),
         words::conversation_state(view)
     ))?;
+    if view.letters {
+        printer.line(
+            "by letters: answers have no forward secrecy against the words of the source; whoever gets \
+             the words can read all answers",
+        )?;
+    }
     if let Some(day) = view.restored_day {
         let day = UtcTime(day.saturating_mul(86_400)).day();
         printer.line(format_args!(

@@ -14,9 +14,11 @@ use super::options::Options;
 use super::output::{Printer, say, say_value};
 use super::passwords::KdfArgs;
 use super::remote_node::busy_runtime;
+use super::words::WordsArgs;
 use super::{Exit, Failure, GlobalArgs, is_given};
 use crate::config::{Config, Settings, file};
-use crate::node::{Command, OutgoingView, Reply, Stage};
+use crate::contact::letter::LetterRoot;
+use crate::node::{Command, ContactCommand, OutgoingView, Reply, Stage};
 use crate::shell::archive::PostgresUrl;
 use crate::shell::data_dir::DirError;
 use crate::shell::process::{protect_memory, swap_devices};
@@ -34,6 +36,12 @@ pub(super) struct Args {
     /// Keep everything in memory, and nothing after the node has ended
     #[arg(long)]
     ephemeral: bool,
+    /// Write to contacts by letters: 12 words give the keys in every run, and nothing is stored; needs
+    /// --ephemeral
+    #[arg(long, requires = "ephemeral")]
+    words: bool,
+    #[command(flatten)]
+    source: WordsArgs,
     /// Start without asking for a password; decrypt nothing until `whisht unlock`
     #[arg(long)]
     pub(super) locked: bool,
@@ -84,6 +92,32 @@ fn location(common: &GlobalArgs, args: &Args) -> Result<DataLocation, Failure> {
     })
 }
 
+/// What the words of the user give, if the node is a source of letters.
+fn letters(args: &Args) -> Result<Option<LetterRoot>, Failure> {
+    if args.source.names_file() && !args.words {
+        return Err(Failure::usage(
+            "--words-file names the words of a source of letters; add --words and --ephemeral",
+        ));
+    }
+    if !args.words {
+        return Ok(None);
+    }
+    let words = args.source.read()?;
+    Ok(Some(LetterRoot::from_seed(&words.seed())))
+}
+
+/// Makes a running node a source of letters.
+async fn open_letters(host: &RunningNode, root: LetterRoot) -> Result<(), Failure> {
+    let open = Command::Contact(ContactCommand::OpenLetters(root));
+    match host.handle().command(open).await {
+        Ok(Ok(_)) => Ok(()),
+        refused => Err(Failure::new(
+            Exit::Failed,
+            format_args!("the node does not take the words: {refused:?}; start it again"),
+        )),
+    }
+}
+
 fn run_with(
     common: GlobalArgs,
     args: Args,
@@ -95,11 +129,12 @@ fn run_with(
     }
     no_password_in_arguments()?;
     let location = location(&common, &args)?;
+    let letters = letters(&args)?;
     let mut settings =
         Settings::from(args.options).or(from_file(args.config.as_deref(), &location)?);
     change(&mut settings);
     let config = Config::build(settings)?;
-    warn_of_exposure(&location, &config);
+    warn_of_exposure(&location, &config, letters.is_some());
     let storage = location.open(&config)?;
     let identities = identities::open(&storage, &config, args.locked, args.kdf.cost())?;
     let runtime = busy_runtime()?;
@@ -117,26 +152,35 @@ fn run_with(
             )
         })?;
         let host = tokio::select! {
-            host = RunningNode::start(config, storage, identities, common.ipc.as_deref()) => host?,
+            host = RunningNode::start(
+                config,
+                storage,
+                identities,
+                letters.as_ref(),
+                common.ipc.as_deref(),
+            ) => host?,
             () = interrupts.next() => return Ok(Exit::Failed),
         };
+        if let Some(root) = letters {
+            open_letters(&host, root).await?;
+        }
         banner.show(printer, &host, details)?;
         serve(host, &mut interrupts, common.json).await
     })
 }
 
 /// Warns of settings that weaken the protection of the user.
-fn warn_of_exposure(location: &DataLocation, config: &Config) {
+fn warn_of_exposure(location: &DataLocation, config: &Config, has_words: bool) {
     if rustix::process::geteuid().is_root() {
         tracing::warn!(
             "the node runs as root and needs no right of root; run it as a user of its own, which \
              limits what a fault in it can do"
         );
     }
-    if matches!(location, DataLocation::Ephemeral) && config.node.guard.is_none() {
+    if matches!(location, DataLocation::Ephemeral) && config.node.guard.is_none() && !has_words {
         tracing::warn!(
-            "an ephemeral node without --guard picks a new guard in every run; with every run it \
-             becomes more likely that one of them is hostile"
+            "an ephemeral node without --guard or --words picks a new guard in every run; with every run \
+             it becomes more likely that one of them is hostile"
         );
     }
     let swap = swap_devices();

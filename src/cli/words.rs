@@ -19,6 +19,11 @@ pub(super) struct WordsArgs {
 }
 
 impl WordsArgs {
+    /// Whether a file is named.
+    pub(super) const fn names_file(&self) -> bool {
+        self.words_file.is_some()
+    }
+
     /// Reads the words.
     pub(super) fn read(&self) -> Result<Mnemonic, Failure> {
         let text = match &self.words_file {

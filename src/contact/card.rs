@@ -54,8 +54,7 @@ impl Default for CardTerms {
         Self {
             least_level: Level::Normal,
             ticket_bits: DEFAULT_TICKET_BITS,
-            // This node does not read letters yet.
-            letters: false,
+            letters: true,
             files: false,
         }
     }

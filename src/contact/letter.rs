@@ -81,6 +81,12 @@ impl LetterSource {
         &self.address
     }
 
+    /// What the reader knows of the source, without its secret keys.
+    #[must_use]
+    pub fn into_address(self) -> LetterAddress {
+        self.address
+    }
+
     /// The keys with which replies are opened.
     #[must_use]
     pub fn recipient(self) -> FirstRecipient {
@@ -377,7 +383,7 @@ pub const LETTER_WITH_KEYS_OVERHEAD: usize = 32 + 1216 + 32 + 8 + 1;
 pub const LETTER_OVERHEAD: usize = 16 + 8 + 32 + 1;
 
 /// Maximum number of seen letters that a letter states.
-const MAX_SEEN: usize = 255;
+pub const MAX_SEEN: usize = 255;
 const VERSION: u8 = 1;
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod delivery;
 mod event;
 mod first_messages;
 mod history;
+mod letters;
 mod pending;
 mod publication;
 mod record;
@@ -54,6 +55,7 @@ use self::cards::CardFinder;
 use self::conversations::Conversations;
 use self::first_messages::FirstMessages;
 use self::history::History;
+use self::letters::Letters;
 use self::pending::PendingMessages;
 use self::publication::OwnCards;
 use self::scan::{ContactScanner, Rescan, WatchedKeys};
@@ -85,6 +87,7 @@ pub(super) struct Contacts {
     finder: CardFinder,
     card_level: Level,
     conversations: Conversations,
+    letters: Letters,
     history: History,
     pending: PendingMessages,
     scanner: ContactScanner,
@@ -139,6 +142,7 @@ impl Contacts {
             finder: CardFinder::new(now),
             card_level,
             conversations: Conversations::default(),
+            letters: Letters::default(),
             history: History::default(),
             pending: PendingMessages::default(),
             scanner: ContactScanner::default(),
@@ -191,6 +195,7 @@ impl Contacts {
         match table {
             StateTable::Contact if self.finder.restore(row)? => Ok(()),
             StateTable::Contact => self.book.restore(row),
+            StateTable::Conversation if self.letters.restore(row)? => Ok(()),
             StateTable::Conversation => self.conversations.restore(row),
             StateTable::Message => self.history.restore(row),
             StateTable::Unanswered => self.pending.restore(row),
@@ -200,12 +205,10 @@ impl Contacts {
     }
 
     fn restore_requests(&mut self) {
-        for (id, record) in self.conversations.iter() {
-            if record.is_request() {
-                let bytes = self.history.bytes_of(id);
-                let requests = self.first.requests_mut();
-                requests.add(id, record.facts.ticket_bits, bytes);
-            }
+        let conversations = self.conversations.iter().map(|(id, _)| id);
+        let letters = self.letters.iter().map(|(id, _)| id);
+        for id in conversations.chain(letters).collect::<Vec<_>>() {
+            self.measure_request(id);
         }
     }
 

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::config::tor::{TorBackend, TorConfig};
 use crate::config::{Config, Listen};
+use crate::contact::letter::LetterRoot;
 use crate::endpoint::Endpoint;
 use crate::link::LinkKey;
 use crate::message::SymKey;
@@ -90,10 +91,11 @@ impl RunningNode {
     ) -> Result<Self, RuntimeError> {
         let storage = location.open(&config)?;
         let identities = IdentitySet::read(&storage)?;
-        Self::start(config, storage, identities, ipc).await
+        Self::start(config, storage, identities, None, ipc).await
     }
 
-    /// Starts a node with storage that is open already.
+    /// Starts a node with storage that is open already. With the words of a source of letters, it chooses the
+    /// same guard in every run.
     ///
     /// # Errors
     ///
@@ -102,11 +104,12 @@ impl RunningNode {
         mut config: Config,
         storage: Storage,
         identities: IdentitySet,
+        words: Option<&LetterRoot>,
         ipc: Option<&Path>,
     ) -> Result<Self, RuntimeError> {
         let (archive, mail_password) =
             mail::open(config.mail.as_ref(), &storage, config.tor.only).await?;
-        let keys = keys(&storage, &config, mail_password)?;
+        let keys = keys(&storage, &config, mail_password, words)?;
         let key = keys.link.public();
         refuse_own_address(&config, key)?;
         let restored = restore(&storage, identities.locked().len() > 0)?;
@@ -198,14 +201,16 @@ fn keys(
     storage: &Storage,
     config: &Config,
     mail_password: Option<SymKey>,
+    words: Option<&LetterRoot>,
 ) -> Result<NodeKeys, RuntimeError> {
     let mut link = match storage {
         Storage::Disk(dir) if config.keeps_link_key() => Zeroizing::new(*dir.node_key()?.expose()),
         _ => Zeroizing::new(random()?),
     };
-    let guard_seed = match storage {
-        Storage::Disk(dir) => dir.guard_seed()?,
-        Storage::Memory => Secret::take(&mut random()?),
+    let guard_seed = match (storage, words) {
+        (Storage::Disk(dir), _) => dir.guard_seed()?,
+        (Storage::Memory, Some(root)) => Secret::take(&mut root.guard_seed()),
+        (Storage::Memory, None) => Secret::take(&mut random()?),
     };
     let link = LinkKey::from_bytes(&mut link).map_err(|_| RuntimeError::BadNodeKey)?;
     Ok(NodeKeys {

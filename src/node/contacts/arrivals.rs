@@ -224,7 +224,7 @@ impl Contacts {
     }
 
     /// Messages of ours that the other side has.
-    fn note_answers(
+    pub(super) fn note_answers(
         &mut self,
         fx: &mut Effects,
         id: ConversationId,
@@ -244,7 +244,7 @@ impl Contacts {
         }
     }
 
-    fn add_incoming(
+    pub(super) fn add_incoming(
         &mut self,
         now: Now,
         id: ConversationId,

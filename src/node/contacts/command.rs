@@ -14,6 +14,7 @@ use super::views::{
 };
 use crate::contact::id::ContactId;
 use crate::contact::kdf::Key32;
+use crate::contact::letter::LetterRoot;
 
 /// A command about contacts. [`ContactReply`] answers it.
 pub enum ContactCommand {
@@ -25,6 +26,9 @@ pub enum ContactCommand {
         /// The seed of its key.
         seed: Key32,
     },
+    /// Write by letters from now on, with the keys of the user's words: [`ContactReply::Done`]. Only for a
+    /// node that stores nothing.
+    OpenLetters(LetterRoot),
     /// List the own addresses: [`ContactReply::Addresses`].
     Addresses,
     /// Name the owner of an address: [`ContactReply::Contact`].

@@ -4,7 +4,7 @@ use circuits::time::Now;
 
 use super::book::{ContactEntry, ContactKey, MIN_ID_DIGITS, check_name};
 use super::command::{ContactCommand, ContactReply};
-use super::conversations::ConversationUpdate;
+use super::letters::{LetterDecision, LetterRecord};
 use super::{ContactContext, Contacts};
 use crate::contact::conversation::{ConversationId, ConversationState, Part};
 use crate::contact::id::ContactId;
@@ -75,8 +75,13 @@ impl Contacts {
                 self.own.arm(fx, now);
                 self.schedule(fx, now.mono);
             }
+            ContactCommand::OpenLetters(root) => {
+                self.open_letters(fx, now, root);
+                Self::store_and_reply(fx, Vec::new(), id, ContactReply::Done);
+            }
             ContactCommand::Add { id: address, name } => {
                 self.add_contact(fx, now, id, (address, name), context)?;
+                self.follow_letters(fx, now);
             }
             ContactCommand::Verify(name) => {
                 let (key, entry) = self.book.named(&name)?;
@@ -90,9 +95,13 @@ impl Contacts {
                 let changes = change.into_iter().collect();
                 self.reply_contact(fx, now, id, (key, changes), context);
             }
-            ContactCommand::Forget(name) => self.forget(fx, id, &name)?,
+            ContactCommand::Forget(name) => {
+                self.forget(fx, id, &name)?;
+                self.follow_keys(fx, now);
+            }
             ContactCommand::Accept { of, name } => {
                 self.accept(fx, now, id, (&of, name), context)?;
+                self.follow_letters(fx, now);
             }
             ContactCommand::Decline(of) => self.decline(fx, now, id, &of)?,
             ContactCommand::Mute { of, muted } => {
@@ -100,7 +109,11 @@ impl Contacts {
                 let update = self.conversations.update(conversation, now.unix, |record| {
                     record.facts.is_muted = muted;
                 });
-                let changes = update.map(|update| update.change).into_iter().collect();
+                let letters = self
+                    .letters
+                    .update(conversation, |record| record.set_muted(muted));
+                let change = update.map(|update| update.change).or(letters);
+                let changes = change.into_iter().collect();
                 Self::store_and_reply(fx, changes, id, ContactReply::Done);
             }
             ContactCommand::MarkRead { of, place } => {
@@ -150,10 +163,9 @@ impl Contacts {
             }
             ContactCommand::Price(send) => ContactReply::Price(self.price(now, send, context)?),
             ContactCommand::Conversations => {
-                let all = self.conversations.iter();
-                let mut views: Vec<_> = all
-                    .filter_map(|(id, _)| self.conversation_view(id))
-                    .collect();
+                let all = self.conversations.iter().map(|(id, _)| id);
+                let all = all.chain(self.letters.iter().map(|(id, _)| id));
+                let mut views: Vec<_> = all.filter_map(|id| self.conversation_view(id)).collect();
                 views.sort_by_key(|view| core::cmp::Reverse(view.last));
                 ContactReply::Conversations(views)
             }
@@ -239,6 +251,9 @@ impl Contacts {
                 for conversation in self.conversations.of_contact(key) {
                     changes.extend(self.erase_conversation(fx, conversation));
                 }
+                if let Some(letters) = self.letters.of_contact(key) {
+                    changes.extend(self.erase_conversation(fx, letters));
+                }
                 changes.push(self.book.remove(key));
                 changes.extend(id.map(|id| self.finder.forget(&id)));
             }
@@ -283,10 +298,8 @@ impl Contacts {
         }
         let id = self.request_named(of)?;
         let mut changes = Vec::new();
-        let known = self
-            .conversations
-            .get(id)
-            .and_then(|record| record.facts.contact);
+        let known = self.conversations.get(id);
+        let known = known.and_then(|record| record.facts.contact);
         let contact = match (name, known) {
             (None, Some(contact)) => contact,
             (None, None) => {
@@ -313,9 +326,8 @@ impl Contacts {
             record.facts.contact = Some(contact);
             record.conversation.accept_request();
         });
-        if let Some(ConversationUpdate { change, .. }) = update {
-            changes.push(change);
-        }
+        changes.extend(update.map(|update| update.change));
+        changes.extend(self.letters.update(id, |record| record.accept(contact)));
         self.first.requests_mut().remove(id);
         changes.extend(self.settle_glare(now, id));
         let Some(conversation) = self.conversation_view(id) else {
@@ -345,6 +357,7 @@ impl Contacts {
             record.conversation.close(now.unix);
         });
         changes.extend(update.map(|update| update.change));
+        changes.extend(self.letters.update(id, LetterRecord::decline));
         self.first.requests_mut().remove(id);
         Self::store_and_reply(fx, changes, command, ContactReply::Done);
         Ok(())
@@ -355,7 +368,8 @@ impl Contacts {
         let record = self.conversations.get(id);
         let is_asked =
             record.is_some_and(|record| record.conversation.state() == ConversationState::Asked);
-        if is_asked {
+        let letters = self.letters.get(id);
+        if is_asked || letters.is_some_and(|record| record.request_bits().is_some()) {
             return Ok(id);
         }
         Err(Refusal::usage(
@@ -372,6 +386,7 @@ impl Contacts {
     pub(super) fn conversation_named(&self, of: &str) -> Result<ConversationId, Refusal> {
         if let Some((key, _)) = self.book.by_name(of) {
             let first = self.conversations.of_contact(key).first().copied();
+            let first = first.or_else(|| self.letters.of_contact(key));
             return first.ok_or_else(|| {
                 Refusal::usage(
                     format!("there is no conversation with {of} yet"),
@@ -380,11 +395,13 @@ impl Contacts {
             });
         }
         let digits = of.to_ascii_lowercase();
-        let named = self
-            .conversations
-            .iter()
-            .filter(|(id, record)| !record.facts.is_declined && hex(&id.0).starts_with(&digits));
-        let named: Vec<_> = named.map(|(id, _)| id).take(2).collect();
+        let shown = self.conversations.iter();
+        let shown = shown.filter(|(_, record)| !record.facts.is_declined);
+        let letters = self.letters.iter();
+        let letters = letters.filter(|(_, record)| record.decision() != LetterDecision::Declined);
+        let shown = shown.map(|(id, _)| id).chain(letters.map(|(id, _)| id));
+        let named = shown.filter(|id| hex(&id.0).starts_with(&digits));
+        let named: Vec<_> = named.take(2).collect();
         match named.as_slice() {
             [id] if digits.len() >= MIN_ID_DIGITS => Ok(*id),
             [_, _] => Err(Refusal::usage(

@@ -13,6 +13,7 @@ use circuits::time::{Now, UnixSecs};
 use zeroize::Zeroizing;
 
 use super::event::{ContactEvent, ContactStage};
+use super::letters::RESEND_SECS;
 use super::pending::{PendingId, PendingProgress};
 use super::publication::CardName;
 use super::{ContactContext, ContactContinuation, Contacts, SentMessage};
@@ -27,6 +28,7 @@ use crate::node::event::MessageId;
 use crate::node::hex;
 use crate::node::jobs::{Job, JobId, JobOwner};
 use crate::node::send::AttemptEnd;
+use crate::state::StateChange;
 
 /// What a single attempt belongs to.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -63,12 +65,18 @@ impl Contacts {
         match message.progress {
             PendingProgress::Running(_) | PendingProgress::Storing => {}
             _ if is_over => self.expire(fx, now, id),
+            PendingProgress::InNetwork(at) if at <= now.unix && self.letters.is_reader(id.0) => {
+                let _not_stored = self.pending.update(id, |message| {
+                    message.attempts = 0;
+                    message.progress = PendingProgress::Next(now.unix);
+                });
+            }
             PendingProgress::InNetwork(at) if at <= now.unix => {
                 let stage = ContactStage::Unanswered { reason: None };
                 self.rest(fx, id, PendingProgress::User, stage);
             }
             PendingProgress::Next(at) if at <= now.unix => {
-                if self.needs_ticket(fx, id.0) {
+                if self.needs_ticket(fx, now, id.0) {
                     self.put_off(id, now.unix.after(TICKET_CHECK_SECS));
                 } else if context.check_ready(fx, now, level).is_err() || fx.state_is_congested() {
                     self.put_off(id, now.unix.after(READY_CHECK_SECS));
@@ -89,6 +97,12 @@ impl Contacts {
 
     /// Uses up a key for an attempt, and makes that durable.
     fn begin_attempt(&mut self, fx: &mut Effects, now: Now, id: PendingId) {
+        if self.letters.has(id.0) {
+            return match self.letter_attempt(fx, now, id) {
+                Some(attempt) => self.store_attempt(fx, id, attempt, Vec::new()),
+                None => self.put_off(id, now.unix.after(TICKET_CHECK_SECS)),
+            };
+        }
         let Some(mut composed) = self.pending.take_composed(id) else {
             return;
         };
@@ -101,23 +115,7 @@ impl Contacts {
             return;
         };
         match update.result {
-            Ok(attempt) => {
-                let mut changes = vec![update.change];
-                let mut request = None;
-                changes.extend(self.pending.update(id, |message| {
-                    message.attempts = message.attempts.saturating_add(1);
-                    message.progress = PendingProgress::Storing;
-                    request = Some(request_of(attempt, message.level, message.life));
-                }));
-                if let Some(request) = request {
-                    let owner = AttemptOwner::Message(id.0, id.1);
-                    let then = StateContinuation::Contact(ContactContinuation::BeginAttempt(
-                        owner,
-                        Box::new(request),
-                    ));
-                    fx.store_state_then(changes, then);
-                }
-            }
+            Ok(attempt) => self.store_attempt(fx, id, attempt, vec![update.change]),
             Err(AttemptRefusal::WaitUntil(at)) => self.put_off(id, at),
             Err(AttemptRefusal::NotOpen) => {
                 let (change, _) = self.pending.remove(id);
@@ -135,6 +133,30 @@ impl Contacts {
                 let stage = ContactStage::Unanswered { reason };
                 self.rest(fx, id, PendingProgress::User, stage);
             }
+        }
+    }
+
+    /// Makes an attempt durable, which then begins.
+    fn store_attempt(
+        &mut self,
+        fx: &mut Effects,
+        id: PendingId,
+        attempt: Attempt,
+        mut changes: Vec<StateChange>,
+    ) {
+        let mut request = None;
+        changes.extend(self.pending.update(id, |message| {
+            message.attempts = message.attempts.saturating_add(1);
+            message.progress = PendingProgress::Storing;
+            request = Some(request_of(attempt, message.level, message.life));
+        }));
+        if let Some(request) = request {
+            let owner = AttemptOwner::Message(id.0, id.1);
+            let then = StateContinuation::Contact(ContactContinuation::BeginAttempt(
+                owner,
+                Box::new(request),
+            ));
+            fx.store_state_then(changes, then);
         }
     }
 
@@ -203,7 +225,8 @@ impl Contacts {
         match end {
             AttemptEnd::Seen => {
                 let life = u32::try_from(message.life.as_secs()).unwrap_or(u32::MAX);
-                let until = now.unix.after(life);
+                let is_answer = self.letters.is_reader(id.0);
+                let until = now.unix.after(if is_answer { RESEND_SECS } else { life });
                 let attempt = message.attempts;
                 let stage = ContactStage::Seen { attempt };
                 self.rest(fx, id, PendingProgress::InNetwork(until), stage);
@@ -274,8 +297,12 @@ impl Contacts {
 
     /// The event of a stage, unless the conversation is muted.
     pub(super) fn stage_event(&self, id: PendingId, stage: ContactStage) -> Option<ContactEvent> {
-        let record = self.conversations.get(id.0)?;
-        (!record.facts.is_muted).then(|| {
+        let record = self.conversations.get(id.0);
+        let is_muted = match record {
+            Some(record) => record.facts.is_muted,
+            None => self.letters.get(id.0)?.is_muted(),
+        };
+        (!is_muted).then(|| {
             let message = SentMessage {
                 conversation: hex(&id.0.0),
                 number: id.1,
@@ -287,7 +314,10 @@ impl Contacts {
     // -- tickets
 
     /// Whether a conversation has no ticket yet; then a search runs.
-    fn needs_ticket(&mut self, fx: &mut Effects, id: ConversationId) -> bool {
+    fn needs_ticket(&mut self, fx: &mut Effects, now: Now, id: ConversationId) -> bool {
+        if self.letters.has(id) {
+            return self.letter_needs_ticket(fx, now, id);
+        }
         let Some(record) = self.conversations.get(id) else {
             return false;
         };
@@ -323,8 +353,12 @@ impl Contacts {
         let update = self.conversations.update(id, now.unix, |record| {
             record.conversation.set_ticket(ticket);
         });
-        if let Some(update) = update {
-            fx.store_state(vec![update.change]);
+        let change = match update {
+            Some(update) => Some(update.change),
+            None => self.letters.update(id, |record| record.set_ticket(ticket)),
+        };
+        if let Some(change) = change {
+            fx.store_state(vec![change]);
         }
         for id in self.pending.of(id) {
             if let Some(message) = self.pending.get(id)

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::Contacts;
 use super::arrivals::ArrivedMessage;
+use super::letters::LetterBox;
 use super::record::ConversationFacts;
 use crate::contact::codec::{BadState, StateReader, StateWriter};
 use crate::contact::conversation::{Conversation, ConversationId};
@@ -79,23 +80,28 @@ impl FirstMessages {
         Ok(())
     }
 
-    /// Replaces the keys that first messages are opened with. Returns whether keys were added, to which the
+    /// Replaces the keys that first messages are opened with: those of own addresses, and those of this node
+    /// as a source of letters. Returns whether keys were added, to which the
     /// mempool may have first messages already.
     pub(super) fn set_keys<'a>(
         &mut self,
         keys: impl Iterator<Item = (ContactId, &'a GenerationKeys)>,
+        sources: Vec<FirstRecipient>,
     ) -> bool {
         let before: BTreeMap<_, _> = core::mem::take(&mut self.by_tag)
             .into_iter()
             .map(|(tag, keys)| (keys.of, (tag, keys)))
             .collect();
         let mut has_added = false;
-        for (id, keys) in keys {
-            let of = (id, keys.generation());
+        let own = keys.map(|(id, keys)| ((id, keys.generation()), keys.recipient(id)));
+        let sources = sources
+            .into_iter()
+            .map(|keys| ((*keys.id(), OF_LETTERS), keys));
+        for (of, recipient) in own.chain(sources) {
             let (tag, keys) = before.get(&of).cloned().unwrap_or_else(|| {
                 has_added = true;
                 self.last_tag = self.last_tag.saturating_add(1);
-                let recipient = Arc::new(keys.recipient(id));
+                let recipient = Arc::new(recipient);
                 (ScanTag(self.last_tag), OwnKeys { of, recipient })
             });
             self.by_tag.insert(tag, keys);
@@ -269,8 +275,15 @@ impl Contacts {
         content: &FirstContent,
     ) {
         let (own, generation) = opening.keys.of;
-        let required = self.required_ticket_bits(&own, now.unix);
-        if content.mode != FirstMode::Conversation || content.ticket_bits < required {
+        if content.mode != FirstMode::Conversation {
+            let within = LetterBox {
+                own,
+                tau: opening.tau,
+                seen: opening.seen_changes(),
+            };
+            return self.on_letter(fx, now, within, content);
+        }
+        if content.ticket_bits < self.required_ticket_bits(&own, now.unix) {
             return;
         }
         let Ok(id) = Conversation::id_of_first(&opening.tau, &content.content) else {
@@ -321,21 +334,30 @@ impl Contacts {
     }
 
     /// A further message of a request makes it larger.
-    fn measure_request(&mut self, id: ConversationId) {
-        let record = self.conversations.get(id);
-        if let Some(record) = record.filter(|record| record.is_request()) {
+    pub(super) fn measure_request(&mut self, id: ConversationId) {
+        if let Some(bits) = self.request_bits(id) {
             let bytes = self.history.bytes_of(id);
-            let bits = record.facts.ticket_bits;
             self.first.requests_mut().add(id, bits, bytes);
         }
     }
 
+    /// The work of a request; `None` if the conversation is none.
+    fn request_bits(&self, id: ConversationId) -> Option<u8> {
+        let record = self.conversations.get(id);
+        let record = record.filter(|record| record.is_request());
+        let bits = record.map(|record| record.facts.ticket_bits);
+        bits.or_else(|| self.letters.get(id)?.request_bits())
+    }
+
     /// Counts a new request, and makes room if there are too many.
-    fn note_request(&mut self, fx: &mut Effects, now: Now, id: ConversationId, own: &ContactId) {
-        let bits = self
-            .conversations
-            .get(id)
-            .map(|record| record.facts.ticket_bits);
+    pub(super) fn note_request(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: ConversationId,
+        own: &ContactId,
+    ) {
+        let bits = self.request_bits(id);
         let bytes = self.history.bytes_of(id);
         let requests = self.first.requests_mut();
         requests.add(id, bits.unwrap_or(0), bytes);
@@ -415,6 +437,8 @@ const MAX_REQUEST_BYTES: usize = 64 << 20;
 /// Above so many requests a day, tickets become harder.
 const MANY_REQUESTS: u32 = 200;
 const DAY_SECS: u32 = 86_400;
+/// A source of letters has one set of keys for each reader.
+const OF_LETTERS: KeyGeneration = KeyGeneration(0);
 /// Maximum number of boxes that are opened at once.
 const MAX_RUNNING: usize = 2;
 /// Maximum number of bodies whose boxes wait, 64 KB each. What is dropped stays in the mempool, and is opened

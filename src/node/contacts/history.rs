@@ -162,6 +162,16 @@ impl History {
         self.messages.get(&place)
     }
 
+    /// A message that this node sends, by its number.
+    pub(super) fn sent(
+        &self,
+        conversation: ConversationId,
+        number: u64,
+    ) -> Option<&HistoryMessage> {
+        let place = self.sent.get(&(conversation, number))?;
+        self.messages.get(&(conversation, *place))
+    }
+
     fn of_mut(
         &mut self,
         conversation: ConversationId,

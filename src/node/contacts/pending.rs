@@ -22,7 +22,7 @@ pub(super) type PendingId = (ConversationId, u64);
 /// A message that this node sends.
 pub(super) struct PendingMessage {
     /// What is sent, encrypted for the other side. Every attempt carries the same bytes.
-    /// `None` only while an attempt takes it.
+    /// `None` only while an attempt takes it, and for letters: each attempt is made of the stored text.
     pub(super) composed: Option<ComposedMessage>,
     /// The level of every attempt.
     pub(super) level: Level,

@@ -1,11 +1,10 @@
 //! Views of contacts and conversations.
 
-use circuits::time::Now;
+use circuits::time::{Now, UnixSecs};
 
 use super::book::ContactKey;
 use super::command::HowKnown;
 use super::history::HistoryMessage;
-use super::record::ConversationRecord;
 use super::views::{
     AddressView, CardView, ContactState, ContactView, ConversationMessageView,
     ConversationStateView, ConversationView, IntroducedView, MessageDirection, MessagePartView,
@@ -33,6 +32,9 @@ impl Contacts {
             .conversations
             .iter()
             .filter(|(_, record)| record.is_request() && record.facts.own.as_ref() == Some(id));
+        let requests = requests
+            .count()
+            .saturating_add(self.letters.requests_to(id));
         Some(AddressView {
             name: address.name().to_owned(),
             id: hex(&id.0),
@@ -41,7 +43,7 @@ impl Contacts {
             obstacle: self.own.obstacle(id).map(str::to_owned),
             least_level: terms.least_level,
             ticket_bits: terms.ticket_bits,
-            requests: requests.count(),
+            requests,
         })
     }
 
@@ -67,7 +69,8 @@ impl Contacts {
             day: introduced.day,
             note: introduced.note.clone(),
         });
-        let conversations = self.conversations.of_contact(key);
+        let mut conversations = self.conversations.of_contact(key);
+        conversations.extend(self.letters.of_contact(key));
         Some(ContactView {
             name: entry.name.clone(),
             id: id.map(|id| hex(&id.0)),
@@ -103,27 +106,23 @@ impl Contacts {
 
     /// A conversation; `None` if there is none, or the user declined it.
     pub(super) fn conversation_view(&self, id: ConversationId) -> Option<ConversationView> {
-        let record = self.conversations.get(id)?;
+        let Some(record) = self.conversations.get(id) else {
+            return self.letters_view(id);
+        };
         if record.facts.is_declined {
             return None;
         }
         let facts = &record.facts;
         let own = facts.own.as_ref();
-        let mut messages = 0_usize;
-        let mut unread = 0_usize;
-        let mut last = facts.begun;
-        for (_, message) in self.history.of(id) {
-            messages = messages.saturating_add(1);
-            unread = unread.saturating_add(usize::from(!message.is_read));
-            last = last.max(message.time);
-        }
+        let (messages, unread, last) = self.history_counts(id, facts.begun);
         Some(ConversationView {
             id: hex(&id.0),
-            contact: self.contact_name(record),
+            contact: self.contact_name(id),
             to: own
                 .and_then(|own| self.own.addresses().find(|address| address.id() == own))
                 .map(|address| address.name().to_owned()),
             state: state_view(record.conversation.state()),
+            letters: false,
             messages,
             unread,
             last: last.0.into(),
@@ -132,6 +131,21 @@ impl Contacts {
             muted: facts.is_muted,
             restored_day: facts.restored_day,
         })
+    }
+
+    /// The numbers of messages and of unread ones, and when the last was stored.
+    pub(super) fn history_counts(
+        &self,
+        id: ConversationId,
+        begun: UnixSecs,
+    ) -> (usize, usize, UnixSecs) {
+        let (mut messages, mut unread, mut last) = (0_usize, 0_usize, begun);
+        for (_, message) in self.history.of(id) {
+            messages = messages.saturating_add(1);
+            unread = unread.saturating_add(usize::from(!message.is_read));
+            last = last.max(message.time);
+        }
+        (messages, unread, last)
     }
 
     /// A message of a conversation by its place.
@@ -163,11 +177,10 @@ impl Contacts {
         place: u64,
         message: &HistoryMessage,
     ) -> ConversationMessageView {
-        let record = self.conversations.get(id);
         let parts = Part::decode_all(&message.parts).unwrap_or_default();
         ConversationMessageView {
             conversation: hex(&id.0),
-            contact: record.and_then(|record| self.contact_name(record)),
+            contact: self.contact_name(id),
             place,
             direction: message.direction,
             number: message.number,
@@ -182,9 +195,12 @@ impl Contacts {
         }
     }
 
-    fn contact_name(&self, record: &ConversationRecord) -> Option<String> {
-        let entry = self.book.get(record.facts.contact?)?;
-        Some(entry.name.clone())
+    fn contact_name(&self, id: ConversationId) -> Option<String> {
+        let contact = match self.conversations.get(id) {
+            Some(record) => record.facts.contact,
+            None => self.letters.get(id)?.contact(),
+        };
+        Some(self.book.get(contact?)?.name.clone())
     }
 }
 

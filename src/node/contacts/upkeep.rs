@@ -124,7 +124,8 @@ impl Contacts {
 
     /// Opens first messages with the keys of now.
     pub(super) fn follow_keys(&mut self, fx: &mut Effects, now: Now) {
-        let has_added = self.first.set_keys(self.own.live_keys(now.unix));
+        let own = self.own.live_keys(now.unix);
+        let has_added = self.first.set_keys(own, self.letters.recipients());
         if has_added {
             self.rescan(fx, now.mono, Rescan::Recipients);
         }
@@ -259,7 +260,12 @@ impl Contacts {
             (record.is_request() && is_over(facts.begun, REQUEST_SECS))
                 || (facts.is_declined && is_over(facts.begun, DECLINED_SECS))
         });
-        let old: Vec<_> = old.map(|(id, _)| id).collect();
+        let letters = self.letters.iter().filter(|(_, record)| {
+            let secs = record.kept_unanswered(REQUEST_SECS, DECLINED_SECS);
+            secs.is_some_and(|secs| is_over(record.begun(), secs))
+        });
+        let letters = letters.map(|(id, _)| id);
+        let old: Vec<_> = old.map(|(id, _)| id).chain(letters).collect();
         for id in old {
             let changes = self.erase_conversation(fx, id);
             store(fx, changes);
@@ -285,6 +291,7 @@ impl Contacts {
         id: ConversationId,
     ) -> Vec<StateChange> {
         let mut changes = vec![self.conversations.remove(id)];
+        changes.extend(self.letters.remove(id));
         changes.extend(self.history.forget(id));
         for pending in self.pending.of(id) {
             let (change, running) = self.pending.remove(pending);

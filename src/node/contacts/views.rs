@@ -153,6 +153,9 @@ pub struct ConversationView {
     pub to: Option<String>,
     /// Its state.
     pub state: ConversationStateView,
+    /// Whether it consists of letters: one end keeps words and stores nothing. Answers to it have no forward
+    /// secrecy against the words.
+    pub letters: bool,
     /// Number of messages in its history.
     pub messages: usize,
     /// Number of these that the user has not read.

@@ -68,6 +68,9 @@ impl Contacts {
         further: Vec<Part>,
         context: ContactContext<'_>,
     ) -> Result<(), Refusal> {
+        if let Some(id) = self.letters_with(&send.to) {
+            return self.write_letter(fx, now, command, (id, send, &further), context);
+        }
         let target = self.target(now, &send.to)?;
         let draft = self.draft(target, send, further, context)?;
         self.write_draft(fx, now, command, draft, context)
@@ -138,6 +141,9 @@ impl Contacts {
         send: &ContactSend,
         context: ContactContext<'_>,
     ) -> Result<SendPriceView, Refusal> {
+        if let Some(id) = self.letters_with(&send.to) {
+            return self.price_of_letter(now, id, send, context);
+        }
         let target = self.target(now, &send.to)?;
         let draft = self.draft(target, send, Vec::new(), context)?;
         self.price_of(now, &draft, context)
@@ -213,12 +219,7 @@ impl Contacts {
         further: Vec<Part>,
         context: ContactContext<'_>,
     ) -> Result<Draft, Refusal> {
-        if context.others.gossip.has_narrow_bloom() {
-            return Err(Refusal::policy(
-                "this node requests chosen topics only, which would hide answers from it",
-                "use contacts on a node without a Bloom filter of its own",
-            ));
-        }
+        check_filter(context)?;
         let level = send.level.unwrap_or_else(|| context.send.default_level());
         if let Target::Card(_, card) = &target
             && level < card.terms().least_level
@@ -247,7 +248,7 @@ impl Contacts {
         })
     }
 
-    fn check_room(&self, fx: &Effects) -> Result<(), Refusal> {
+    pub(super) fn check_room(&self, fx: &Effects) -> Result<(), Refusal> {
         if fx.state_is_congested() {
             return Err(Refusal::policy(
                 "the disk is slow: changes that were made before wait to be stored",
@@ -373,6 +374,21 @@ fn begin(rng: &mut impl CryptoRng, now: Now, card: &VerifiedCard) -> Result<Conv
     started.map_err(|error| unusable(&error))
 }
 
+/// Refuses to write from a node that would not hear the answer.
+///
+/// # Errors
+///
+/// [`Refusal`] if the node requests chosen topics only.
+pub(super) fn check_filter(context: ContactContext<'_>) -> Result<(), Refusal> {
+    if context.others.gossip.has_narrow_bloom() {
+        return Err(Refusal::policy(
+            "this node requests chosen topics only, which would hide answers from it",
+            "use contacts on a node without a Bloom filter of its own",
+        ));
+    }
+    Ok(())
+}
+
 fn file_part(attachment: &Attachment) -> Part {
     Part::SmallFile {
         name: attachment.name.clone(),
@@ -388,7 +404,7 @@ fn refused(error: &ComposeError) -> Refusal {
     }
 }
 
-fn no_estimate() -> Refusal {
+pub(super) fn no_estimate() -> Refusal {
     Refusal::policy("the message cannot be estimated", "try again in a moment")
 }
 
@@ -403,7 +419,7 @@ pub(super) fn no_conversation(named: &str) -> Refusal {
 /// for two days.
 pub(super) const DEFAULT_LIFE: Duration = Duration::from_secs(48 * 3_600);
 /// Time during which the user can ask for further attempts, in seconds: that of the key block of a card.
-const MAX_TIME_SECS: u32 = 14 * 86_400;
+pub(super) const MAX_TIME_SECS: u32 = 14 * 86_400;
 /// Length of the proof of an earlier conversation, with its head.
 const CONTINUITY_LEN: usize = parts::PART_HEAD_LEN + 64;
 /// Maximum number of messages without answer.
