@@ -1,20 +1,27 @@
-//! `whisht practice`: checks that a user remembers 12 words. Nothing is stored and nothing is sent.
+//! `whisht practice`: checks that a user remembers 12 words, or draws new ones for letters. Nothing is
+//! stored and nothing is sent.
 
 use serde_json::json;
 
-use super::output::{Printer, one_line};
+use super::output::{Printer, one_line, say};
 use super::remote_node::runtime;
-use super::words::WordsArgs;
+use super::words::{WordsArgs, refuse_without_terminal, show_words};
 use super::{Exit, Failure, GlobalArgs};
 use crate::contact::address_key::AddressKey;
 use crate::contact::id::ContactId;
+use crate::contact::mnemonic::Mnemonic;
 use crate::contact::voice::VoiceWords;
 use crate::node::AddressView;
 use crate::shell::rpc::{RpcClient, RpcClientError};
+use crate::shell::seeded_rng;
 
 /// Options of `whisht practice`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Draw 12 new words for letters, and show them once on the terminal; `whisht run --ephemeral --words`
+    /// takes them
+    #[arg(long, conflicts_with = "words_file")]
+    new: bool,
     #[command(flatten)]
     words: WordsArgs,
 }
@@ -26,11 +33,15 @@ pub(super) struct Args {
 ///
 /// [`Failure`] if the words are wrong, or if a node runs and none of its addresses has these words.
 pub(super) fn run(common: &GlobalArgs, args: &Args) -> Result<Exit, Failure> {
+    if args.new {
+        return draw(common);
+    }
     let id = AddressKey::from_mnemonic(&args.words.read()?).id();
     let own = runtime()?.block_on(own_addresses(common))?;
-    let name = match &own {
+    // A node without addresses has none to compare with: that of a source of letters.
+    let name = match own.as_deref() {
+        Some([]) | None => None,
         Some(own) => Some(name_of(own, &id)?),
-        None => None,
     };
     let check = VoiceWords::of(&id);
     let printer = Printer {
@@ -44,10 +55,21 @@ pub(super) fn run(common: &GlobalArgs, args: &Args) -> Result<Exit, Failure> {
     match name {
         Some(name) => printer.line(format_args!("right: these are the words of {}", one_line(name)))?,
         None => printer.line(format_args!(
-            "the words belong together; no node runs that could compare them. They restore the address \
+            "the words belong together; no node runs that could compare them with an address. They restore the address \
              whose check words are: {check}"
         ))?,
     }
+    Ok(Exit::Done)
+}
+
+/// Draws the words of a source of letters, and shows them.
+fn draw(common: &GlobalArgs) -> Result<Exit, Failure> {
+    refuse_without_terminal(common.json)?;
+    let mut rng = seeded_rng().map_err(|error| Failure::new(Exit::Failed, error))?;
+    let words = Mnemonic::draw(&mut rng);
+    say("these 12 words give the keys of your letters; they are shown once:");
+    show_words(&words)?;
+    say(LETTERS_WARNING);
     Ok(Exit::Done)
 }
 
@@ -71,3 +93,8 @@ fn name_of<'a>(own: &'a [AddressView], id: &ContactId) -> Result<&'a str, Failur
         )
     })
 }
+
+const LETTERS_WARNING: &str = "learn them, or write them on paper, and check yourself with `whisht practice`. Your \
+                               letters stay secret if a thief gets the words later, because their readers \
+                               erase keys. Answers do not: whoever has the words and kept the answers from \
+                               the network reads them, for ever. Clear the terminal and its scroll-back now";

@@ -2,6 +2,7 @@
 //!
 //! A terminal hides the words while they are typed. They are never an argument or a variable.
 
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
@@ -32,6 +33,35 @@ impl WordsArgs {
         };
         Mnemonic::parse(&text).map_err(Failure::usage)
     }
+}
+
+/// Refuses to show new words where a file could keep them.
+///
+/// # Errors
+///
+/// [`Failure`] if standard output is no terminal, or if JSON is asked for.
+pub(super) fn refuse_without_terminal(json: bool) -> Result<(), Failure> {
+    if !std::io::stdout().is_terminal() || json {
+        return Err(Failure::usage(
+            "the words are shown on a terminal only, so that no file keeps them; run the command there \
+             without --json, or leave out the option",
+        ));
+    }
+    Ok(())
+}
+
+/// Shows the words in one row of the terminal each, with their numbers.
+///
+/// # Errors
+///
+/// [`Failure`] if the output cannot be written.
+pub(super) fn show_words(words: &Mnemonic) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    for (number, word) in (1..).zip(words.words()) {
+        let number: usize = number;
+        writeln!(stdout, "  {number:>2} {word}")?;
+    }
+    Ok(stdout.flush()?)
 }
 
 fn ask() -> Result<Zeroizing<String>, Failure> {

@@ -1,7 +1,7 @@
 //! `whisht id address`: addresses of this node, as text and as QR codes; and `whisht id new --address`.
 
 use std::fs::OpenOptions;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::output::{Printer, one_line, say};
 use crate::cli::remote_node::RemoteNode;
+use crate::cli::words::{refuse_without_terminal, show_words};
 use crate::cli::{Exit, Failure};
 use crate::contact::address::ContactAddress;
 use crate::contact::address_key::AddressKey;
@@ -182,12 +183,7 @@ pub(super) async fn new(
         show_new(node.printer, "made", &view)?;
         return Ok(Exit::Done);
     }
-    if !std::io::stdout().is_terminal() || node.printer.json {
-        return Err(Failure::usage(
-            "the words are shown on a terminal only, so that no file keeps them; run the command there \
-             without --json, or leave out --words",
-        ));
-    }
+    refuse_without_terminal(node.printer.json)?;
     let mut rng = seeded_rng().map_err(|error| Failure::new(Exit::Failed, error))?;
     let words = Mnemonic::draw(&mut rng);
     let view = create(node, name, &AddressKey::from_mnemonic(&words)).await?;
@@ -196,16 +192,6 @@ pub(super) async fn new(
     show_words(&words)?;
     say(WORDS_WARNING);
     Ok(Exit::Done)
-}
-
-/// Shows the words in one row of the terminal each, with their numbers.
-fn show_words(words: &Mnemonic) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout().lock();
-    for (number, word) in (1..).zip(words.words()) {
-        let number: usize = number;
-        writeln!(stdout, "  {number:>2} {word}")?;
-    }
-    Ok(stdout.flush()?)
 }
 
 /// Stores an address on the running node.
@@ -260,4 +246,5 @@ const RESET: &str = "\u{1b}[0m";
 const PNG_SCALE: usize = 8;
 const WORDS_WARNING: &str = "write them on paper or learn them, and check yourself with `whisht practice`. \
                              The words restore the address, not its conversations; a thief of the words can \
-                             pose as you. Clear the terminal and its scroll-back now";
+                             pose as you. If you write letters with them, answers to you have no forward \
+                             secrecy against them. Clear the terminal and its scroll-back now";

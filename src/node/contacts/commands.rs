@@ -76,7 +76,7 @@ impl Contacts {
                 self.schedule(fx, now.mono);
             }
             ContactCommand::OpenLetters(root) => {
-                self.open_letters(fx, now, root);
+                self.open_letters(fx, now, root)?;
                 Self::store_and_reply(fx, Vec::new(), id, ContactReply::Done);
             }
             ContactCommand::Add { id: address, name } => {

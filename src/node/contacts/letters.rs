@@ -26,6 +26,7 @@ use crate::contact::conversation::ConversationId;
 use crate::contact::id::ContactId;
 use crate::contact::letter::{LetterAddress, LetterRoot, LetterSourceId};
 use crate::contact::scan::FirstRecipient;
+use crate::node::command::Refusal;
 use crate::node::effects::Effects;
 use crate::state::{StateChange, StateRow};
 
@@ -151,9 +152,25 @@ impl Letters {
 
 impl Contacts {
     /// Makes this node a source that writes by letters from now on.
-    pub(super) fn open_letters(&mut self, fx: &mut Effects, now: Now, root: LetterRoot) {
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if it has words already: letters of one run have one source.
+    pub(super) fn open_letters(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        root: LetterRoot,
+    ) -> Result<(), Refusal> {
+        if self.letters.root.is_some() {
+            return Err(Refusal::usage(
+                "this node has the words of a source already",
+                "start another node for other words",
+            ));
+        }
         self.letters.root = Some(root);
         self.follow_letters(fx, now);
+        Ok(())
     }
 
     /// A source writes to every contact with an address by letters.
