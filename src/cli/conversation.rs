@@ -131,7 +131,7 @@ fn show_history(printer: Printer, history: &ConversationReport) -> Result<(), Fa
     ))?;
     if view.letters {
         printer.line(
-            "by letters: answers have no forward secrecy against the words of the source; whoever gets \
+            "by letters: answers have no forward secrecy against the words of the source; a thief of \
              the words can read all answers",
         )?;
     }

@@ -96,5 +96,5 @@ fn name_of<'a>(own: &'a [AddressView], id: &ContactId) -> Result<&'a str, Failur
 
 const LETTERS_WARNING: &str = "learn them, or write them on paper, and check yourself with `whisht practice`. Your \
                                letters stay secret if a thief gets the words later, because their readers \
-                               erase keys. Answers do not: whoever has the words and kept the answers from \
-                               the network reads them, for ever. Clear the terminal and its scroll-back now";
+                               erase keys. Answers do not: a thief of the words who kept the answers from \
+                               the network reads them at any time. Clear the terminal and its scroll-back now";

@@ -39,7 +39,7 @@ impl WordsArgs {
 ///
 /// # Errors
 ///
-/// [`Failure`] if standard output is no terminal, or if JSON is asked for.
+/// [`Failure`] if standard output is not a terminal, or if JSON is asked for.
 pub(super) fn refuse_without_terminal(json: bool) -> Result<(), Failure> {
     if !std::io::stdout().is_terminal() || json {
         return Err(Failure::usage(

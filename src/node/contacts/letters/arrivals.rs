@@ -93,7 +93,7 @@ impl Contacts {
         let (address, letter) = Letter::decode_with_keys(&content.content).ok()?;
         let exchange = exchange_of(&address);
         let begins = match self.letters.get(exchange) {
-            // Whoever knows the keys under which answers are authenticated is the source.
+            // Only the source knows the key by which letters are authenticated.
             Some(known) if known.address().id() == address.id() && known.own().is_some() => None,
             Some(_) => return None,
             None => {

@@ -189,7 +189,7 @@ impl LetterRecord {
         }
     }
 
-    /// How long it is kept without an answer of the user; `None` for ever.
+    /// How long it is kept without an answer of the user; `None` without a limit.
     pub(in crate::node::contacts) const fn kept_unanswered(
         &self,
         asked: u32,

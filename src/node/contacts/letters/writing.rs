@@ -1,7 +1,7 @@
 //! Writing letters: every attempt is a first message of its own, made of the stored text.
 //!
 //! A source writes to the key block of the reader's card, with the work that the card asks for. A reader
-//! answers to the keys that the source sent, without work, as nobody else knows them.
+//! answers to the keys that the source sent, without work, as no other node knows them.
 
 use circuits::level::Level;
 use circuits::time::Now;
