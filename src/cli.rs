@@ -5,6 +5,9 @@
 //! and `--json` turns both into JSON. Exit codes: 0 done, 1 failed, 2 usage, 3 not delivered yet,
 //! 4 expired, 5 refused by policy, 6 locked, 7 leaked.
 
+mod card;
+mod contact;
+mod conversation;
 mod date;
 mod demo;
 #[cfg(test)]
@@ -33,8 +36,11 @@ mod no_leaktest;
 mod options;
 mod outbox;
 mod output;
+mod panic;
 mod passwords;
+mod practice;
 mod remote_node;
+mod restore;
 mod rpc;
 mod run;
 mod send;
@@ -43,6 +49,7 @@ mod sim;
 mod status;
 mod unlock;
 mod version;
+mod words;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -91,16 +98,32 @@ enum CliCommand {
     Run(Box<run::Args>),
     /// Make, list, export, import and encrypt identities
     Id(id::Args),
+    /// Type the 12 words of an address from memory, and check them; nothing is stored
+    Practice(practice::Args),
+    /// Restore an address from its 12 words
+    Restore(restore::Args),
+    /// Erase all keys at once, then everything else, and end the node
+    Panic(panic::Args),
     /// Give a running node the password of its locked identities
     Unlock(unlock::Args),
     /// Send a message, and follow it until the network has it
     Send(send::Args),
-    /// Show received messages
+    /// Show received messages and conversations
     Inbox(inbox::Args),
-    /// Show messages on their way
-    Outbox,
+    /// Show the messages of a conversation
+    Read(conversation::ReadArgs),
+    /// Send a message in a conversation, and follow it until the network has it
+    Reply(conversation::ReplyArgs),
+    /// Name people by their address, compare words, accept and introduce
+    Contact(contact::Args),
+    /// Show, export and publish the cards of addresses
+    Card(card::Args),
+    /// Show messages on their way; send one to a contact again, or cancel it
+    Outbox(outbox::Args),
     /// Cancel a message on its way; shards that have left cannot be recalled
     Cancel(outbox::CancelArgs),
+    /// Send a message that failed once more, as a new envelope
+    Renew(outbox::RenewArgs),
     /// Show or add peers
     Peers(status::PeersArgs),
     /// Show known relays
@@ -229,6 +252,11 @@ impl Cli {
         match command {
             CliCommand::Run(args) => run::run(common, *args),
             CliCommand::Id(args) => id::run(&common, args),
+            CliCommand::Practice(args) => practice::run(&common, &args),
+            CliCommand::Restore(args) => {
+                remote_node::with(&common, async |node| restore::run(node, args).await)
+            }
+            CliCommand::Panic(args) => panic::run(&common, &args),
             CliCommand::Unlock(args) => {
                 remote_node::with(&common, async |node| unlock::run(node, args).await)
             }
@@ -238,13 +266,30 @@ impl Cli {
             CliCommand::Inbox(args) => {
                 remote_node::with(&common, async |node| inbox::run(node, args).await)
             }
-            CliCommand::Outbox => remote_node::with(&common, outbox::run),
+            CliCommand::Read(args) => {
+                remote_node::with(&common, async |node| conversation::read(node, args).await)
+            }
+            CliCommand::Reply(args) => {
+                remote_node::with(&common, async |node| conversation::reply(node, args).await)
+            }
+            CliCommand::Contact(args) => {
+                remote_node::with(&common, async |node| contact::run(node, args).await)
+            }
+            CliCommand::Card(args) => {
+                remote_node::with(&common, async |node| card::run(node, args).await)
+            }
+            CliCommand::Outbox(args) => {
+                remote_node::with(&common, async |node| outbox::run(node, args).await)
+            }
             CliCommand::Drain(args) => {
                 remote_node::with(&common, async |node| drain::run(node, args).await)
             }
             CliCommand::Cancel(args) => {
                 remote_node::with(&common, async |node| outbox::cancel(node, args).await)
             }
+            CliCommand::Renew(args) => remote_node::with(&common, async |node| {
+                outbox::renew_message(node, args).await
+            }),
             CliCommand::Peers(args) => {
                 remote_node::with(&common, async |node| status::peers(node, args).await)
             }
@@ -255,15 +300,9 @@ impl Cli {
             }
             CliCommand::Mail(args) => mail::run(common, args),
             CliCommand::Rpc(args) => rpc::run(&common, args),
-            CliCommand::Demo(args) => {
-                no_data_dir("demo")?;
-                demo::run(common.json, &args)
-            }
+            CliCommand::Demo(args) => demo::run(common.json, &args),
             #[cfg(feature = "sim")]
-            CliCommand::Sim(args) => {
-                no_data_dir("sim")?;
-                sim::run(common.json, &args)
-            }
+            CliCommand::Sim(args) => sim::run(common.json, &args),
             CliCommand::Version => version::run(common.json),
             CliCommand::Leaktest(args) => leaktest::run(common, *args),
             CliCommand::LeaktestPart(args) => leaktest::helper::run(args),

@@ -5,6 +5,7 @@
 //! [`Config`] is the result: complete and consistent. This module reads nothing from the system, and
 //! never replaces a value silently: a value that cannot be used is an error with cause and remedy.
 
+pub mod contact;
 pub mod discovery;
 mod endpoints;
 mod error;
@@ -94,6 +95,7 @@ impl Config {
             network,
             level,
             levels: levels::build(&settings.levels)?,
+            card_level: settings.contact.card_level(),
             relay,
             advertise,
             through_tor: tor.is_on(),

@@ -33,10 +33,17 @@ use crate::message::{
 };
 use crate::pow::{Generations, PowJob, TooMuchWork, class_bits};
 
+mod prepared;
 mod scattered;
+mod sealed;
 pub mod v5;
 
+pub use self::prepared::{PREPARED_TTL, draft_prepared, prepared_len};
 pub use self::scattered::{draft_shard, fits_smallest, longest_scattered, scatter_message};
+pub use self::sealed::{
+    SealedMessage, SealedShape, ShapedMessage, draft_sealed, draft_sealed_shard, draft_shaped,
+    longest_scattered_body, scatter_sealed,
+};
 
 /// A message to send: its content, its recipient, and its lifetime.
 #[derive(Clone, Copy, Debug)]
@@ -327,6 +334,12 @@ fn payload_capacity(kind: EncryptionKind, size: SizeClass, life: TtlClass, signe
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum EnvelopeBuildError {
+    /// Prepared data fill no class of sizes.
+    #[error("{len} bytes of prepared data fill no class of envelopes that live three days")]
+    NoClass {
+        /// Their length.
+        len: usize,
+    },
     /// No lifetime class leaves the wanted lifetime.
     #[error(
         "no envelope lives that long; the longest lifetime is {}",
@@ -359,6 +372,7 @@ impl EnvelopeBuildError {
     #[must_use]
     pub const fn remedy(&self) -> &'static str {
         match self {
+            Self::NoClass { .. } => "pad them to a class of docs/wire.md",
             Self::LifeTooLong { .. } => "ask for a shorter lifetime",
             Self::PayloadTooLong { .. } | Self::ScatterTooLong { .. } => "shorten it or split it",
         }

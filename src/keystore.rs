@@ -18,7 +18,7 @@ use circuits::secret::Secret;
 use rand_core::CryptoRng;
 use sha3::{Digest, Keccak256};
 
-use self::label::Label;
+use self::label::IdentityLabel;
 use self::v3::Container;
 use crate::identity::IdentityName;
 use crate::message::{ClientPublic, ClientSecret, SymKey};
@@ -34,7 +34,7 @@ pub use v3::EthereumAddress;
 #[derive(Clone, Debug)]
 pub struct SealedIdentity {
     container: Container,
-    label: Option<Label>,
+    label: Option<IdentityLabel>,
 }
 
 impl SealedIdentity {
@@ -80,7 +80,7 @@ impl SealedIdentity {
             Identity::Shared(key, _) => (key.expose(), None),
         };
         let (mut container, key) = Container::seal(secret, address, kdf, password, rng)?;
-        let label = Label {
+        let label = IdentityLabel {
             name: name.clone(),
             public_identity: identity.public_identity(),
             protected: !password.is_empty(),
@@ -99,7 +99,11 @@ impl SealedIdentity {
     /// [`KeystoreError`] says whether it is damaged, or of an unsupported kind.
     pub fn parse(text: &str) -> Result<Self, KeystoreError> {
         let container = Container::parse(text)?;
-        let label = container.label.as_ref().map(Label::read).transpose()?;
+        let label = container
+            .label
+            .as_ref()
+            .map(IdentityLabel::read)
+            .transpose()?;
         Ok(Self { container, label })
     }
 

@@ -41,5 +41,6 @@ pub mod scatter;
 pub mod shell;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod state;
 pub mod subscriptions;
 pub mod suggest;

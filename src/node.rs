@@ -16,6 +16,7 @@
 //! * `receive`: trial decryption, identities, inbox
 //! * `shh_api`: keys, filters and posts of API clients
 //! * `mail`: mail server and client
+//! * `contacts`: own addresses, contacts and conversations
 //! * `clock_skew`: whether this machine's clock agrees with those of its peers
 //!
 //! `routing` connects them: inputs, timers and `action`s go to the component that they concern.
@@ -27,6 +28,7 @@ mod clock_skew;
 mod command;
 mod commands;
 mod config;
+mod contacts;
 mod directory;
 mod durability;
 mod effects;
@@ -44,6 +46,7 @@ mod local_peer;
 mod mail;
 mod output;
 mod peers;
+mod pool_scan;
 mod receive;
 mod relay;
 mod routing;
@@ -51,6 +54,7 @@ mod send;
 mod shh_api;
 mod stem;
 mod timers;
+mod untried;
 mod views;
 
 use core::time::Duration;
@@ -71,6 +75,7 @@ use circuits::time::{Instant, Now};
 use self::action::Action;
 use self::client_messages::ClientMessages;
 use self::clock_skew::{ClockSkew, ShownTime};
+use self::contacts::{ContactContext, Contacts};
 use self::directory::{RelayDirectory, RelayState};
 use self::effects::Effects;
 use self::emission::{CoverRoutes, Emission, MixRoutes, SlotContext};
@@ -88,10 +93,17 @@ use self::timers::TimerId;
 use crate::discovery::{Discovery, DiscoveryConfig};
 
 pub use command::{
-    Command, FetchRequest, Identity, IdentityKind, MailSource, PublicIdentity, ReaderKind,
-    Recipient, Refusal, RefusalKind, Reply, SendRequest,
+    Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PreparedData,
+    PublicIdentity, ReaderKind, Recipient, Refusal, RefusalKind, Reply, SealedRecipient,
+    SendRequest,
 };
 pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
+pub use contacts::{
+    AddressView, Attachment, CardView, ContactCommand, ContactEvent, ContactReply, ContactSend,
+    ContactStage, ContactState, ContactView, ConversationMessageView, ConversationStateView,
+    ConversationView, HowKnown, IntroducedView, Introduction, MessageDirection, MessagePartView,
+    MissingCardView, SendPriceView, SentMessage,
+};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
 pub use gossip::MAX_ENVELOPE_SIZE;
 pub use inbox_query::{InboxQuery, MessageIdError, MessageIdPrefix};
@@ -108,8 +120,8 @@ pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, Shh
 pub use views::{
     ClockView, CustomLevelView, DirectoryAge, EmissionView, EstimateView, FetchView, IdentityView,
     InboundView, LevelView, LevelsView, LinkedView, ListenerFaultView, LoopAlarmView, MailView,
-    MessageView, MixingView, NodeView, OutgoingView, PeerView, ProtectionView, RelayView,
-    StatusView, TurnTimes, UnreachedPeerView,
+    MessageView, MixingView, NodeView, OutgoingView, PeerView, PriceView, ProtectionView,
+    RelayView, StatusView, TurnTimes, UnreachedPeerView,
 };
 
 /// A Whisper relay node.
@@ -128,6 +140,7 @@ pub struct Node {
     receive: Receiver,
     shh_api: ShhApi,
     client_messages: ClientMessages,
+    contacts: Contacts,
     mail: Mail,
     turn_times: Option<TurnTimes>,
     clock: ClockSkew,
@@ -145,7 +158,7 @@ impl Node {
     pub fn new(
         config: NodeConfig,
         keys: NodeKeys,
-        restored: Restored,
+        mut restored: Restored,
         seed: &[u8; 32],
         now: Now,
     ) -> Result<Self, BadSigningKey> {
@@ -169,6 +182,7 @@ impl Node {
             receive: Receiver::default(),
             shh_api: ShhApi::default(),
             client_messages: ClientMessages::default(),
+            contacts: Contacts::new(config.profile, config.card_level, now.mono),
             mail,
             turn_times: None,
             clock: ClockSkew::new(config.profile),
@@ -179,7 +193,12 @@ impl Node {
         node.emission.start(&mut node.fx);
         let cover = node.config.cover;
         node.send.start_dummies(&mut node.fx, now, cover);
+        let state = restored.state.take();
+        let is_stale = restored.state_is_stale;
         node.directory.restore(&mut node.fx, now, restored);
+        if let Some(rows) = state {
+            node.open_state(now, OpenedState { rows, is_stale });
+        }
         node.run_actions(now);
         Ok(node)
     }
@@ -228,6 +247,7 @@ impl Node {
             TimerId::ExpirePool => {
                 let expired = self.gossip.expire(now);
                 self.receive.on_dropped(fx, &expired);
+                self.contacts.on_dropped(fx, &expired);
                 let (send, fx, context) = self.sending();
                 send.confirm_gossiped(fx, context);
                 self.clock.review(&mut self.fx, now);
@@ -243,6 +263,17 @@ impl Node {
             }
             TimerId::Epoch => self.turn_epoch(now),
             TimerId::TryDecrypt => self.receive.try_decrypt(fx, now, self.gossip.pool()),
+            // The component of contacts does not run yet.
+            TimerId::Contacts => {
+                let (contacts, fx, context) = self.contacting();
+                contacts.upkeep(fx, now, context);
+            }
+            TimerId::ScanContacts => self.contacts.scan(fx, now, self.gossip.pool()),
+            TimerId::FindCards => self.contacts.find_cards(fx, now, self.gossip.pool()),
+            TimerId::PublishCards => {
+                let (contacts, fx, context) = self.contacting();
+                contacts.publish_cards(fx, now, context);
+            }
             TimerId::CloseIdle => self.peers.close_idle_cell_links(fx, now),
             TimerId::Link(link) => self.peers.on_link_timeout(fx, now, link),
             TimerId::Status(link) => {
@@ -279,6 +310,7 @@ impl Node {
     }
 
     fn turn_epoch(&mut self, now: Now) {
+        self.receive.drop_old_messages(&mut self.fx, now);
         let class = self.directory.mix_network(now).class();
         let expired = self.relay.expire_keys(now);
         self.relay.set_delay_class(now, class);
@@ -410,6 +442,22 @@ impl Node {
             clock: &self.clock,
             emission: &self.emission,
         }
+    }
+
+    fn contacting(&mut self) -> (&mut Contacts, &mut Effects, ContactContext<'_>) {
+        let context = ContactContext {
+            send: &self.send,
+            others: SendContext {
+                peers: &self.peers,
+                gossip: &self.gossip,
+                stem: &self.stem,
+                directory: &self.directory,
+                receive: &self.receive,
+                clock: &self.clock,
+                emission: &self.emission,
+            },
+        };
+        (&mut self.contacts, &mut self.fx, context)
     }
 
     fn mailing(&mut self) -> (&mut Mail, &mut Effects, MailContext<'_>) {

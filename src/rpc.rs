@@ -9,6 +9,7 @@
 
 pub mod admin;
 mod call;
+mod contacts;
 mod enode;
 mod error;
 mod inbox;
@@ -63,6 +64,7 @@ pub fn result(reply: &Reply) -> Result<Value, RpcError> {
         Reply::Status(status) => to_value(status),
         Reply::Estimate(estimate) => to_value(estimate),
         Reply::Levels(view) => to_value(view),
+        Reply::Contact(reply) => contacts::result(reply),
         Reply::Shh(outcome) => return shh::result(outcome),
     })
 }

@@ -9,6 +9,10 @@
     reason = "helpers of tests may fail loudly, and wait"
 )]
 
+#[path = "cli/address.rs"]
+mod address;
+#[path = "cli/contact.rs"]
+mod contact;
 #[path = "cli/endings.rs"]
 mod endings;
 #[path = "cli/keystore.rs"]
@@ -17,12 +21,16 @@ mod keystore;
 mod levels;
 #[path = "cli/mail.rs"]
 mod mail;
+#[path = "cli/panic.rs"]
+mod panic;
 #[path = "cli/rpc.rs"]
 mod rpc;
 #[path = "cli/screen.rs"]
 mod screen;
 #[path = "cli/sim.rs"]
 mod sim;
+#[path = "cli/state.rs"]
+mod state;
 #[path = "cli/terminal.rs"]
 mod terminal;
 #[path = "cli/width.rs"]

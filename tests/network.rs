@@ -23,6 +23,8 @@ use whisht::node::{
 mod clock;
 #[path = "network/guard.rs"]
 mod guard;
+#[path = "network/kills.rs"]
+mod kills;
 #[path = "network/sending.rs"]
 mod sending;
 #[path = "support/sim.rs"]

@@ -13,6 +13,12 @@ use serde_json::Value;
 
 #[path = "vectors/bloom.rs"]
 mod bloom;
+#[path = "vectors/contact_address.rs"]
+mod contact_address;
+#[path = "vectors/contact_card.rs"]
+mod contact_card;
+#[path = "vectors/contact_first.rs"]
+mod contact_first;
 #[path = "vectors/envelope.rs"]
 mod envelope;
 #[path = "vectors/keystore.rs"]
@@ -30,6 +36,9 @@ mod pow;
 fn cases(file: &str, list: &str) -> Vec<Value> {
     let text = match file {
         "bloom" => include_str!("vectors/bloom.json"),
+        "contact_address" => include_str!("vectors/contact_address.json"),
+        "contact_card" => include_str!("vectors/contact_card.json"),
+        "contact_first" => include_str!("vectors/contact_first.json"),
         "envelope_v6" => include_str!("vectors/envelope_v6.json"),
         "mailserver_request" => include_str!("vectors/mailserver_request.json"),
         "keystore_v3" => include_str!("vectors/keystore_v3.json"),

@@ -12,6 +12,14 @@ use crate::keystore::date;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct UtcTime(pub(super) u32);
 
+impl UtcTime {
+    /// The date alone: `2026-11-29`.
+    pub(super) fn day(self) -> String {
+        let (year, month, day) = date(self.0 / 86_400);
+        format!("{year:04}-{month:02}-{day:02}")
+    }
+}
+
 impl fmt::Display for UtcTime {
     /// `2026-11-29 11:39`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@
 //! with proof of work. Two things differ from a real network: the profile `local` lifts the rules of
 //! age, subnet and size, and the nodes report what they see, which no other node does.
 
+mod contact;
 mod mixing;
 mod network;
 mod observations;
@@ -39,6 +40,9 @@ pub(super) struct Args {
     /// Stop a middle relay while shards are on their way
     #[arg(long)]
     kill_relay: bool,
+    /// Show contact by hash instead: an address, its card, a first message and the answer
+    #[arg(long, conflicts_with_all = ["file", "kill_relay"])]
+    contact: bool,
 }
 
 /// Runs the demonstration.
@@ -47,7 +51,13 @@ pub(super) struct Args {
 ///
 /// [`Failure`] if the network does not start, the level is refused, or the message is lost.
 pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
+    super::no_data_dir("demo")?;
     check(args)?;
+    if args.contact {
+        let report = DemoReport::new(json, Instant::now());
+        let relays = usize::from(args.relays);
+        return busy_runtime()?.block_on(contact::play(&report, relays, args.level));
+    }
     let body = body(args.file.as_deref())?;
     busy_runtime()?.block_on(play(&DemoReport::new(json, Instant::now()), args, body))
 }
@@ -55,6 +65,15 @@ pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
 /// Refuses before any node starts what the network could not do.
 fn check(args: &Args) -> Result<(), Failure> {
     let rules = args.level.rules();
+    if args.contact && rules.insertion != Insertion::HeldStem {
+        return Err(Failure::new(
+            Exit::Refused,
+            format_args!(
+                "a card accepts no message at level `{}`; use --level normal, hush or dark",
+                args.level
+            ),
+        ));
+    }
     let needed = match rules.insertion {
         Insertion::Gossip => 1,
         Insertion::Stem => STEM_SUCCESSORS,

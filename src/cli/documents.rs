@@ -5,8 +5,12 @@ use clap::Parser;
 use super::Cli;
 
 /// The documents, by name.
-const DOCUMENTS: [(&str, &str); 4] = [
+const DOCUMENTS: [(&str, &str); 5] = [
     ("README.md", include_str!("../../README.md")),
+    (
+        "docs/journalist.md",
+        include_str!("../../docs/journalist.md"),
+    ),
     ("docs/operating.md", include_str!("../../docs/operating.md")),
     ("docs/rpc.md", include_str!("../../docs/rpc.md")),
     ("docs/source.md", include_str!("../../docs/source.md")),

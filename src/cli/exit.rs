@@ -13,9 +13,11 @@ use crate::rpc::RpcErrorKind;
 use crate::shell::data_dir::DirError;
 use crate::shell::identity_files::IdentityError;
 use crate::shell::mail::MailError;
+use crate::shell::panic_erase::PanicEraseError;
 use crate::shell::password::PasswordFileError;
 use crate::shell::rpc::{IpcBindError, RpcClientError};
 use crate::shell::runtime::RuntimeError;
+use crate::shell::state_store::StateError;
 
 /// The exit code of the program.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -193,6 +195,7 @@ impl From<RuntimeError> for Failure {
         match error {
             RuntimeError::Dir(error) => error.into(),
             RuntimeError::Identity(error) => error.into(),
+            RuntimeError::State(error) => error.into(),
             RuntimeError::Mail(MailError::Password(error)) => error.into(),
             error @ RuntimeError::OwnAddress { .. } => Self::usage(error),
             RuntimeError::Transport(error) if error.is_usage() => Self::usage(error),
@@ -209,8 +212,28 @@ impl From<IdentityError> for Failure {
         match error {
             IdentityError::Dir(error) => error.into(),
             error if error.is_locked() => Self::new(Exit::Locked, error),
+            IdentityError::State(error) => error.into(),
             error @ IdentityError::NoRandomness(_) => Self::new(Exit::Failed, error),
             error => Self::usage(error),
+        }
+    }
+}
+
+impl From<PanicEraseError> for Failure {
+    fn from(error: PanicEraseError) -> Self {
+        match error {
+            error @ PanicEraseError::NotOurs { .. } => Self::usage(error),
+            error @ PanicEraseError::Unreadable { .. } => Self::new(Exit::Failed, error),
+        }
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Dir(error) => error.into(),
+            error if error.is_wrong_password() => Self::new(Exit::Locked, error),
+            error => Self::new(Exit::Failed, error),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! node they are written into the data directory, where the next run finds them. In both cases each
 //! identity is one encrypted file, in the format of Ethereum's wallets.
 
+pub(super) mod address;
 mod keys;
 mod transfer;
 
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use self::keys::{IdentityRequest, IdentityStore};
 use super::output::{Printer, one_line};
 use super::passwords::{self, PasswordArgs};
-use super::remote_node::runtime;
+use super::remote_node::{self, runtime};
 use super::{Exit, Failure, GlobalArgs};
 use crate::envelope::Topic;
 use crate::identity::{IdentityName, parse_topic};
@@ -28,8 +29,17 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum IdAction {
-    /// Make an identity: a key pair, or with --shared a key for a group
+    /// Make an identity: a key pair, with --shared a key for a group, or with --address an address
     New(New),
+    /// Show the addresses of this node, as text or as QR code
+    Address(address::Args),
+    #[command(flatten)]
+    Stored(StoredAction),
+}
+
+/// Actions on identities that exist, on a running node or without one.
+#[derive(Debug, clap::Subcommand)]
+enum StoredAction {
     /// List identities; needs no password
     List,
     /// Write the encrypted key file of an identity, for a backup or for another program
@@ -44,6 +54,12 @@ enum IdAction {
 struct New {
     /// Name of the identity
     name: IdentityName,
+    /// Make an address by which others find this user; needs a running node [default: a key pair]
+    #[arg(long, conflicts_with_all = ["shared", "password_file", "no_password"])]
+    address: bool,
+    /// Make the address from 12 words, and show them once on the terminal; they restore it
+    #[arg(long, requires = "address")]
+    words: bool,
     /// Make a key that a group shares [default: a key pair]
     #[arg(long, requires = "topic")]
     shared: bool,
@@ -79,16 +95,34 @@ pub(super) fn run(common: &GlobalArgs, args: Args) -> Result<Exit, Failure> {
         json: common.json,
         local: false,
     };
-    runtime()?.block_on(async {
-        let mut keys = IdentityStore::find(common).await?;
-        match args.action {
-            IdAction::New(new) => new.run(&mut keys, printer).await,
-            IdAction::List => list(printer, &keys.list().await?),
-            IdAction::Export(export) => export.run(&mut keys, printer).await,
-            IdAction::Import(import) => import.run(&mut keys, printer).await,
-            IdAction::Passwd(passwd) => passwd.run(&mut keys, printer).await,
+    match args.action {
+        IdAction::Address(show) => {
+            remote_node::with(common, async |node| address::run(node, show).await)
         }
-    })
+        IdAction::New(New {
+            address: true,
+            words,
+            name,
+            ..
+        }) => remote_node::with(common, async |node| address::new(node, &name, words).await),
+        IdAction::New(new) => runtime()?.block_on(async {
+            let mut keys = IdentityStore::find(common).await?;
+            new.run(&mut keys, printer).await
+        }),
+        IdAction::Stored(action) => runtime()?.block_on(action.run(common, printer)),
+    }
+}
+
+impl StoredAction {
+    async fn run(self, common: &GlobalArgs, printer: Printer) -> Result<Exit, Failure> {
+        let mut keys = IdentityStore::find(common).await?;
+        match self {
+            Self::List => list(printer, &keys.list().await?),
+            Self::Export(export) => export.run(&mut keys, printer).await,
+            Self::Import(import) => import.run(&mut keys, printer).await,
+            Self::Passwd(passwd) => passwd.run(&mut keys, printer).await,
+        }
+    }
 }
 
 impl New {

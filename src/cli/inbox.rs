@@ -1,4 +1,6 @@
-//! `whisht inbox`: received messages.
+//! `whisht inbox`: received messages, and conversations with new ones.
+
+mod conversations;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -7,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use self::conversations::ShownReplies;
 use super::date::UtcTime;
 use super::durations::time;
 use super::output::{Printer, count, one_line, safe, width, wrap};
@@ -96,8 +99,11 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
     let mut shown = ShownMessages::default();
     shown.show_all(node, after).await?;
     if args.follow {
-        watch(node, shown).await?;
-    } else if shown.ids.is_empty() && !node.printer.json {
+        return watch(node, shown).await.map(|()| Exit::Done);
+    }
+    // An id or a time selects among Whisper's messages.
+    let has_conversations = args.after.is_none() && conversations::list(node).await?;
+    if shown.ids.is_empty() && !has_conversations && !node.printer.json {
         node.printer.line(if args.after.is_some() {
             "no messages after that"
         } else {
@@ -109,6 +115,8 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
 
 /// Shows messages as they arrive, until Ctrl-C.
 async fn watch(node: &mut RemoteNode, mut shown: ShownMessages) -> Result<(), Failure> {
+    let mut replies = ShownReplies::default();
+    replies.show_all(node).await?;
     loop {
         let notice = tokio::select! {
             notice = node.client.next_notice() => notice?,
@@ -116,9 +124,11 @@ async fn watch(node: &mut RemoteNode, mut shown: ShownMessages) -> Result<(), Fa
         };
         match notice {
             EventNotice::Event(Event::Message(message)) => shown.show(node.printer, &message)?,
+            EventNotice::Event(Event::Contact(event)) => replies.event(node.printer, &event)?,
             EventNotice::Lost(_) => {
                 let since = json!(shown.last_received);
                 shown.show_all(node, Some(since)).await?;
+                replies.show_all(node).await?;
             }
             EventNotice::Event(_) => {}
         }
@@ -201,6 +211,11 @@ fn is_readable(text: &str) -> bool {
         .filter(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
     let controls = controls.count();
     !text.contains('\0') && controls.saturating_mul(MIN_TEXT_PER_CONTROL) <= text.chars().count()
+}
+
+/// The lines of a text on standard output, indented.
+pub(super) fn text_lines(text: &str) -> Vec<String> {
+    body_lines(text, width(&io::stdout()))
 }
 
 /// The lines of a body, indented, for a terminal of `width` columns.

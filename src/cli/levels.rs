@@ -95,7 +95,7 @@ fn protection_of_mixing(
 pub(super) async fn show_price(
     node: &mut RemoteNode,
     price: &EstimateView,
-    lifetime: &Lifetime,
+    lifetime: Option<&Lifetime>,
 ) -> Result<(), Failure> {
     let known: LevelsView = node.call("whisht_levels", json!([])).await?;
     let mixing = known.mixing.as_ref();
@@ -113,7 +113,8 @@ pub(super) async fn show_price(
         Some(price) => [vec![price], mixing::lines(mixing)].concat(),
         None => Vec::new(),
     };
-    for line in hides.into_iter().chain(mixed).chain(lifetime.line()) {
+    let lifetime = lifetime.and_then(Lifetime::line);
+    for line in hides.into_iter().chain(mixed).chain(lifetime) {
         node.printer.line(line)?;
     }
     Ok(())
@@ -192,7 +193,7 @@ struct PriceReport<'a> {
     #[serde(flatten)]
     price: &'a EstimateView,
     #[serde(flatten)]
-    lifetime: &'a Lifetime,
+    lifetime: Option<&'a Lifetime>,
     mixing: Option<&'a MixingView>,
 }
 

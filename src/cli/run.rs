@@ -19,7 +19,7 @@ use crate::config::{Config, Settings, file};
 use crate::node::{Command, OutgoingView, Reply, Stage};
 use crate::shell::archive::PostgresUrl;
 use crate::shell::data_dir::DirError;
-use crate::shell::process::protect_memory;
+use crate::shell::process::{protect_memory, swap_devices};
 use crate::shell::runtime::{DataLocation, RunningNode};
 use crate::shell::signal::Interrupts;
 
@@ -139,6 +139,14 @@ fn warn_of_exposure(location: &DataLocation, config: &Config) {
              becomes more likely that one of them is hostile"
         );
     }
+    let swap = swap_devices();
+    if matches!(location, DataLocation::Ephemeral) && !swap.is_empty() {
+        tracing::warn!(
+            devices = swap.join(", "),
+            "this system swaps memory, and an ephemeral node keeps everything in memory: unless swap is \
+             encrypted, run `swapoff -a` first"
+        );
+    }
     if config.listens_beside_tor() {
         tracing::warn!(
             "links go out through Tor, but the listener accepts connections without Tor, at this \
@@ -174,7 +182,10 @@ async fn serve(
 ) -> Result<Exit, Failure> {
     tokio::select! {
         () = interrupts.next() => {}
-        () = host.handle().finished() => {
+        // The machine is being cleared: nothing is said, and nothing is closed in order.
+        () = host.handle().finished() => if host.handle().is_panicked() {
+            return Ok(Exit::Done);
+        } else {
             return Err(Failure::new(
                 Exit::Failed,
                 "the node ended without being asked to; this is a bug, please report the log above",

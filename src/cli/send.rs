@@ -6,6 +6,7 @@
 //! from a file or from standard input, never from an argument, because every
 //! process of the machine can read the arguments of every other.
 
+pub(super) mod contact;
 mod progress;
 pub(super) mod stage;
 
@@ -17,6 +18,7 @@ use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use self::contact::MessageOptions;
 use self::progress::SendProgress;
 use super::durations::{lifetime, time};
 use super::levels;
@@ -26,14 +28,16 @@ use super::{Exit, Failure};
 use crate::envelope::Topic;
 use crate::envelope_builder::{Life, longest_payload};
 use crate::identity::parse_topic;
-use crate::node::{EstimateView, Event, IdentityView, LevelChoice, MessageId, OutgoingView, Stage};
+use crate::node::{
+    ContactView, EstimateView, Event, IdentityView, LevelChoice, MessageId, OutgoingView, Stage,
+};
 use crate::rpc::EventNotice;
 
 /// Options of `whisht send`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Recipient: a public key (0x04.., 65 bytes), or the name of an identity
-    #[arg(long, value_name = "KEY|NAME")]
+    /// Recipient: the name of a contact, a public key (0x04.., 65 bytes), or the name of an identity
+    #[arg(long, value_name = "NAME|KEY")]
     to: String,
     /// Topic of the envelope (4 bytes), for a public key only [default: random]
     #[arg(long, value_parser = parse_topic)]
@@ -44,13 +48,15 @@ pub(super) struct Args {
     /// Send the message even if its body is empty
     #[arg(long)]
     allow_empty: bool,
-    /// Privacy level, or the name of a custom one [default: that of the recipient, or of the node]
+    /// Privacy level, or the name of a custom one; to a contact no custom one [default: that of the
+    /// recipient, or of the node]
     #[arg(long, value_name = "LEVEL")]
     level: Option<LevelChoice>,
     /// Lifetime of the envelope in the network, such as 30m, 1h30m or 2d, at most 59h. The envelope states
-    /// 30m up to 7m, 1h up to 32m, 6h up to 4h42m, 24h up to 19h42m, else 72h
-    #[arg(long, value_name = "TIME", value_parser = lifetime, default_value = "1h")]
-    ttl: Duration,
+    /// 30m up to 7m, 1h up to 32m, 6h up to 4h42m, 24h up to 19h42m, else 72h [default: 1h; to a contact as
+    /// the node chooses]
+    #[arg(long, value_name = "TIME", value_parser = lifetime)]
+    ttl: Option<Duration>,
     /// Sign the message with this identity [default: unsigned]
     #[arg(long, value_name = "NAME")]
     sign: Option<String>,
@@ -82,20 +88,24 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
              input or a file with -f, or use --allow-empty",
         ));
     }
-    let to = recipient(node, &args.to).await?;
+    let to = match find_recipient(node, &args.to).await? {
+        MessageRecipient::Whisper(to) => to,
+        MessageRecipient::Contact => return to_contact(node, args, &body).await,
+    };
+    let ttl = args.ttl.unwrap_or(DEFAULT_LIFE);
     let params = json!([{
         "to": to,
         "topic": args.topic.map(|topic| hex::encode(topic.0)),
         "payload": hex::encode(&*body),
         "level": args.level.as_ref().map(LevelChoice::to_string),
-        "life": args.ttl.as_secs(),
+        "life": ttl.as_secs(),
         "sign": args.sign,
         "any_client": args.any_client,
     }]);
     if args.dry_run {
         let estimate: EstimateView = node.call("whisht_estimate", params).await?;
-        let lifetime = Lifetime::of(args.ttl);
-        levels::show_price(node, &estimate, &lifetime).await?;
+        let lifetime = Lifetime::of(ttl);
+        levels::show_price(node, &estimate, Some(&lifetime)).await?;
         return Ok(Exit::Done);
     }
     // Before the message is sent, so that no stage is missed.
@@ -273,13 +283,72 @@ async fn stage_of(
     }
 }
 
-/// The recipient as the node reads it: the name of an own key pair stands for its public key.
-async fn recipient(node: &mut RemoteNode, to: &str) -> Result<String, Failure> {
+/// Who a message goes to.
+enum MessageRecipient {
+    /// A key, or the name of a shared identity, as the node reads it.
+    Whisper(String),
+    /// A contact.
+    Contact,
+}
+
+/// Finds the recipient of this name: the name of an own key pair stands for its public key.
+async fn find_recipient(node: &mut RemoteNode, to: &str) -> Result<MessageRecipient, Failure> {
+    if to.to_lowercase().starts_with("shh1") || to.to_lowercase().starts_with("shh:") {
+        return Err(Failure::usage(
+            "this is an address; name its owner with `whisht contact add shh1... --as NAME`, and send to \
+             that name",
+        ));
+    }
+    // No name begins with a digit.
+    if to.starts_with(|c: char| c.is_ascii_digit()) {
+        return Ok(MessageRecipient::Whisper(to.to_owned()));
+    }
     let known: Vec<IdentityView> = node.call("whisht_identities", json!([])).await?;
-    let mut known = known.into_iter();
-    let own = known.find(|identity| identity.name == to);
-    let key = own.and_then(|identity| identity.public_key);
-    Ok(key.unwrap_or_else(|| to.to_owned()))
+    let own = known.into_iter().find(|identity| identity.name == to);
+    let contacts: Result<Vec<ContactView>, Failure> = node.call("whisht_contacts", json!([])).await;
+    let contacts = match contacts {
+        // Without the key of the state, the identities are the recipients that are known.
+        Err(failure) if failure.exit() == Exit::Locked && own.is_some() => Vec::new(),
+        contacts => contacts?,
+    };
+    let is_contact = contacts.iter().any(|contact| contact.name == to);
+    match (own, is_contact) {
+        (Some(_), true) => Err(Failure::usage(format_args!(
+            "`{to}` is the name of an identity and of a contact; write to the contact with `whisht reply \
+             {to}`, and to the identity by its key"
+        ))),
+        (None, true) => Ok(MessageRecipient::Contact),
+        (own, false) => {
+            let key = own.and_then(|identity| identity.public_key);
+            Ok(MessageRecipient::Whisper(
+                key.unwrap_or_else(|| to.to_owned()),
+            ))
+        }
+    }
+}
+
+/// Sends to a contact what the options of other recipients permit too.
+async fn to_contact(node: &mut RemoteNode, args: Args, body: &[u8]) -> Result<Exit, Failure> {
+    let refused = [
+        (args.topic.is_some(), "--topic"),
+        (args.sign.is_some(), "--sign"),
+        (args.any_client, "--any-client"),
+    ];
+    if let Some((_, option)) = refused.into_iter().find(|(given, _)| *given) {
+        return Err(Failure::usage(format_args!(
+            "{option} is for messages of Whisper, and `{}` is a contact; leave it out",
+            args.to
+        )));
+    }
+    let text = contact::utf8(body, &args.file)?;
+    let options = MessageOptions {
+        level: args.level,
+        ttl: args.ttl,
+        dry_run: args.dry_run,
+        no_wait: args.no_wait,
+        timeout: args.timeout,
+    };
+    contact::send(node, &args.to, &text, &options).await
 }
 
 /// Reads the body of a message.
@@ -314,6 +383,9 @@ pub(super) fn body(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     }
     Ok(body)
 }
+
+/// Lifetime of a message of Whisper without `--ttl`.
+const DEFAULT_LIFE: Duration = Duration::from_secs(3_600);
 
 #[cfg(test)]
 mod tests {

@@ -102,6 +102,7 @@ enum Kind {
 ///
 /// [`Failure`] if the level is refused, or a message breaks a rule of its level.
 pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
+    super::no_data_dir("sim")?;
     match &args.kind {
         Some(Kind::Anonymity(args)) => return anonymity::run(json, args),
         Some(Kind::Receiver(args)) => return receiver::run(json, args),

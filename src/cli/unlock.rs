@@ -9,7 +9,7 @@ use super::passwords;
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 use crate::identity::IdentityName;
-use crate::node::IdentityView;
+use crate::node::{IdentityView, StatusView};
 use crate::rpc::UnlockView;
 
 /// Options of `whisht unlock`.
@@ -37,10 +37,14 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
         .map(|view| view.name.as_str())
         .collect();
     if locked.is_empty() {
-        return nothing_locked(node.printer, only);
+        let status: StatusView = node.call("whisht_status", json!([])).await?;
+        if only.is_some() || !status.state_locked {
+            return nothing_locked(node.printer, only);
+        }
     }
     let password = match &args.password_file {
         Some(path) => passwords::from_file(path)?,
+        None if locked.is_empty() => passwords::ask("password for contacts and messages: ")?,
         None => passwords::ask(&format!("password for {}: ", locked.join(", ")))?,
     };
     let params = json!([{"password": password.expose(), "name": only}]);
@@ -59,6 +63,7 @@ fn nothing_locked(printer: Printer, only: Option<&str>) -> Result<Exit, Failure>
         printer.value(&UnlockView {
             opened: Vec::new(),
             locked: Vec::new(),
+            state: false,
         })?;
     } else {
         printer.line("nothing is locked")?;
@@ -71,7 +76,12 @@ fn report(printer: Printer, unlocked: &UnlockView) -> std::io::Result<()> {
         return printer.value(unlocked);
     }
     let names = |names: &[String]| one_line(&names.join(", "));
-    printer.line(format_args!("unlocked {}", names(&unlocked.opened)))?;
+    if !unlocked.opened.is_empty() {
+        printer.line(format_args!("unlocked {}", names(&unlocked.opened)))?;
+    }
+    if unlocked.state {
+        printer.line("unlocked contacts and messages")?;
+    }
     if unlocked.locked.is_empty() {
         return Ok(());
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use circuits::ids::{Profile, RelayId};
 use circuits::level::Level;
 
+use super::contact::ContactSettings;
 use super::discovery::DiscoverySettings;
 use super::levels::LevelSettings;
 use super::mail::MailSettings;
@@ -129,6 +130,8 @@ settings! {
         "";
 
     tables {
+        /// The table `[contact]`.
+        contact: ContactSettings,
         /// The table `[discovery]`.
         discovery: DiscoverySettings,
         /// The table `[levels]`.
@@ -143,9 +146,10 @@ settings! {
 }
 
 /// All tables; the first one holds the settings outside of tables.
-pub(crate) fn tables() -> [Table; 6] {
+pub(crate) fn tables() -> [Table; 7] {
     [
         Settings::declared(),
+        ContactSettings::declared(),
         DiscoverySettings::declared(),
         LevelSettings::declared(),
         MailSettings::declared(),

@@ -16,6 +16,8 @@ pub struct SizeClass(u32);
 impl SizeClass {
     /// The smallest class; an envelope of it fits in one cell.
     pub const SMALLEST: Self = Self(563);
+    /// The class of contact cards.
+    pub const CARD: Self = Self(2_408);
     /// The largest class.
     pub const LARGEST: Self = Self(65_536);
     /// All classes in ascending order.

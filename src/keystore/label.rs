@@ -23,7 +23,7 @@ use crate::node::PublicIdentity;
 
 /// The public part of a sealed identity.
 #[derive(Clone, Debug)]
-pub(super) struct Label {
+pub(super) struct IdentityLabel {
     pub(super) name: IdentityName,
     pub(super) public_identity: PublicIdentity,
     /// Whether a non-empty password is set.
@@ -44,7 +44,7 @@ pub(super) struct LabelJson {
     topic: Option<String>,
 }
 
-impl Label {
+impl IdentityLabel {
     /// Writes the label into the container, with a tag over both.
     pub(super) fn attach(&self, container: &mut Container, key: &DerivedKey) {
         let (public_key, topic) = match &self.public_identity {
@@ -61,7 +61,7 @@ impl Label {
         });
     }
 
-    /// Parses a label, which is not authenticated before [`Label::check`].
+    /// Parses a label, which is not authenticated before [`IdentityLabel::check`].
     pub(super) fn read(wire: &LabelJson) -> Result<Self, KeystoreError> {
         let damaged = KeystoreError::Damaged("label");
         let public_identity = match (&wire.public_key, &wire.topic) {

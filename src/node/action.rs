@@ -10,11 +10,13 @@ use circuits::ids::{Epoch, LinkId, RelayKey, ShortId};
 use circuits::level::Level;
 use circuits::loops::LoopNonce;
 
+use super::command::SendRequest;
+use super::contacts::AttemptOwner;
 use super::emission::{CellOwner, QueuedCell};
 use super::event::MessageId;
 use super::peers::LinkPurpose;
 use super::relay::OnionKey;
-use super::send::LaneRelays;
+use super::send::{AttemptEnd, LaneRelays};
 use crate::endpoint::PeerAddr;
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::gossip::OutboundPacket;
@@ -51,6 +53,16 @@ pub(super) enum Action {
     RelayUnreachable(ShortId),
     /// This relay is not dialled for the cells that wait for it: there are too many links for cells.
     CellsUndeliverable(ShortId),
+
+    // -- to sending
+    /// Send one attempt of another component; the result goes to contacts.
+    BeginAttempt(AttemptOwner, Box<SendRequest>),
+
+    // -- from sending
+    /// All envelopes of a single attempt have left this node.
+    AttemptLeft(MessageId),
+    /// A single attempt has ended. Its component decides whether there is another one.
+    AttemptEnded(MessageId, AttemptEnd),
 
     // -- to the relay role
     /// Send a cell of ours to a relay.

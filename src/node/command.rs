@@ -4,9 +4,12 @@ use circuits::ids::RelayKey;
 use circuits::level::Level;
 use circuits::time::UnixSecs;
 use core::time::Duration;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::contacts::{ContactCommand, ContactReply};
 use super::event::MessageId;
 use super::inbox_query::InboxQuery;
 use super::shh_api::{ShhCommand, ShhError, ShhReply};
@@ -14,10 +17,12 @@ use super::views::{
     FetchView, IdentityView, MessageView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
 };
 use crate::bloom::Bloom;
+use crate::contact::outer::EnvelopeSealer;
 use crate::endpoint::PeerAddr;
 use crate::envelope::{Envelope, Topic};
 use crate::gossip::packet::MinPow;
 use crate::message::{ClientPublic, ClientSecret, SymKey};
+use crate::state::StateRows;
 
 /// A command of a user.
 pub enum Command {
@@ -51,6 +56,8 @@ pub enum Command {
     SendCustom(String, SendRequest),
     /// Cancel a message in flight; shards that have left cannot be recalled.
     Cancel(MessageId),
+    /// Send a message that failed once more, as a new envelope.
+    Renew(MessageId),
     /// Publish no further descriptor, so that no new path leads through this relay, or publish
     /// again.
     Drain(bool),
@@ -76,8 +83,12 @@ pub enum Command {
     EstimateCustom(String, SendRequest),
     /// Report which level can be used, and what it protects from.
     Levels,
+    /// A command about contacts; [`Reply::Contact`] answers it.
+    Contact(ContactCommand),
     /// A call of a `shh_*` method; [`Reply::Shh`] answers it.
     Shh(ShhCommand),
+    /// Continue with the state of the user, which was locked at the start.
+    OpenState(OpenedState),
     /// Close all links, and emit no further output.
     Shutdown,
 }
@@ -93,6 +104,11 @@ impl Command {
                 | Self::Peers
                 | Self::Relays
                 | Self::Shh(ShhCommand::Messages(_))
+                | Self::Contact(
+                    ContactCommand::Contacts
+                        | ContactCommand::Conversations
+                        | ContactCommand::Conversation { .. }
+                )
         )
     }
 }
@@ -140,6 +156,15 @@ impl PublicIdentity {
             Self::Shared(_) => IdentityKind::SharedKey,
         }
     }
+}
+
+/// The state of a user that has just been unlocked.
+#[derive(Debug)]
+pub struct OpenedState {
+    /// What the last run left.
+    pub rows: StateRows,
+    /// Whether it is an old copy.
+    pub is_stale: bool,
 }
 
 /// The kind of key that an identity consists of.
@@ -229,6 +254,33 @@ pub enum Recipient {
     Public(ClientPublic, Topic),
     /// All holders of the shared key of this name, under its topic.
     Shared(String),
+    /// The other end of a conversation. The payload is a body whose content is encrypted already.
+    Sealed(SealedRecipient),
+    /// The holders of a key: data that are encrypted already. The request has no payload.
+    Prepared(PreparedData),
+}
+
+/// The other end of a conversation, as one attempt reaches it.
+pub struct SealedRecipient {
+    /// What encrypts the envelopes of this attempt. No other attempt uses it.
+    pub sealer: Arc<EnvelopeSealer>,
+    /// The sender's next index, if the body travels by a resync slot.
+    pub resync: Option<u32>,
+}
+
+/// Data that are encrypted already, and fill an envelope that lives three days.
+pub struct PreparedData {
+    /// The topic of the envelope.
+    pub topic: Topic,
+    /// Its data.
+    pub data: Vec<u8>,
+}
+
+impl Recipient {
+    /// Whether the request is one attempt of another component, which decides about the next one.
+    pub(super) const fn is_single_attempt(&self) -> bool {
+        matches!(self, Self::Sealed(_) | Self::Prepared(_))
+    }
 }
 
 /// The reply to a command.
@@ -260,6 +312,8 @@ pub enum Reply {
     Estimate(super::views::EstimateView),
     /// The levels, and the network that mixes.
     Levels(Box<super::views::LevelsView>),
+    /// The reply to a command about contacts.
+    Contact(Box<ContactReply>),
     /// The result of a `shh_*` call; errors have go-ethereum's words.
     #[serde(skip)]
     Shh(Result<ShhReply, ShhError>),

@@ -5,7 +5,8 @@
 use circuits::ids::{Profile, RelayKey};
 use circuits::time::Now;
 
-use super::command::{Command, ReaderKind, Refusal, Reply, SendRequest};
+use super::command::{Command, OpenedState, ReaderKind, Refusal, Reply, SendRequest};
+use super::durability::{Continuation, StateContinuation};
 use super::effects::Counter;
 use super::input::{ClientId, CommandId, Connectivity};
 use super::local_peer::CLIENT_ID;
@@ -21,6 +22,7 @@ use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 use crate::gossip::OutboundPacket;
 use crate::gossip::packet::{P2pKind, outgoing, v5};
 use crate::link::Capability;
+use crate::state::StateTable;
 use crate::subscriptions::{Filter, FilterId};
 
 impl Node {
@@ -64,9 +66,13 @@ impl Node {
                 })
             }
             Command::AddLocked(name, identity) => self.receive.add_locked(name, identity).map(done),
-            Command::Send(request) => self.send_message(now, (id.client, None), request),
+            Command::Send(request) => return self.accept(now, id, None, request),
             Command::SendCustom(name, request) => {
-                self.send_message(now, (id.client, Some(&name)), request)
+                return self.accept(now, id, Some(&name), request);
+            }
+            Command::Renew(message) => {
+                let (send, fx, context) = self.sending();
+                send.renew(fx, now, message, context).map(done)
             }
             Command::Estimate(request) => self.estimate(now, None, request),
             Command::EstimateCustom(name, request) => self.estimate(now, Some(&name), request),
@@ -79,6 +85,18 @@ impl Node {
                 let (mail, fx, context) = self.mailing();
                 mail.begin_fetch(fx, now, request, context)
                     .map(Reply::Fetch)
+            }
+            Command::Contact(command) => {
+                let (contacts, fx, context) = self.contacting();
+                return contacts.on_command(fx, now, id, command, context);
+            }
+            Command::OpenState(_) if self.fx.state_is_open() => Err(Refusal::usage(
+                "the state of this node is not locked",
+                "use it",
+            )),
+            Command::OpenState(state) => {
+                self.open_state(now, state);
+                Ok(Reply::Done)
             }
             Command::Shutdown => {
                 self.shut_down(now);
@@ -119,6 +137,30 @@ impl Node {
             Command::Levels => Reply::Levels(Box::new(context.levels(now, &self.config.levels))),
             _ => Reply::Done,
         })
+    }
+
+    /// Hands the rows of the user's state to the components that own them.
+    pub(super) fn open_state(&mut self, now: Now, state: OpenedState) {
+        let OpenedState { mut rows, is_stale } = state;
+        self.fx.open_state();
+        let inbox = rows.take(StateTable::Inbox);
+        self.receive.open_state(&mut self.fx, now, inbox);
+        let outbox = rows.take(StateTable::Outbox);
+        self.send.restore(&mut self.fx, now, outbox);
+        self.contacts
+            .open_state(&mut self.fx, now, &mut rows, is_stale);
+    }
+
+    /// Sends a message, and answers once it is accepted: in the state of the user, if that is open.
+    fn accept(&mut self, now: Now, id: CommandId, custom: Option<&str>, request: SendRequest) {
+        let reply = self.send_message(now, (id.client, custom), request);
+        match reply {
+            Ok(Reply::Accepted(message)) if self.send.is_storing(message) => {
+                let then = StateContinuation::Reply(id, reply);
+                self.fx.defer(Continuation::State(then));
+            }
+            reply => self.fx.reply(id, reply),
+        }
     }
 
     fn send_message(
@@ -419,6 +461,7 @@ impl Node {
             discovery: self.peers.discovery_nodes(),
             found_peers: self.peers.connected_discovered(),
             mail: self.mail.server_view(),
+            state_locked: !self.fx.state_is_open(),
             tor: self.config.via_tor,
             shut: match self.send.connectivity() {
                 Connectivity::Down(reason) => Some(reason.clone()),

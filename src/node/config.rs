@@ -13,6 +13,7 @@ use crate::discovery::Contact;
 use crate::endpoint::PeerAddr;
 use crate::link::LinkKey;
 use crate::message::SymKey;
+use crate::state::StateRows;
 
 /// Settings of a node; every value is valid by construction.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct NodeConfig {
     pub level: Level,
     /// Custom levels, and the levels of recipients.
     pub levels: LevelPolicy,
+    /// The level of the cards of own addresses; they wait while it is not available.
+    pub card_level: Level,
     /// Whether to relay cells of other nodes and to be listed in the directory. It costs bandwidth and
     /// publishes our address; it mixes our own cells with others.
     pub relay: bool,
@@ -190,4 +193,9 @@ pub struct Restored {
     pub directory: Vec<Vec<u8>>,
     /// Our guards; empty if none have been chosen.
     pub guards: Vec<u8>,
+    /// The state of the user, empty at the first start; `None` while it is locked. A node that keeps
+    /// everything in memory starts with an empty one.
+    pub state: Option<StateRows>,
+    /// Whether the state is an old copy, such as a backup, which the node must not continue.
+    pub state_is_stale: bool,
 }

@@ -7,9 +7,13 @@
 
 use std::collections::VecDeque;
 
-use super::input::StoreId;
+use super::command::{Refusal, Reply, SendRequest};
+use super::contacts::AttemptOwner;
+use super::event::{Event, MessageId};
+use super::input::{CommandId, StoreId};
 use super::output::{Output, Record};
 use super::relay::PeeledCell;
+use crate::contact::id::ContactId;
 
 /// What continues when a record is durable.
 pub(super) enum Continuation {
@@ -17,6 +21,24 @@ pub(super) enum Continuation {
     ForwardCell(PeeledCell),
     /// Publish our descriptor: after a crash we know that we signed it, and sign no other.
     PublishDescriptor(Vec<u8>),
+    /// Continue with a change of the user's state.
+    State(StateContinuation),
+}
+
+/// What continues when a change of the user's state is durable. Components add their own.
+pub(super) enum StateContinuation {
+    /// Tell users of an event, which a crash can no longer undo.
+    Notify(Event),
+    /// Take the first step of a message.
+    BeginMessage(MessageId),
+    /// Send an attempt, whose key is used up.
+    BeginAttempt(AttemptOwner, Box<SendRequest>),
+    /// Publish cards, whose keys a crash no longer loses.
+    CardsStored,
+    /// Tell users of a card of this contact.
+    CardFound(ContactId),
+    /// Answer a command, whose effect a crash can no longer undo.
+    Reply(CommandId, Result<Reply, Refusal>),
 }
 
 /// Numbers records and keeps the continuations that wait for them.
@@ -52,11 +74,60 @@ impl<T> DurabilityBarrier<T> {
         self.waiting.drain(..ready).map(|(_, then)| then).collect()
     }
 
+    /// The number of the last record.
+    pub(super) const fn last(&self) -> StoreId {
+        self.last
+    }
+
     /// Number of waiting continuations.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 }
+
+/// The changes of the user's state that are not durable yet, and whether the state is open at all.
+#[derive(Default)]
+pub(super) struct StateBacklog {
+    is_open: bool,
+    waiting: VecDeque<(StoreId, usize)>,
+    bytes: usize,
+}
+
+impl StateBacklog {
+    /// The rows of the last run are there, and changes can be stored.
+    pub(super) const fn open(&mut self) {
+        self.is_open = true;
+    }
+
+    /// Whether changes can be stored.
+    pub(super) const fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// A record of so many bytes is being stored.
+    pub(super) fn add(&mut self, id: StoreId, bytes: usize) {
+        self.waiting.push_back((id, bytes));
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// Every record up to `id` is durable.
+    pub(super) fn stored(&mut self, id: StoreId) {
+        let durable = self.waiting.partition_point(|(waiting, _)| *waiting <= id);
+        for (_, bytes) in self.waiting.drain(..durable) {
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// Whether so much waits for the disk that nothing new is begun.
+    pub(super) fn is_congested(&self) -> bool {
+        self.bytes >= MAX_STATE_BACKLOG_BYTES || self.waiting.len() >= MAX_STATE_BACKLOG_RECORDS
+    }
+}
+
+/// Bytes of changes that may wait for a slow disk before components begin nothing that adds to them.
+const MAX_STATE_BACKLOG_BYTES: usize = 16 * 1024 * 1024;
+/// Number of records that may wait likewise.
+const MAX_STATE_BACKLOG_RECORDS: usize = 4096;
 
 #[cfg(test)]
 mod tests {

@@ -14,13 +14,14 @@ use zeroize::Zeroizing;
 
 use super::action::Action;
 use super::command::{Refusal, Reply};
-use super::durability::{Continuation, DurabilityBarrier};
+use super::durability::{Continuation, DurabilityBarrier, StateBacklog, StateContinuation};
 use super::event::{Event, Trace};
 use super::generators::Generators;
 use super::input::{CommandId, StoreId};
 use super::jobs::{Job, JobId, JobOwner};
 use super::output::{Output, Record};
 use super::timers::{TimerId, Timers};
+use crate::state::StateChange;
 
 /// What the components of one node have asked for, and the resources that they share.
 pub(super) struct Effects {
@@ -35,6 +36,7 @@ pub(super) struct Effects {
     jobs: BTreeMap<JobId, JobOwner>,
     last_job: u64,
     durability: DurabilityBarrier<Continuation>,
+    state: StateBacklog,
     counters: Counters,
     /// Whether traces are emitted. For demonstrations only.
     reveals_paths: bool,
@@ -79,6 +81,7 @@ impl Effects {
             jobs: BTreeMap::new(),
             last_job: 0,
             durability: DurabilityBarrier::default(),
+            state: StateBacklog::default(),
             counters: Counters::default(),
             reveals_paths,
         }
@@ -238,6 +241,40 @@ impl Effects {
         self.emit(output);
     }
 
+    /// Makes changes of the user's state durable, together or not at all. The state has to be open.
+    pub(super) fn store_state(&mut self, changes: Vec<StateChange>) {
+        if !self.state.is_open() {
+            return self.bug("the state of the user is changed while it is locked");
+        }
+        let bytes = changes.iter().map(StateChange::len);
+        let bytes = bytes.fold(0, usize::saturating_add);
+        self.store(Record::State(changes));
+        self.state.add(self.durability.last(), bytes);
+    }
+
+    /// Stores changes of the user's state; `then` continues when they are durable. The state has to be
+    /// open.
+    pub(super) fn store_state_then(&mut self, changes: Vec<StateChange>, then: StateContinuation) {
+        self.store_state(changes);
+        self.defer(Continuation::State(then));
+    }
+
+    /// The state of the user is there: changes can be stored from now on.
+    pub(super) const fn open_state(&mut self) {
+        self.state.open();
+    }
+
+    /// Whether the state of the user is open. While it is locked, nothing of it is read or written.
+    pub(super) const fn state_is_open(&self) -> bool {
+        self.state.is_open()
+    }
+
+    /// Whether so many changes of the state wait for the disk that a component should begin nothing
+    /// that adds to them.
+    pub(super) fn state_is_congested(&self) -> bool {
+        self.state.is_congested()
+    }
+
     /// Defers `continuation` until every record stored so far is durable.
     pub(super) fn defer(&mut self, continuation: Continuation) {
         self.durability.defer(continuation);
@@ -245,6 +282,7 @@ impl Effects {
 
     /// Continuations that need not wait any longer, now that every record up to `id` is durable.
     pub(super) fn stored(&mut self, id: StoreId) -> Vec<Continuation> {
+        self.state.stored(id);
         self.durability.stored(id)
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use circuits::ids::ShortId;
 use serde::{Deserialize, Serialize, de};
 
+use super::contacts::ContactEvent;
 use super::views::{ClockView, MessageView};
 use crate::subscriptions::{FilterId, FilteredMessage};
 
@@ -29,6 +30,8 @@ pub enum Event {
     Relays(usize),
     /// How far this machine's clock is from those of its peers, when its meaning has changed.
     Clock(ClockView),
+    /// A report about contacts and conversations.
+    Contact(Box<ContactEvent>),
     /// A message for a [`ShhCommand::Subscribe`](super::ShhCommand::Subscribe). Only its subscriber
     /// is notified, in go-ethereum's format.
     #[serde(skip)]

@@ -221,6 +221,7 @@ pub(super) fn config() -> NodeConfig {
         listening: Vec::new(),
         max_peers: 25,
         min_pow: 0.0,
+        card_level: Level::Normal,
         pow_generation: PowGeneration::Auto,
         pool_bytes: 1 << 20,
         cover: Cover::Off,

@@ -1,7 +1,7 @@
 //! Jobs: long computations that the node describes and the shell runs on its own threads.
 //!
-//! A job is a search, a batch of envelopes to try keys on, or a cell to seal. It advances in bounded
-//! steps, so it can be cancelled, and a simulator can answer it without waiting. A job reads no clock: if it has a time limit ([`Job::limit`]), the
+//! A job is a search, a batch of envelopes to try keys on, a computation of contact, or a cell to seal. It
+//! advances in bounded steps, so it can be cancelled, and a simulator can answer it without waiting. A job reads no clock: if it has a time limit ([`Job::limit`]), the
 //! caller takes steps until then and asks for the best result ([`Job::finish`]). A job uses no
 //! threads: a caller with several threads splits it ([`Job::split`]), takes the first result and
 //! drops the other parts.
@@ -16,6 +16,7 @@ use circuits::rendezvous::TicketSearch;
 
 use super::emission::SealJob;
 use super::event::MessageId;
+use crate::contact::job::{ContactJob, ContactJobResult};
 use crate::pow::{NonceSearch, OutOfTime};
 use crate::subscriptions::{TrialBatch, TrialResult};
 
@@ -40,6 +41,8 @@ pub(super) enum JobOwner {
     Trials,
     /// A cell of the emission stream.
     Emission,
+    /// A computation of contact.
+    Contact,
 }
 
 /// A computation.
@@ -54,6 +57,8 @@ pub enum Job {
     Trials(Box<TrialBatch>),
     /// Seals a cell of this node.
     Seal(Box<SealJob>),
+    /// Of contact. Contains keys of users.
+    Contact(Box<ContactJob>),
 }
 
 impl core::fmt::Debug for Job {
@@ -74,6 +79,10 @@ impl Job {
             Self::Puzzle(search) => search.step().map(JobResult::Puzzle),
             Self::Trials(batch) => batch.step().map(JobResult::Trials),
             Self::Seal(job) => job.step(HASHES_PER_STEP).map(JobResult::Cell),
+            Self::Contact(job) => {
+                let result = job.step()?;
+                Some(JobResult::Contact(Box::new(result)))
+            }
         }
     }
 
@@ -89,7 +98,11 @@ impl Job {
                     .map(|part| Self::ProofOfWork(Box::new(part)))
                     .collect()
             }
-            Self::Ticket(_) | Self::Puzzle(_) | Self::Trials(_) | Self::Seal(_) => vec![self],
+            Self::Ticket(_)
+            | Self::Puzzle(_)
+            | Self::Trials(_)
+            | Self::Seal(_)
+            | Self::Contact(_) => vec![self],
         }
     }
 
@@ -98,7 +111,11 @@ impl Job {
     pub fn limit(&self) -> Option<Duration> {
         match self {
             Self::ProofOfWork(search) => search.goal().limit(),
-            Self::Ticket(_) | Self::Puzzle(_) | Self::Trials(_) | Self::Seal(_) => None,
+            Self::Ticket(_)
+            | Self::Puzzle(_)
+            | Self::Trials(_)
+            | Self::Seal(_)
+            | Self::Contact(_) => None,
         }
     }
 
@@ -118,7 +135,11 @@ impl Job {
     pub fn tried(&self) -> Option<u64> {
         match self {
             Self::ProofOfWork(search) => Some(search.tried()),
-            Self::Ticket(_) | Self::Puzzle(_) | Self::Trials(_) | Self::Seal(_) => None,
+            Self::Ticket(_)
+            | Self::Puzzle(_)
+            | Self::Trials(_)
+            | Self::Seal(_)
+            | Self::Contact(_) => None,
         }
     }
 }
@@ -136,6 +157,8 @@ pub enum JobResult {
     Trials(Vec<TrialResult>),
     /// A sealed cell.
     Cell(Result<Cell, SealError>),
+    /// The result of a computation of contact.
+    Contact(Box<ContactJobResult>),
 }
 
 /// Ticket hashes between two checks of the cancel flag: about 4 ms on one core.

@@ -13,6 +13,7 @@ use super::input::{CommandId, StoreId};
 use super::jobs::{Job, JobId};
 use crate::endpoint::Endpoint;
 use crate::mail::archive::ArchiveRequest;
+use crate::state::StateChange;
 
 /// One task of the shell.
 #[derive(Debug)]
@@ -64,6 +65,8 @@ pub enum Record {
     Directory(Vec<Vec<u8>>),
     /// Our guards; replaces the stored ones.
     Guards(Vec<u8>),
+    /// Changes of the user's state, which become durable together or not at all.
+    State(Vec<StateChange>),
 }
 
 impl fmt::Debug for Record {
@@ -75,6 +78,7 @@ impl fmt::Debug for Record {
             Self::OwnDescriptor(..) => "OwnDescriptor(..)",
             Self::Directory(..) => "Directory(..)",
             Self::Guards(..) => "Guards(..)",
+            Self::State(..) => "State(..)",
         })
     }
 }

@@ -1,17 +1,15 @@
 //! Receiving: which messages are addressed to this user.
 //!
 //! Trial decryption (`trial_decryption`) tries every key on every envelope, apart from forwarding and
-//! on other threads. The shards of a scattered message are collected (`shards`). No envelope of the mempool is forgotten (`untried`), and a new identity searches
-//! the mempool (`pool_scan`). Messages for an identity of the user (`identities`) go to the `inbox`; messages that match a
-//! filter of an API client are pushed to it, or kept until it polls. Messages are held in memory
-//! only: after a restart, the network still has the envelopes that have not expired.
+//! on other threads. The shards of a scattered message are collected (`shards`). No envelope of the mempool is forgotten (`node::untried`), and a new identity searches
+//! the mempool (`node::pool_scan`). Messages for an identity of the user (`identities`) go to the `inbox`; messages that match a
+//! filter of an API client are pushed to it, or kept in memory until it polls. A message of the inbox is
+//! durable before it is announced.
 
 mod identities;
 mod inbox;
-mod pool_scan;
 mod shards;
 mod trial_decryption;
-mod untried;
 
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -22,10 +20,11 @@ use circuits::ids::LinkId;
 use circuits::time::Now;
 
 use self::identities::Identities;
-use self::inbox::Inbox;
+use self::inbox::{Inbox, StoredMessage};
 use self::shards::{MalformedShards, ShardCollector};
 use self::trial_decryption::{TrialQueue, TriedEnvelope};
 use super::command::{Identity, PublicIdentity, Refusal};
+use super::durability::StateContinuation;
 use super::effects::{Counter, Effects};
 use super::event::Event;
 use super::inbox_query::InboxQuery;
@@ -37,6 +36,7 @@ use crate::envelope::{Envelope, EnvelopeHash, Topic};
 use crate::envelope_pool::Pool;
 use crate::message::{ClientSecret, SymKey};
 use crate::pow::PowChecked;
+use crate::state::StateRow;
 use crate::subscriptions::{DeliveryPath, Filter, FilterId, FilteredMessage, Filters};
 
 /// The identities and filters of this user, and the messages that they received.
@@ -117,7 +117,10 @@ impl Receiver {
 
     /// Begins to try our keys on waiting envelopes.
     pub(super) fn try_decrypt(&mut self, fx: &mut Effects, now: Now, pool: &Pool) {
-        self.queue.dispatch(fx, now.mono, &mut self.filters, pool);
+        // A disk that hangs must not fill the memory: the envelopes wait in the mempool instead.
+        if !fx.state_is_congested() {
+            self.queue.dispatch(fx, now.mono, &mut self.filters, pool);
+        }
     }
 
     /// A job of trial decryption has ended; `None` if it was lost. Returns the number of messages for identities that came
@@ -164,11 +167,11 @@ impl Receiver {
                             continue;
                         }
                     };
-                    let Some(message) = inbox.store(now.unix, name, arrived) else {
+                    let Some(stored) = inbox.store(now.unix, name, arrived) else {
                         continue;
                     };
                     direct_messages = direct_messages.saturating_add(u32::from(is_direct));
-                    fx.notify(Event::Message(message));
+                    announce(fx, stored);
                 } else if push_filters.contains(&filter) {
                     let _kept = filters.drain(filter);
                     fx.notify(Event::Filtered(filter, received));
@@ -177,6 +180,31 @@ impl Receiver {
         }) {}
         self.try_decrypt(fx, now, pool);
         direct_messages
+    }
+
+    // -- the user's state
+
+    /// Takes the messages of earlier runs. Messages that came while the state was locked become durable.
+    pub(super) fn open_state(&mut self, fx: &mut Effects, now: Now, rows: Vec<StateRow>) {
+        let changes = self.inbox.restore(now.unix, &rows);
+        if !changes.is_empty() {
+            fx.store_state(changes);
+        }
+    }
+
+    /// Drops messages that are too old.
+    pub(super) fn drop_old_messages(&mut self, fx: &mut Effects, now: Now) {
+        let changes = self.inbox.drop_oldest(now.unix);
+        if fx.state_is_open() && !changes.is_empty() {
+            fx.store_state(changes);
+        }
+    }
+
+    /// The disk has taken what waited for it: envelopes that had to wait are tried.
+    pub(super) fn on_state_stored(&mut self, fx: &mut Effects, now: Now) {
+        if self.queue.waiting() > 0 {
+            TrialQueue::schedule(fx, now.mono);
+        }
     }
 
     // -- identities
@@ -284,6 +312,18 @@ impl Receiver {
             return Err(Refusal::locked("all identities are locked".to_owned()));
         }
         self.inbox.messages(query)
+    }
+}
+
+/// Tells users of a message, once it cannot be lost any more. While the state is locked there is
+/// nothing to wait for.
+fn announce(fx: &mut Effects, stored: StoredMessage) {
+    let StoredMessage { view, changes } = stored;
+    let event = Event::Message(view);
+    if fx.state_is_open() {
+        fx.store_state_then(changes, StateContinuation::Notify(event));
+    } else {
+        fx.notify(event);
     }
 }
 

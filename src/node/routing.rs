@@ -9,7 +9,7 @@ use circuits::time::Now;
 
 use super::action::{Action, StemSource};
 use super::clock_skew::ShownTime;
-use super::durability::Continuation;
+use super::durability::{Continuation, StateContinuation};
 use super::effects::Counter;
 use super::emission::QueuedCell;
 use super::event::{Event, Trace};
@@ -104,6 +104,14 @@ impl Node {
                 send.on_cell_left(fx, now, owner, context);
             }
             Action::CellExpired(owner) => self.send.on_cell_expired(fx, now, owner),
+            Action::BeginAttempt(owner, request) => {
+                let (send, fx, context) = self.sending();
+                let begun = send.send(fx, now, *request, context);
+                let fx = &mut self.fx;
+                self.contacts.on_attempt_begun(fx, now, owner, begun);
+            }
+            Action::AttemptLeft(id) => self.contacts.on_attempt_left(fx, id),
+            Action::AttemptEnded(id, end) => self.contacts.on_attempt_ended(fx, now, id, end),
             Action::RestoreTicketBits(epoch, bits) => self.relay.restore_ticket_bits(epoch, bits),
             Action::InstallOnionKey(key) => self.relay.install_key(fx, *key),
             Action::InsertByStem(envelope, source) => self.insert_by_stem(now, envelope, source),
@@ -160,11 +168,13 @@ impl Node {
         let fx = &mut self.fx;
         self.stem.on_public(fx, envelope.hash());
         if let Some(path) = self.gossip.insert(fx, now, &envelope, proofs, from) {
-            self.receive
-                .on_dropped(fx, self.gossip.pool().last_evicted());
+            let evicted = self.gossip.pool().last_evicted();
+            self.receive.on_dropped(fx, evicted);
+            self.contacts.on_dropped(fx, evicted);
             self.mail.on_pooled(from, &envelope);
             self.receive
                 .on_pooled(fx, now, from, &envelope, proofs.0, path);
+            self.contacts.on_pooled(fx, now, from, &envelope, proofs.0);
         }
     }
 
@@ -234,6 +244,7 @@ impl Node {
         self.gossip.remove_peer(&mut self.fx, now, link);
         self.mail.on_link_closed(&mut self.fx, link, &self.peers);
         self.receive.on_link_closed(link);
+        self.contacts.on_link_closed(link);
         self.directory.on_link_closed(link);
         self.stem.on_link_closed(&mut self.fx, link);
         self.relay.on_link_closed(link);
@@ -402,6 +413,7 @@ impl Node {
     // -- the disk and jobs
 
     fn on_stored(&mut self, now: Now, id: StoreId) {
+        let was_congested = self.fx.state_is_congested();
         for continuation in self.fx.stored(id) {
             match continuation {
                 Continuation::ForwardCell(cell) => {
@@ -412,7 +424,30 @@ impl Node {
                     let fx = &mut self.fx;
                     self.directory.publish_own(fx, now, &raw, &self.peers);
                 }
+                Continuation::State(continuation) => self.on_state_stored(now, continuation),
             }
+        }
+        if was_congested && !self.fx.state_is_congested() {
+            self.receive.on_state_stored(&mut self.fx, now);
+        }
+    }
+
+    fn on_state_stored(&mut self, now: Now, continuation: StateContinuation) {
+        match continuation {
+            StateContinuation::Notify(event) => self.fx.notify(event),
+            StateContinuation::BeginMessage(id) => {
+                let (send, fx, context) = self.sending();
+                send.on_message_stored(fx, now, id, context);
+            }
+            StateContinuation::BeginAttempt(owner, request) => {
+                self.fx.request(Action::BeginAttempt(owner, request));
+            }
+            StateContinuation::CardsStored => self.contacts.on_cards_stored(&mut self.fx, now),
+            StateContinuation::CardFound(id) => {
+                let (contacts, fx, context) = self.contacting();
+                contacts.on_card_durable(fx, now, &id, context);
+            }
+            StateContinuation::Reply(command, reply) => self.fx.reply(command, reply),
         }
     }
 
@@ -447,6 +482,10 @@ impl Node {
                 let (fx, pool) = (&mut self.fx, self.gossip.pool());
                 let messages = self.receive.on_tried(fx, now, job, result, pool);
                 self.mail.on_direct_messages(messages);
+            }
+            (Some(JobOwner::Contact), result) => {
+                let (contacts, fx, context) = self.contacting();
+                contacts.on_job_ended(fx, now, job, result, context);
             }
             (Some(JobOwner::Emission), result) => {
                 self.emission.on_sealed(&mut self.fx, job, result);

@@ -11,14 +11,18 @@
 mod attempt;
 mod compose;
 mod confirm;
+mod content;
 mod dummies;
 mod emission;
 mod estimate;
+mod lanes;
 mod level;
 mod levels_view;
+mod listing;
 mod message;
 mod mixed;
 mod offline;
+mod outbox;
 mod retry;
 mod stem;
 
@@ -26,33 +30,28 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use circuits::arithmetic::Arithmetic;
-use circuits::dispersal::{Class, Cookie};
-use circuits::ids::{Epoch, Profile};
+use circuits::ids::Profile;
 use circuits::level::{Insertion, Level};
-use circuits::path::PathPlan;
-use circuits::rendezvous::{TicketBits, TicketSearch};
 use circuits::time::{Instant, Now};
-use rand_core::Rng;
 
-pub(super) use self::attempt::LaneRelays;
+pub(super) use self::attempt::{AttemptEnd, LaneRelays};
 pub(super) use self::level::SendContext;
 
 use self::attempt::EarlierAttempt;
 use self::compose::compose;
 use self::dummies::DummyMaker;
 use self::emission::CellPace;
-use self::message::{Departure, EchoWatch, Mining, Outgoing, PlannedEnvelope, SendState};
+use self::message::{Departure, EchoWatch, Mining, Outgoing, SendState};
 use self::mixed::{ShardWindow, check_envelope};
+use self::outbox::FirstStep;
 use super::action::{Action, StemSource};
 use super::command::{Refusal, SendRequest};
 use super::config::NodeConfig;
-use super::directory::LanePlanError;
 use super::effects::Effects;
-use super::event::{Event, MessageId, RelayLabel, Stage, Trace};
+use super::event::{Event, MessageId, Stage};
 use super::input::Connectivity;
 use super::jobs::{Job, JobOwner};
 use super::timers::TimerId;
-use super::views::OutgoingView;
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::envelope_builder::EnvelopeDraft;
 use crate::message::CopyTag;
@@ -108,17 +107,20 @@ impl Sender {
         let level = request.level.unwrap_or(self.default_level);
         if let Connectivity::Down(reason) = &self.connectivity {
             let reason = reason.clone();
-            return self.queue_new(fx, now, level, request, reason, context);
+            return self.queue_new(fx, now, (level, request), reason, context);
         }
         context.check_level(now, level)?;
-        self.check_room()?;
+        self.check_room(fx)?;
         let tag = CopyTag::draw(fx.key_rng());
-        if level.is_mixing() {
-            return self.send_mixed(fx, now, request, level, tag, context);
-        }
-        let (draft, job) = compose(fx.key_rng(), now, &request, level, tag, context)?;
-        let id = self.add(level, Some(request), tag);
-        self.start_mining(fx, id, draft, &job, context);
+        let step = if level.is_mixing() {
+            Self::compose_mixed(fx, now, &request, level, tag, context)?
+        } else {
+            let drafted = compose(fx.key_rng(), now, &request, level, tag, context)?;
+            FirstStep::Mine(Box::new(drafted))
+        };
+        let id = self.add(fx, level, Some(request), tag);
+        self.set_price(now, id, context);
+        self.begin(fx, now, id, step, context);
         Ok(id)
     }
 
@@ -138,13 +140,32 @@ impl Sender {
     ) -> Result<MessageId, Refusal> {
         context.check_level(now, level)?;
         check_envelope(level, envelope.as_rlp().len())?;
-        self.check_room()?;
-        let id = self.add(level, None, CopyTag::draw(fx.key_rng()));
+        self.check_room(fx)?;
+        let tag = CopyTag::draw(fx.key_rng());
+        let id = self.add(fx, level, None, tag);
         self.insert(fx, now, id, envelope, context);
         Ok(id)
     }
 
-    fn check_room(&self) -> Result<(), Refusal> {
+    /// Checks that a message could leave now, whatever its level.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if this machine is offline, or too much is in flight.
+    pub(super) fn check_ready(&self, fx: &Effects) -> Result<(), Refusal> {
+        if let Connectivity::Down(reason) = &self.connectivity {
+            return Err(Refusal::policy(reason.clone(), "go online"));
+        }
+        self.check_room(fx)
+    }
+
+    fn check_room(&self, fx: &Effects) -> Result<(), Refusal> {
+        if fx.state_is_congested() {
+            return Err(Refusal::policy(
+                "the disk is slow: messages that were accepted before wait to be stored",
+                "try again in a moment",
+            ));
+        }
         if self.in_flight() < MAX_IN_FLIGHT {
             return Ok(());
         }
@@ -155,18 +176,29 @@ impl Sender {
     }
 
     /// Adds a message; forgets the oldest one that has ended if there are too many.
-    fn add(&mut self, level: Level, request: Option<SendRequest>, tag: CopyTag) -> MessageId {
-        self.last = self.last.saturating_add(1);
-        let id = MessageId(self.last);
+    fn add(
+        &mut self,
+        fx: &mut Effects,
+        level: Level,
+        request: Option<SendRequest>,
+        tag: CopyTag,
+    ) -> MessageId {
+        let id = self.next_id();
         self.messages.insert(id, Outgoing::new(level, request, tag));
         if self.messages.len() > MAX_REMEMBERED {
             let mut messages = self.messages.iter();
             let oldest = messages.find(|(_, message)| message.state().has_ended());
             if let Some(oldest) = oldest.map(|(id, _)| *id) {
+                self.erase(fx, oldest);
                 self.messages.remove(&oldest);
             }
         }
         id
+    }
+
+    const fn next_id(&mut self) -> MessageId {
+        self.last = self.last.saturating_add(1);
+        MessageId(self.last)
     }
 
     /// Moves a message to another state, and reports its stage if that has changed.
@@ -227,13 +259,34 @@ impl Sender {
 
     /// Sets the timer of a message after a change of its state, and reports its stage if that is
     /// not `before` any more.
-    fn settle(&self, fx: &mut Effects, id: MessageId, before: Option<&Stage>) {
-        let Some(message) = self.messages.get(&id) else {
+    fn settle(&mut self, fx: &mut Effects, id: MessageId, before: Option<&Stage>) {
+        let Some(message) = self.messages.get_mut(&id) else {
             return;
         };
         fx.arm(TimerId::Message(id), message.state().next_due());
-        if let Some(stage) = message.stage().filter(|stage| before != Some(stage)) {
-            fx.notify(Event::Outgoing(id, stage));
+        if message.is_single_attempt() {
+            let (left, end) = message.unreported();
+            if left {
+                fx.request(Action::AttemptLeft(id));
+            }
+            if let Some(end) = end {
+                fx.request(Action::AttemptEnded(id, end));
+            }
+            return;
+        }
+        let Some(stage) = message.stage().filter(|stage| before != Some(stage)) else {
+            return;
+        };
+        fx.notify(Event::Outgoing(id, stage));
+        if message.state().has_ended() {
+            self.keep_end(fx, id);
+        }
+    }
+
+    /// Enters a state that was reported before.
+    fn enter_silently(&mut self, id: MessageId, state: SendState) {
+        if let Some(message) = self.messages.get_mut(&id) {
+            message.set_state(state);
         }
     }
 
@@ -349,118 +402,6 @@ impl Sender {
         };
         self.enter(fx, id, SendState::Confirming(watch, departure));
     }
-
-    // -- lanes and ticket
-
-    /// The answer to [`Action::PlanLanes`]: starts the search for the rendezvous' ticket.
-    pub(super) fn on_lanes(
-        &mut self,
-        fx: &mut Effects,
-        id: MessageId,
-        lanes: Result<(Epoch, PathPlan), LanePlanError>,
-    ) {
-        let message = self.messages.get(&id);
-        let Some(SendState::Sealed(envelope)) = message.map(Outgoing::state) else {
-            return;
-        };
-        let envelope = envelope.clone();
-        let (epoch, plan) = match lanes {
-            Ok(lanes) => lanes,
-            Err(error) => return self.fail(fx, id, error.to_string()),
-        };
-        let Some(bits) = TicketBits::new(plan.ticket_bits) else {
-            return self.fail(fx, id, "the rendezvous requires an impossible ticket");
-        };
-        let Some(class) = Class::converge(envelope.as_rlp().len()) else {
-            return self.fail(fx, id, "the envelope is larger than the largest class");
-        };
-        let bits = bits.for_class(class);
-        trace_lanes(fx, &plan);
-        let mut cookie = Cookie([0; 16]);
-        fx.key_rng().fill_bytes(&mut cookie.0);
-        let search = TicketSearch::new(fx.key_rng(), &plan.rendezvous.id, epoch, cookie, bits);
-        let job = fx.start_job(JobOwner::Message(id), Job::Ticket(Box::new(search)));
-        let planned = PlannedEnvelope::new(envelope, epoch, plan, class, cookie);
-        self.enter(fx, id, SendState::Ticket(job, Box::new(planned)));
-    }
-
-    // -- cancelling
-
-    /// Cancels a message in flight; `false` if there is none with this id.
-    pub(super) fn cancel(&mut self, fx: &mut Effects, id: MessageId) -> bool {
-        let message = self.messages.get(&id);
-        let in_flight = message.is_some_and(|message| !message.state().has_ended());
-        if in_flight {
-            self.fail(fx, id, "cancelled; shards that had left cannot be recalled");
-        }
-        in_flight
-    }
-
-    /// The node stops: cancels all jobs.
-    pub(super) fn shut_down(&self, fx: &mut Effects) {
-        let jobs = self.messages.values();
-        for job in jobs.filter_map(|message| message.state().job()) {
-            fx.cancel_job(job);
-        }
-    }
-
-    // -- views
-
-    /// The reason why a message failed, if it did.
-    pub(super) fn failure(&self, id: MessageId) -> Option<&str> {
-        match self.messages.get(&id)?.state() {
-            SendState::Failed(reason) => Some(reason),
-            _ => None,
-        }
-    }
-
-    /// Number of messages that have not ended.
-    pub(super) fn in_flight(&self) -> usize {
-        let messages = self.messages.values();
-        messages
-            .filter(|message| !message.state().has_ended())
-            .count()
-    }
-
-    /// Whether a message has not ended.
-    pub(super) fn is_in_flight(&self, id: MessageId) -> bool {
-        let message = self.messages.get(&id);
-        message.is_some_and(|message| !message.state().has_ended())
-    }
-
-    /// All messages, for a listing.
-    pub(super) fn views(&self) -> Vec<OutgoingView> {
-        let view = |(id, message): (&MessageId, &Outgoing)| {
-            Some(OutgoingView {
-                id: *id,
-                level: message.level(),
-                stage: message.stage()?,
-            })
-        };
-        self.messages.iter().filter_map(view).collect()
-    }
-
-    /// The level of messages that name none.
-    pub(super) const fn default_level(&self) -> Level {
-        self.default_level
-    }
-
-    /// Whether this machine is online, or why not.
-    pub(super) const fn connectivity(&self) -> &Connectivity {
-        &self.connectivity
-    }
-}
-
-fn trace_lanes(fx: &mut Effects, plan: &PathPlan) {
-    fx.trace(|| {
-        let label = |lane: &circuits::path::PathLane| {
-            let hops = lane.hops.iter();
-            hops.map(|hop| RelayLabel(hop.id.short())).collect()
-        };
-        Trace::Lanes {
-            lanes: plan.lanes.iter().map(label).collect(),
-        }
-    });
 }
 
 /// Time that an envelope at level `open` has to reach a peer.

@@ -30,6 +30,14 @@ pub(super) enum TimerId {
     Epoch,
     /// Begin to try our keys on envelopes. Separate from pooling, so that forwarding never waits.
     TryDecrypt,
+    /// Messages of conversations that are still sent, keys that expire.
+    Contacts,
+    /// Begin to scan envelopes for contact.
+    ScanContacts,
+    /// Look for cards of contacts.
+    FindCards,
+    /// Publish own cards.
+    PublishCards,
     /// Close idle links that were dialled for cells. Periodic.
     CloseIdle,
     /// A deadline of a link: handshake, ping, idle or congestion timeout.
@@ -120,8 +128,8 @@ impl Timers {
     }
 }
 
-/// Time from the arrival of an envelope until our keys are tried on it. Envelopes that arrive
-/// meanwhile are tried together.
+/// Time from the arrival of an envelope until our keys are tried on it, here and for contact. Envelopes that
+/// arrive meanwhile are tried together.
 pub(super) const TRY_DECRYPT_DELAY: Duration = Duration::from_millis(50);
 
 const PERIODIC: [TimerId; 5] = [

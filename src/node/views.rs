@@ -29,7 +29,8 @@ use crate::gossip::PowRule;
 pub struct MessageView {
     /// Its id: the hash of its envelope (32 bytes, hexadecimal).
     pub id: String,
-    /// When this node received it (seconds since 1970). After a restart, that is later.
+    /// When this node received it (seconds since 1970). If the node keeps nothing, that is later after a
+    /// restart.
     pub received: u32,
     /// The identity that it was received with.
     pub to: String,
@@ -73,6 +74,18 @@ pub struct OutgoingView {
     pub level: Level,
     /// Its stage.
     pub stage: super::event::Stage,
+    /// What it costs, as estimated when it was first sent.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub price: Option<PriceView>,
+}
+
+/// The estimated price of a message, without its proof of work.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PriceView {
+    /// Bytes of its cells over all hops.
+    pub bytes: u64,
+    /// Time until the network has it, in seconds: 95 of 100 messages need at most this.
+    pub seconds: u64,
 }
 
 /// A peer.
@@ -279,6 +292,8 @@ pub struct StatusView {
     /// The mail server, if the node is one.
     #[serde(deserialize_with = "Option::deserialize")]
     pub mail: Option<MailView>,
+    /// Whether contacts and messages of earlier runs are locked.
+    pub state_locked: bool,
     /// Whether Tor carries the links.
     pub tor: bool,
     /// Why no link can be opened now, such as the state of Tor; `None` if links can be opened.
@@ -304,7 +319,7 @@ pub enum DirectoryAge {
 }
 
 /// A level as its word.
-mod level_word {
+pub(super) mod level_word {
     use circuits::level::Level;
     use serde::{Deserialize, Deserializer, Serializer, de};
 
@@ -312,11 +327,16 @@ mod level_word {
         clippy::trivially_copy_pass_by_ref,
         reason = "serde calls it with a reference"
     )]
-    pub(super) fn serialize<S: Serializer>(level: &Level, to: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::node) fn serialize<S: Serializer>(
+        level: &Level,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.serialize_str(level.word())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Level, D::Error> {
+    pub(in crate::node) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Level, D::Error> {
         let word = String::deserialize(from)?;
         word.parse()
             .map_err(|_| de::Error::custom(format_args!("there is no level {word:?}")))

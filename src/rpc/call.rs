@@ -10,7 +10,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::mail::FetchCall;
-use super::{KeyCall, RpcError, RpcErrorKind, admin, inbox, mail, shh};
+use super::{KeyCall, RpcError, RpcErrorKind, admin, contacts, inbox, mail, shh};
 use crate::endpoint::PeerAddr;
 use crate::envelope::Topic;
 use crate::identity::parse_topic;
@@ -38,6 +38,8 @@ pub enum RpcCall {
     NodeInfo,
     /// The modules that this connection may call: [`admin::modules`].
     Modules,
+    /// End the node in an emergency.
+    Panic,
     /// Subscribe this connection to events.
     Subscribe,
     /// End such a subscription.
@@ -59,6 +61,10 @@ pub struct Permissions {
     pub export_keys: bool,
     /// May request the sealed files of identities.
     pub export_files: bool,
+    /// May read and write conversations, and manage contacts.
+    pub contacts: bool,
+    /// May end the node in an emergency.
+    pub panic: bool,
 }
 
 impl Permissions {
@@ -78,6 +84,30 @@ impl Permissions {
         } else {
             keys_not_exported()
         }
+    }
+
+    /// Checks the permission to end the node.
+    fn panic(self) -> Result<(), RpcError> {
+        if self.panic {
+            return Ok(());
+        }
+        Err(RpcError::server(
+            RpcErrorKind::Policy,
+            "only the local socket may end the node in an emergency",
+            "run `whisht panic` on the machine of the node",
+        ))
+    }
+
+    /// Checks the permission for the methods about contacts.
+    fn contacts(self) -> Result<(), RpcError> {
+        if self.contacts {
+            return Ok(());
+        }
+        Err(RpcError::server(
+            RpcErrorKind::Policy,
+            "contacts and conversations are closed to programs without a token",
+            "use the local socket, or start the node without --rpc-danger-no-token",
+        ))
     }
 }
 
@@ -117,6 +147,10 @@ impl RpcCall {
         permissions: Permissions,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, RpcError> {
+        if contacts::has(method) {
+            permissions.contacts()?;
+            return contacts::read(method, params);
+        }
         let command = match method {
             "whisht_addPeer" => add_peer(params)?,
             "whisht_changePassword"
@@ -127,6 +161,7 @@ impl RpcCall {
                 return KeyCall::read(method, params, permissions).map(Self::Keys);
             }
             "whisht_cancel" => Command::Cancel(MessageId(number(params, "id")?)),
+            "whisht_renew" => Command::Renew(MessageId(number(params, "id")?)),
             "whisht_drain" => Command::Drain(flag(params, "drain")?),
             "whisht_estimate" => match send_request(params, rng)? {
                 (None, request) => Command::Estimate(request),
@@ -136,6 +171,10 @@ impl RpcCall {
             "whisht_identities" => nothing(params, Command::Identities)?,
             "whisht_inbox" => inbox::read(params)?,
             "whisht_levels" => nothing(params, Command::Levels)?,
+            "whisht_panic" => {
+                permissions.panic()?;
+                return nothing(params, Self::Panic);
+            }
             "whisht_outbox" => nothing(params, Command::Outbox)?,
             "whisht_peers" => nothing(params, Command::Peers)?,
             "whisht_relays" => nothing(params, Command::Relays)?,
@@ -163,7 +202,7 @@ impl RpcCall {
 }
 
 /// All methods.
-pub const METHODS: [&str; 59] = [
+pub const METHODS: [&str; 85] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -203,26 +242,52 @@ pub const METHODS: [&str; 59] = [
     "shh_version",
     "web3_clientVersion",
     "web3_sha3",
+    "whisht_acceptContact",
+    "whisht_addContact",
     "whisht_addPeer",
+    "whisht_addresses",
     "whisht_cancel",
+    "whisht_cancelReply",
+    "whisht_card",
     "whisht_changePassword",
+    "whisht_contact",
+    "whisht_contacts",
+    "whisht_conversation",
+    "whisht_conversations",
+    "whisht_declineContact",
     "whisht_drain",
     "whisht_estimate",
+    "whisht_estimateReply",
+    "whisht_exportCards",
     "whisht_exportIdentity",
     "whisht_fetchMail",
+    "whisht_forget",
+    "whisht_goodbye",
     "whisht_identities",
     "whisht_importIdentity",
     "whisht_inbox",
+    "whisht_introduce",
     "whisht_levels",
+    "whisht_markRead",
+    "whisht_muteContact",
+    "whisht_newAddress",
     "whisht_newIdentity",
     "whisht_outbox",
+    "whisht_panic",
     "whisht_peers",
+    "whisht_publishCards",
     "whisht_relays",
+    "whisht_renew",
+    "whisht_renewContact",
+    "whisht_renewReply",
+    "whisht_reply",
     "whisht_send",
     "whisht_status",
     "whisht_subscribe",
     "whisht_unlock",
+    "whisht_unmuteContact",
     "whisht_unsubscribe",
+    "whisht_verifyContact",
 ];
 
 fn add_peer(params: Value) -> Result<Command, RpcError> {
@@ -412,7 +477,7 @@ fn is_empty(params: &Value) -> bool {
     }
 }
 
-fn nothing(params: Value, command: Command) -> Result<Command, RpcError> {
+pub(super) fn nothing<T>(params: Value, command: T) -> Result<T, RpcError> {
     if is_empty(&params) {
         Ok(command)
     } else {

@@ -27,6 +27,8 @@ pub struct UnlockView {
     pub opened: Vec<String>,
     /// Names of the identities that are still locked.
     pub locked: Vec<String>,
+    /// Whether the password unlocked contacts and messages too.
+    pub state: bool,
 }
 
 /// What a subscriber of events receives.

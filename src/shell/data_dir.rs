@@ -13,6 +13,9 @@
 //! directory.bin    the descriptors of relays
 //! keystore/        <name>.json: client keys, sealed
 //! identities/      <name>.json: client keys in the clear, as version 0.1 left them
+//! state.db         contacts, conversations, messages: sealed rows; state.db-wal and -shm belong to it
+//! state.key        the key of these rows, under a password
+//! state.guard      recognises an old copy of state.db; a backup leaves it out
 //! mail.db          a mail server's envelopes; mail.db-wal and mail.db-shm belong to it
 //! ```
 //!
@@ -20,22 +23,25 @@
 //! owner has to decide whether the key was exposed.
 
 pub(super) mod files;
+mod permissions;
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use circuits::ids::Profile;
 use circuits::secret::Secret;
 use zeroize::Zeroizing;
 
+use self::permissions::{check_all, check_mode, check_owner, make_private};
+use super::state_store::StateSlot;
 use super::{NoRandomness, random};
 
 /// A data directory that this process has locked.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
+    state: StateSlot,
     _lock: Lock,
 }
 
@@ -100,6 +106,7 @@ impl DataDir {
             .map_err(|error| at(&lock_path, error))?;
         Ok(Self {
             path: path.to_owned(),
+            state: StateSlot::default(),
             _lock: lock,
         })
     }
@@ -114,6 +121,11 @@ impl DataDir {
     #[must_use]
     pub fn ipc_path(&self) -> PathBuf {
         self.path.join(IPC)
+    }
+
+    /// The user's state, once it is open.
+    pub(super) const fn state(&self) -> &StateSlot {
+        &self.state
     }
 
     /// The path of the mail server's archive.
@@ -227,72 +239,6 @@ pub fn default_path() -> Option<PathBuf> {
         .map(|home| home.join(".whisper"))
 }
 
-/// Creates a directory that only its owner can enter, unless it exists.
-fn make_private(path: &Path) -> Result<(), DirError> {
-    let mut builder = DirBuilder::new();
-    match builder.recursive(true).mode(0o700).create(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(DirError::NotADirectory {
-                path: path.to_owned(),
-            })
-        }
-        Err(error) => Err(at(path, error)),
-    }
-}
-
-/// Checks that the directory belongs to the user of this process. Root could use the directory of
-/// another user, and would leave files in it that this user's node cannot read.
-fn check_owner(path: &Path) -> Result<(), DirError> {
-    let metadata = fs::metadata(path).map_err(|error| at(path, error))?;
-    let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
-    if owner == user {
-        return Ok(());
-    }
-    Err(DirError::OtherOwner {
-        path: path.to_owned(),
-        owner,
-        user,
-    })
-}
-
-/// Checks the permissions of a directory and of everything in it.
-fn check_all(path: &Path) -> Result<(), DirError> {
-    // The contents of arti's directory are left to arti, which creates files that are protected
-    // only by the mode of the directory.
-    if check_mode(path)? && !path.ends_with(ARTI) {
-        for entry in fs::read_dir(path).map_err(|error| at(path, error))? {
-            check_all(&entry.map_err(|error| at(path, error))?.path())?;
-        }
-    }
-    Ok(())
-}
-
-/// Checks the permissions of a file or directory; returns whether it is a directory.
-fn check_mode(path: &Path) -> Result<bool, DirError> {
-    let metadata = fs::symlink_metadata(path).map_err(|error| at(path, error))?;
-    // A symbolic link has no permissions of its own, and its target may belong to another user.
-    if metadata.is_symlink() {
-        return Err(DirError::Link {
-            path: path.to_owned(),
-        });
-    }
-    // A socket stores nothing; the next node replaces it.
-    if metadata.file_type().is_socket() {
-        return Ok(false);
-    }
-    let mode = metadata.permissions().mode() & 0o777;
-    let allowed = if metadata.is_dir() { 0o700 } else { 0o600 };
-    if mode & 0o077 != 0 {
-        return Err(DirError::TooOpen {
-            path: path.to_owned(),
-            mode,
-            allowed,
-        });
-    }
-    Ok(metadata.is_dir())
-}
-
 impl DirError {
     /// The file or directory that the error is about.
     #[must_use]
@@ -315,7 +261,7 @@ impl DirError {
 }
 
 /// Whether a text is what [`DataDir::claim`] writes, for this or another network.
-fn is_claim(text: &str) -> bool {
+pub(super) fn is_claim(text: &str) -> bool {
     let claim = text
         .strip_suffix('\n')
         .and_then(|line| line.split_once(' '));
@@ -485,10 +431,16 @@ pub(super) const IPC: &str = "whisht.ipc";
 pub(super) const RPC_TOKEN: &str = "rpc-token";
 /// Client keys.
 pub(super) const KEYSTORE: &str = "keystore";
-const LOCK: &str = "lock";
+/// The file that the process that uses the directory holds locked.
+pub(super) const LOCK: &str = "lock";
 const MAIL: &str = "mail.db";
 const PORT: &str = "port";
-const PROFILE: &str = "profile";
+/// The network of the directory.
+pub(super) const PROFILE: &str = "profile";
+/// The user's state, its key, and what recognises an old copy of it.
+pub(super) const STATE_DB: &str = "state.db";
+pub(super) const STATE_KEY: &str = "state.key";
+pub(super) const STATE_GUARD: &str = "state.guard";
 
 #[cfg(test)]
 mod tests;

@@ -100,6 +100,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         events,
         addresses,
         driver,
+        panicked: Arc::default(),
         finished,
     })
 }
@@ -152,6 +153,7 @@ fn build(setup: Setup) -> Result<(Driver, mpsc::Sender<DriverRequest>), StartErr
         net,
         arrived,
         turns: TurnMeter::default(),
+        is_panic: false,
     };
     Ok((driver, to_requests))
 }
@@ -235,6 +237,8 @@ struct Driver {
     net: mpsc::Receiver<NetEvent>,
     arrived: mpsc::Receiver<udp::ReceivedDatagram>,
     turns: TurnMeter,
+    /// Whether the node ends in an emergency: everything is dropped as it is.
+    is_panic: bool,
 }
 
 impl Driver {
@@ -280,7 +284,9 @@ impl Driver {
             // Connections and clients run on the same threads.
             tokio::task::yield_now().await;
         }
-        self.finish().await;
+        if !self.is_panic {
+            self.finish().await;
+        }
     }
 
     /// Serves each source of inputs for a bounded number of turns: whatever one of them costs, the
@@ -357,6 +363,10 @@ impl Driver {
             Some(DriverRequest::Command(client, command, answer)) => {
                 self.on_command(client, command, answer);
                 ControlFlow::Continue(())
+            }
+            Some(DriverRequest::Panic) => {
+                self.is_panic = true;
+                ControlFlow::Break(())
             }
             Some(DriverRequest::Shutdown) | None => ControlFlow::Break(()),
         }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
@@ -16,6 +16,8 @@ pub(super) enum DriverRequest {
     Command(ClientId, Command, oneshot::Sender<Result<Reply, Refusal>>),
     /// Shut down in order.
     Shutdown,
+    /// End at once, without goodbye to peers and without further records.
+    Panic,
 }
 
 /// A running node. Clones refer to the same node, which ends when the last clone is dropped.
@@ -26,6 +28,8 @@ pub struct Handle {
     pub(super) events: broadcast::WeakSender<Arc<Event>>,
     pub(super) addresses: Arc<[SocketAddr]>,
     pub(super) driver: AbortHandle,
+    /// Whether the user has ended the node in an emergency.
+    pub(super) panicked: Arc<AtomicBool>,
     /// Closes when the driver has ended.
     pub(super) finished: watch::Receiver<()>,
 }
@@ -70,6 +74,21 @@ impl Handle {
         // If the driver has ended already, there is nothing to wait for.
         let _ = self.requests.send(DriverRequest::Shutdown).await;
         self.finished().await;
+    }
+
+    /// Ends the node in an emergency: its keys are erased from memory and its links dropped, without
+    /// goodbye to peers, and no further record becomes durable on request.
+    pub(super) async fn panic(&self) {
+        self.panicked.store(true, Ordering::Release);
+        // If the driver has ended already, there is nothing left to do.
+        let _ = self.requests.send(DriverRequest::Panic).await;
+        self.finished().await;
+    }
+
+    /// Whether the user has ended the node in an emergency.
+    #[must_use]
+    pub fn is_panicked(&self) -> bool {
+        self.panicked.load(Ordering::Acquire)
     }
 
     /// Drops everything at once, as a crash would: no disconnect messages, no last write.

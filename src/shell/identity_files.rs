@@ -16,11 +16,13 @@ use zeroize::Zeroizing;
 
 use super::NoRandomness;
 use super::data_dir::{DataDir, DirError, IDENTITIES, KEYSTORE, at, files};
+use super::state_store::{self, StateError};
 use crate::identity::{self, IdentityName, NewIdentity};
 use crate::keystore::{
     BadKdf, Cost, EthereumAddress, KeystoreError, LOST, Password, SealedIdentity,
 };
 use crate::node::{Identity, PublicIdentity};
+use crate::state::master_key::UnwrapError;
 
 /// A stored identity.
 pub enum StoredIdentity {
@@ -197,7 +199,13 @@ pub fn change_password(
         StoredIdentity::Sealed(sealed) => open(name, &sealed, old)?,
     };
     let sealed = SealedIdentity::seal(name, &identity, new.password, new.cost, rng)?;
-    Ok(write(&sealed_path(dir, name), &sealed)?)
+    write(&sealed_path(dir, name), &sealed)?;
+    Ok(state_store::follow_password(
+        dir,
+        old,
+        new.password,
+        new.cost,
+    )?)
 }
 
 /// Decrypts an identity; one without a password needs none.
@@ -246,7 +254,11 @@ pub fn seal_plain(
     files::erase(&plain).map_err(|error| at(&plain, error))?;
     // The directory may hold other files or be deleted already; both are fine.
     let _ = fs::remove_dir(dir.path().join(IDENTITIES));
-    Ok(())
+    Ok(state_store::protect(
+        dir,
+        seal_params.password,
+        seal_params.cost,
+    )?)
 }
 
 /// Writes a new file. The caller holds the directory's lock, so no other process takes the name
@@ -260,7 +272,12 @@ fn save(
 ) -> Result<(), IdentityError> {
     let sealed = SealedIdentity::seal(name, identity, seal_params.password, seal_params.cost, rng)?;
     free(dir, name)?;
-    Ok(write(&sealed_path(dir, name), &sealed)?)
+    write(&sealed_path(dir, name), &sealed)?;
+    Ok(state_store::protect(
+        dir,
+        seal_params.password,
+        seal_params.cost,
+    )?)
 }
 
 /// Refuses a name that is in use.
@@ -416,6 +433,9 @@ pub enum IdentityError {
         /// The cause.
         error: KeystoreError,
     },
+    /// The user's state does not take the password.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The name is in use.
     #[error("there is an identity named `{0}` already; choose another name")]
     Taken(IdentityName),
@@ -434,6 +454,10 @@ impl IdentityError {
                 | Self::Importing {
                     error: KeystoreError::WrongPassword
                 }
+                | Self::State(StateError::Key {
+                    error: UnwrapError::WrongPassword,
+                    ..
+                })
                 | Self::Opening {
                     error: KeystoreError::WrongPassword,
                     ..

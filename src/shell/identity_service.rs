@@ -12,11 +12,12 @@ use tokio::task::spawn_blocking;
 
 use super::data_dir::DataDir;
 use super::identity_files::{self, IdentityError, SealParams, StoredIdentity};
+use super::state_store;
 use super::store::Storage;
 use super::{Handle, Stopped, seeded_rng};
 use crate::identity::{IdentityName, NewIdentity};
 use crate::keystore::{Cost, Password, SealedIdentity};
-use crate::node::{Command, Identity, Refusal, Reply};
+use crate::node::{Command, Identity, OpenedState, Refusal, Reply};
 
 /// The identities of a running node. Clones refer to the same ones.
 #[derive(Clone, Debug)]
@@ -52,6 +53,8 @@ pub struct UnlockResult {
     pub opened: Vec<IdentityName>,
     /// Identities that are still locked.
     pub locked: Vec<IdentityName>,
+    /// Whether contacts and messages were unlocked too.
+    pub state: bool,
 }
 
 impl IdentityService {
@@ -148,11 +151,12 @@ impl IdentityService {
         .await
     }
 
-    /// Unlocks one identity, or all that the password decrypts, and adds them to the node.
+    /// Unlocks one identity, or all that the password decrypts, and adds them to the node. The password
+    /// unlocks contacts and messages too, if it is theirs.
     ///
     /// # Errors
     ///
-    /// [`IdentityServiceError`] if it unlocks none, though one is locked.
+    /// [`IdentityServiceError`] if it unlocks nothing, though something is locked.
     pub async fn unlock(
         &self,
         node: &Handle,
@@ -161,16 +165,20 @@ impl IdentityService {
     ) -> Result<UnlockResult, IdentityServiceError> {
         let locked = node.command(Command::Identities).await??;
         let locked = locked_names(&locked);
-        let (opened, left) = self
+        let ((opened, left), state) = self
             .blocking(move |dir, _| {
                 let dir = dir.ok_or(IdentityError::KeepsNothing)?;
-                open_locked(dir, &locked, &password, only.as_ref())
+                open_with(dir, &locked, &password, only.as_ref())
             })
             .await?;
         let mut unlocked = UnlockResult {
             locked: left,
+            state: state.is_some(),
             ..UnlockResult::default()
         };
+        if let Some(state) = state {
+            node.command(Command::OpenState(state)).await??;
+        }
         for (name, identity) in opened {
             listen(node, name.clone(), identity).await?;
             unlocked.opened.push(name);
@@ -208,6 +216,31 @@ impl IdentityService {
 
 /// Identities that were unlocked, and those that were not.
 type OpenedIdentities = (Vec<(IdentityName, Identity)>, Vec<IdentityName>);
+
+/// Unlocks identities, and the user's state with them.
+fn open_with(
+    dir: &DataDir,
+    locked: &[IdentityName],
+    password: &Password,
+    only: Option<&IdentityName>,
+) -> Result<(OpenedIdentities, Option<OpenedState>), IdentityError> {
+    let identities = open_locked(dir, locked, password, only);
+    let is_proven = matches!(&identities, Ok((opened, _)) if !opened.is_empty());
+    // A mistyped password must not become the one of a new state.
+    let state = if dir.state().is_open() || !(is_proven || state_store::needs_password(dir)?) {
+        None
+    } else {
+        match state_store::unlock(dir, password, Cost::Standard) {
+            Ok(()) => dir.state().take_opened()?,
+            Err(error) if error.is_wrong_password() && (is_proven || identities.is_err()) => None,
+            Err(error) => return Err(error.into()),
+        }
+    };
+    match identities {
+        Err(_) if state.is_some() => Ok(((Vec::new(), locked.to_vec()), state)),
+        identities => Ok((identities?, state)),
+    }
+}
 
 /// Decrypts the files of locked identities.
 fn open_locked(

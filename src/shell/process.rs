@@ -33,6 +33,24 @@ pub fn protect_memory() -> io::Result<()> {
     Ok(())
 }
 
+/// The devices and files to which the system swaps memory, encrypted ones included. Empty where the system
+/// does not tell.
+#[must_use]
+pub fn swap_devices() -> Vec<String> {
+    let list = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+    swap_names(&list)
+}
+
+/// The names in `/proc/swaps`. Compressed memory is not a device that outlives the machine's power.
+fn swap_names(list: &str) -> Vec<String> {
+    let rows = list.lines().skip(1);
+    let names = rows.filter_map(|row| row.split_whitespace().next());
+    names
+        .filter(|name| !name.starts_with("/dev/zram"))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// Whether another process traces this one.
 #[cfg(target_os = "linux")]
 fn is_traced() -> bool {
@@ -59,4 +77,19 @@ pub(super) fn create_private<T>(create: impl FnOnce() -> T) -> T {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn create_private<T>(create: impl FnOnce() -> T) -> T {
     create()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swap_on_disk_is_named_and_compressed_memory_is_not() {
+        let list = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n\
+                    /dev/zram0                              partition\t4194300\t0\t100\n\
+                    /dev/sda2                               partition\t8388604\t512\t-2\n\
+                    /swapfile                               file\t\t1048572\t0\t-3\n";
+        assert_eq!(swap_names(list), ["/dev/sda2", "/swapfile"]);
+        assert!(swap_names("").is_empty());
+    }
 }

@@ -22,6 +22,7 @@ use super::listen::{self, ListenError};
 use super::mail::{self, MailError};
 use super::private_dir::PrivateDir;
 use super::rpc::{BoundListeners, IpcBindError, RpcBindError, RpcServer, Service, TokenFile};
+use super::state_store::{self, StateError};
 use super::store::{self, Storage};
 use super::udp::{self, UdpError};
 use super::{
@@ -32,7 +33,8 @@ use crate::config::{Config, Listen};
 use crate::endpoint::Endpoint;
 use crate::link::LinkKey;
 use crate::message::SymKey;
-use crate::node::{NodeKeys, Refusal, Restored};
+use crate::node::{NodeKeys, OpenedState, Refusal, Restored};
+use crate::state::StateRows;
 
 /// Where a node stores its state.
 #[derive(Clone, Debug)]
@@ -107,7 +109,7 @@ impl RunningNode {
         let keys = keys(&storage, &config, mail_password)?;
         let key = keys.link.public();
         refuse_own_address(&config, key)?;
-        let restored = restore(&storage)?;
+        let restored = restore(&storage, identities.locked().len() > 0)?;
         let (listeners, datagrams) = bind_links(&storage, &mut config)?;
         let (tor_dir, tor_state) = tor_state(&storage, &config.tor)?;
         let transport = LinkTransport::open(&config.tor, &tor_state, config.is_reachable()).await?;
@@ -231,11 +233,28 @@ fn refuse_own_address(config: &Config, key: RelayKey) -> Result<(), RuntimeError
 }
 
 /// Reads what an earlier run stored.
-fn restore(storage: &Storage) -> Result<Restored, RuntimeError> {
+fn restore(storage: &Storage, has_locked: bool) -> Result<Restored, RuntimeError> {
     match storage {
-        Storage::Memory => Ok(Restored::default()),
-        Storage::Disk(dir) => Ok(store::load(dir)?),
+        Storage::Memory => Ok(Restored {
+            state: Some(StateRows::default()),
+            ..Restored::default()
+        }),
+        Storage::Disk(dir) => {
+            let mut restored = store::load(dir)?;
+            if let Some(state) = open_state(dir, has_locked)? {
+                restored.state = Some(state.rows);
+                restored.state_is_stale = state.is_stale;
+            }
+            Ok(restored)
+        }
     }
+}
+
+/// The user's state, if a password has unlocked it or none is needed. A new state waits for the password
+/// of locked identities, which then protects it too.
+fn open_state(dir: &DataDir, has_locked: bool) -> Result<Option<OpenedState>, RuntimeError> {
+    state_store::open_unprotected(dir, !has_locked)?;
+    Ok(dir.state().take_opened()?)
 }
 
 /// Binds the listeners of links and the sockets of discovery, and records their addresses in the
@@ -354,6 +373,9 @@ pub enum RuntimeError {
     /// The node refuses an identity.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The state of the user.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The node itself.
     #[error(transparent)]
     Start(#[from] StartError),

@@ -93,9 +93,22 @@ impl Store {
 fn commit_all(disk: &mut RecordDisk, queue: &RecordReceiver, report: impl Fn(StoreId)) {
     let mut pending = Vec::new();
     let mut failure_logged = false;
+    let mut erased = Instant::now();
     loop {
-        let connected = queue.gather(&mut pending);
+        let wait = disk.has_old_state().then_some(ERASURE_INTERVAL);
+        let connected = queue.gather(&mut pending, wait);
+        let is_due = erased.elapsed() >= ERASURE_INTERVAL || !connected;
+        if disk.has_old_state() && is_due {
+            // What fails now is tried again in a minute.
+            if let Err(error) = disk.erase_old_state() {
+                tracing::warn!(%error, "old contents of state.db are not erased yet");
+            }
+            erased = Instant::now();
+        }
         let Some((last, _)) = pending.last() else {
+            if connected {
+                continue;
+            }
             return;
         };
         let began = Instant::now();
@@ -122,6 +135,8 @@ type NumberedRecord = (StoreId, Record);
 
 /// The minimum interval between the starts of two commits (spec M9).
 const COMMIT_INTERVAL: Duration = Duration::from_millis(20);
+/// How often what was replaced or erased in the user's state is removed from the log of its database.
+const ERASURE_INTERVAL: Duration = Duration::from_secs(60);
 /// The interval between two attempts on a failing disk.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -1,7 +1,8 @@
 //! The disk of one node: what it has made durable.
 //!
 //! A disk takes time, can hang and can be damaged. A world that never restarts a node does not need
-//! the records; a disk that discards acknowledges them and keeps none.
+//! the records; a disk that discards acknowledges them and keeps none. A disk can hang after a chosen
+//! number of records, so that a test kills a node at each of its commit points.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -9,7 +10,10 @@ use std::collections::BTreeMap;
 use circuits::ids::Epoch;
 use circuits::secret::Secret;
 
+use zeroize::Zeroizing;
+
 use crate::node::{Record, Restored, StoreId};
+use crate::state::{STALE, StateChange, StateId, StateRow, StateRows, StateTable};
 
 /// The disks of a world.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,9 +34,19 @@ pub struct SimDisk {
     own: BTreeMap<Epoch, Vec<u8>>,
     directory: Vec<Vec<u8>>,
     guards: Vec<u8>,
+    state: BTreeMap<(StateTable, StateId), Zeroizing<Vec<u8>>>,
+    /// Whether the state was replaced by an old copy of it, which its guard reports.
+    is_old_copy: bool,
     /// Records that are not durable yet, if the disk hangs.
     pending: Option<Vec<(StoreId, Record)>>,
+    /// Records of the user's state that still become durable before the disk hangs.
+    until_hang: Option<u64>,
+    /// Records of the user's state that have become durable.
+    state_commits: u64,
 }
+
+/// The user's state of one node at one moment, as a backup has it.
+pub struct StateBackup(BTreeMap<(StateTable, StateId), Zeroizing<Vec<u8>>>);
 
 impl SimDisk {
     pub(super) fn new(model: DiskModel) -> Self {
@@ -47,8 +61,47 @@ impl SimDisk {
         self.pending = Some(Vec::new());
     }
 
+    /// After so many further records of the user's state, nothing becomes durable: the record that
+    /// follows them, and everything after it, is lost when the node is killed.
+    pub fn hang_after(&mut self, commits: u64) {
+        self.until_hang = Some(commits);
+    }
+
+    /// Number of records of the user's state that have become durable.
+    #[must_use]
+    pub const fn state_commits(&self) -> u64 {
+        self.state_commits
+    }
+
+    /// A copy of the user's state.
+    #[must_use]
+    pub fn back_up_state(&self) -> StateBackup {
+        StateBackup(self.state.clone())
+    }
+
+    /// Puts a copy in the place of the user's state. If `is_noticed`, its guard was not copied with it.
+    pub fn put_back_state(&mut self, backup: StateBackup, is_noticed: bool) {
+        self.state = backup.0;
+        self.is_old_copy |= is_noticed;
+    }
+
+    /// The machine lost its power: what waited is lost, and the disk works again.
+    pub(super) fn lose_power(&mut self) {
+        self.pending = None;
+        self.until_hang = None;
+    }
+
     /// Takes a record; whether it is durable.
     pub(super) fn store(&mut self, id: StoreId, record: Record) -> bool {
+        if matches!(record, Record::State(_)) {
+            match &mut self.until_hang {
+                Some(0) => {
+                    self.pending.get_or_insert_default();
+                }
+                Some(left) => *left -= 1,
+                None => {}
+            }
+        }
         match &mut self.pending {
             Some(pending) => pending.push((id, record)),
             None => self.write(record),
@@ -88,6 +141,10 @@ impl SimDisk {
             }
             Record::Directory(directory) => self.directory = directory,
             Record::Guards(guards) => self.guards = guards,
+            Record::State(changes) => {
+                self.state_commits += 1;
+                changes.into_iter().for_each(|change| self.change(change));
+            }
         }
     }
 
@@ -108,6 +165,35 @@ impl SimDisk {
                 .collect(),
             directory: self.directory.clone(),
             guards: self.guards.clone(),
+            state: Some(self.state()),
+            state_is_stale: self.is_old_copy,
+        }
+    }
+
+    /// The rows of the user's state.
+    fn state(&self) -> StateRows {
+        let rows = self.state.iter();
+        StateRows::new(
+            rows.map(|((table, id), value)| StateRow {
+                table: *table,
+                id: id.clone(),
+                value: value.clone(),
+            })
+            .collect(),
+        )
+    }
+
+    fn change(&mut self, change: StateChange) {
+        match change {
+            StateChange::Put { table, id, value } => {
+                self.state.insert((table, id), value);
+            }
+            StateChange::Delete { table, id } => {
+                if (table, id.as_bytes()) == (StateTable::Meta, STALE) {
+                    self.is_old_copy = false;
+                }
+                self.state.remove(&(table, id));
+            }
         }
     }
 

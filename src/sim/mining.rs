@@ -73,6 +73,10 @@ impl MiningModel {
             Job::Puzzle(search) => PUZZLE_NONCE_TIME * search.effort().div_ceil(2),
             // Trial decryption takes equal time whatever it finds.
             Job::Trials(batch) => return Some(batch.time()),
+            Job::Contact(job) => {
+                let search = self.time_of(job.expected_hashes());
+                return Some(job.time() + search.mul_f64(rng.exponential()));
+            }
             Job::Seal(job) => {
                 let search = self.time_of(job.expected_hashes());
                 return Some(SEAL_TIME + search.mul_f64(rng.exponential()));

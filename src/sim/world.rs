@@ -158,8 +158,10 @@ impl World {
 
     /// The disk of a node works again: every record that waited is durable now.
     pub fn release_stores(&mut self, at: usize) {
-        if let Some(last) = self.machine_mut(at).disk.release() {
-            self.queue.push(self.now, (at, SimEvent::Stored(last)));
+        let machine = self.machine_mut(at);
+        let run = machine.starts;
+        if let Some(last) = machine.disk.release() {
+            self.queue.push(self.now, (at, SimEvent::Stored(run, last)));
         }
     }
 
@@ -323,6 +325,9 @@ impl World {
         command: Command,
     ) -> Result<Reply, Refusal> {
         let id = self.submit(client, at, command);
+        // What has to survive a crash is answered once the disk has it.
+        let until = self.now.after(self.config.disk.delay);
+        while !self.replies.contains_key(&id) && self.step(until) {}
         self.replies.remove(&id).unwrap_or_else(unanswered)
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::{run, scratch, secret_file, succeeds};
 
 /// The program at a terminal of its own.
-struct Terminal {
+pub(crate) struct Terminal {
     child: Child,
     keyboard: ChildStdin,
     screen: Receiver<Vec<u8>>,
@@ -21,7 +21,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn open(dir: &Path, args: &str) -> Self {
+    pub(crate) fn open(dir: &Path, args: &str) -> Self {
         let program = env!("CARGO_BIN_EXE_whisht");
         // Without `exec` a shell other than bash would wait, and end by the same Ctrl-C.
         let line = format!(
@@ -58,7 +58,7 @@ impl Terminal {
     }
 
     /// Waits until new output contains `text`.
-    fn until(&mut self, text: &str) {
+    pub(crate) fn until(&mut self, text: &str) {
         let start = Instant::now();
         loop {
             let new = self.shown.get(self.seen..).unwrap();
@@ -78,7 +78,7 @@ impl Terminal {
     }
 
     /// Types a password once the terminal hides it, which is shortly after the prompt.
-    fn types(&mut self, line: &str) {
+    pub(crate) fn types(&mut self, line: &str) {
         let start = Instant::now();
         while !self.hides() {
             assert!(
@@ -91,6 +91,12 @@ impl Terminal {
         self.keyboard.write_all(b"\r").unwrap();
     }
 
+    /// Types a line that the terminal shows.
+    pub(crate) fn types_openly(&mut self, line: &str) {
+        self.keyboard.write_all(line.as_bytes()).unwrap();
+        self.keyboard.write_all(b"\r").unwrap();
+    }
+
     /// Whether the terminal hides typed text.
     fn hides(&self) -> bool {
         let told = Command::new("stty").args(["-F", &self.path, "-a"]).output();
@@ -99,7 +105,7 @@ impl Terminal {
     }
 
     /// Waits for the exit; returns the code and all output.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let start = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
             assert!(

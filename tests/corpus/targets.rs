@@ -11,6 +11,12 @@
 
 #[path = "../../fuzz/targets/cell.rs"]
 pub mod cell;
+#[path = "../../fuzz/targets/contact_address.rs"]
+pub mod contact_address;
+#[path = "../../fuzz/targets/contact_card.rs"]
+pub mod contact_card;
+#[path = "../../fuzz/targets/contact_plaintext.rs"]
+pub mod contact_plaintext;
 #[path = "../../fuzz/targets/descriptor.rs"]
 pub mod descriptor;
 #[path = "../../fuzz/targets/discv4_packet.rs"]
@@ -19,10 +25,14 @@ pub mod discv4_packet;
 pub mod envelope;
 #[path = "../../fuzz/targets/envelope_v5.rs"]
 pub mod envelope_v5;
+#[path = "../../fuzz/targets/first_message.rs"]
+pub mod first_message;
 #[path = "../../fuzz/targets/hello.rs"]
 pub mod hello;
 #[path = "../../fuzz/targets/keystore_json.rs"]
 pub mod keystore_json;
+#[path = "../../fuzz/targets/letter.rs"]
+pub mod letter;
 #[path = "../../fuzz/targets/mail_request.rs"]
 pub mod mail_request;
 #[path = "../../fuzz/targets/mail_response.rs"]

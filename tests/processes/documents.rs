@@ -14,6 +14,7 @@ mod socks;
 
 use std::fs;
 
+use crate::contact::{CARD_LEVEL, request};
 use crate::network::ProcessNetwork;
 use crate::node::until;
 
@@ -29,6 +30,7 @@ fn readme_commands_run_as_printed() {
         ("cargo run --release -- demo", "`.ci/demo` runs it"),
         ("cargo test --workspace", "this test is a part of it"),
         ("cargo install --path .", "the tests have built the program"),
+        ("whisht demo --contact", "`.ci/demo` runs it"),
     ];
     let [desk, source] = [shell::free_port(), shell::free_port()];
     shell.replace("127.0.0.1:20819", format!("127.0.0.1:{desk}"));
@@ -52,20 +54,21 @@ fn readme_commands_run_as_printed() {
 
 #[test]
 fn commands_of_the_page_for_sources_run_as_printed() {
-    let network = ProcessNetwork::start();
+    let network = ProcessNetwork::start_with(&CARD_LEVEL);
     let tor = SocksProxy::start(ONION, network.relays[0].address());
-    let to = network.reader.ask(&["id", "new", "desk", "--no-password"]);
+    let made = network.reader.ask(&["id", "new", "desk", "--address"]);
     let mut shell = Shell::behind(&tor);
     shell.write("message.txt", "the hedge, at nine");
     let first = network.relays[0].enode();
     shell.replace("KEY@NAME.onion", shell::at_onion(first, ONION));
     shell.replace("RELAY", first.to_owned());
     shell.replace("enode://...", network.relays[1].enode().to_owned());
-    shell.replace(
-        "0x04...",
-        format!("0x{}", to["public_key"].as_str().unwrap()),
-    );
-    for command in Page::read("docs/source.md").without(&[]) {
+    shell.replace("shh1...", made["address"].as_str().unwrap().to_owned());
+    let skipped = [(
+        "whisht inbox --ipc ~/whisht.ipc --follow",
+        "the command does not end by itself",
+    )];
+    for command in Page::read("docs/source.md").without(&skipped) {
         let is_send = command.contains("whisht send");
         if is_send {
             until("the node knows all relays and has peers", || {
@@ -84,12 +87,15 @@ fn commands_of_the_page_for_sources_run_as_printed() {
         }
     }
     // The sender knows that the network has it before the reader has decrypted it.
-    let inbox = until("the reader has the message", || {
-        Some(network.reader.inbox()).filter(|inbox| !inbox.is_empty())
+    let history = until("the reader has the request", || {
+        let request = request(&network.reader)?;
+        let history = network.reader.ask(&["read", &request]);
+        let has_messages = history["messages"].as_array()?.len() > 0;
+        has_messages.then_some(history)
     });
-    let body = hex::encode("the hedge, at nine");
-    assert_eq!(inbox.len(), 1, "the dry run sends nothing: {inbox:?}");
-    assert_eq!(inbox[0]["payload"], body);
+    let messages = history["messages"].as_array().unwrap();
+    assert_eq!(messages.len(), 1, "the dry run sends nothing: {history}");
+    assert_eq!(messages[0]["parts"][0]["text"], "the hedge, at nine");
 }
 
 #[test]

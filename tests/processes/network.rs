@@ -44,14 +44,21 @@ fn processes_deliver_messages_across_relay_kill() {
 /// The nodes of a network.
 pub(crate) struct ProcessNetwork {
     scratch: TempDir,
+    /// Options of the source and of the reader.
+    options: Vec<String>,
     pub(crate) relays: Vec<NodeProcess>,
-    source: NodeProcess,
+    pub(crate) source: NodeProcess,
     pub(crate) reader: NodeProcess,
 }
 
 impl ProcessNetwork {
     /// Starts all nodes, and waits until the source and the reader know all relays.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with these options for the source and the reader.
+    pub(crate) fn start_with(options: &[&str]) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
         let mut relays: Vec<NodeProcess> = Vec::new();
@@ -66,29 +73,46 @@ impl ProcessNetwork {
                 relays[relay].ask(&["peers", "--add", relays[peer].enode()]);
             }
         }
-        let client = |name, numbers: [usize; 4]| {
-            let peers = numbers.map(|number| relays[number].enode()).join(",");
-            let args = ["--listen", "127.0.0.1:0", "--peer", &peers];
-            NodeProcess::start(dir, name, &args)
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        let [source, reader] =
+            CLIENTS.map(|client| start_client(dir, &relays, client, "127.0.0.1:0", &options));
+        let network = Self {
+            scratch,
+            options,
+            relays,
+            source,
+            reader,
         };
-        let source = client("source", [0, 2, 4, 6]);
-        let reader = client("reader", [1, 3, 5, 7]);
-        for (node, name) in [(&source, "the source"), (&reader, "the reader")] {
+        network.wait_for_relays();
+        network
+    }
+
+    /// Waits until the source and the reader know all relays.
+    fn wait_for_relays(&self) {
+        for (node, name) in [(&self.source, "the source"), (&self.reader, "the reader")] {
             until(&format!("{name} knows all relays and has peers"), || {
                 let status = node.ask(&["status"]);
                 let relays = status["eligible_relays"] == RELAYS;
                 (relays && status["dark_peers"].as_u64() >= Some(4)).then_some(())
             });
         }
-        Self {
-            scratch,
-            relays,
-            source,
-            reader,
-        }
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> String {
+    /// Kills the source and the reader, and starts both again in their directories.
+    pub(crate) fn kill_and_restart_clients(&mut self) {
+        let addresses = [&self.source, &self.reader].map(|node| node.address().to_owned());
+        self.source.kill();
+        self.reader.kill();
+        let dir = self.scratch.path();
+        let [source, reader] = [0, 1].map(|at| {
+            let address = &addresses[at];
+            start_client(dir, &self.relays, CLIENTS[at], address, &self.options)
+        });
+        (self.source, self.reader) = (source, reader);
+        self.wait_for_relays();
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> String {
         let path = self.scratch.path().join(name);
         fs::write(&path, bytes).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
@@ -217,6 +241,20 @@ impl ProcessNetwork {
     }
 }
 
+/// Starts or restarts the source or the reader.
+fn start_client(
+    dir: &Path,
+    relays: &[NodeProcess],
+    (name, numbers): (&str, [usize; 4]),
+    listen: &str,
+    options: &[String],
+) -> NodeProcess {
+    let peers = numbers.map(|number| relays[number].enode()).join(",");
+    let mut args = vec!["--listen", listen, "--peer", &peers];
+    args.extend(options.iter().map(String::as_str));
+    NodeProcess::start(dir, name, &args)
+}
+
 /// Starts or restarts a relay.
 fn relay(dir: &Path, number: usize, listen: &str, peers: &[&str]) -> NodeProcess {
     let peers = peers.join(",");
@@ -244,5 +282,7 @@ fn descriptors(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 const RELAYS: usize = 8;
+/// Names of the source and the reader, and their peers.
+const CLIENTS: [(&str, [usize; 4]); 2] = [("source", [0, 2, 4, 6]), ("reader", [1, 3, 5, 7])];
 /// A peer of the source.
 const VICTIM: usize = 4;

@@ -35,6 +35,8 @@ pub(crate) fn call(
     let permissions = Permissions {
         export_keys: true,
         export_files: true,
+        panic: false,
+        contacts: true,
     };
     let mut rng = ChaCha20Rng::from_seed([3; 32]);
     match RpcCall::read(method, Some(params), permissions, &mut rng)? {

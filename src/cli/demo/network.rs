@@ -20,10 +20,11 @@ use crate::link::LinkKey;
 use crate::message::{ClientPublic, ClientSecret};
 use crate::node::{
     Command, Cover, Event, Identity, LevelPolicy, NodeConfig, NodeKeys, PowGeneration, Recipient,
-    Refusal, Restored, SendRequest,
+    Refusal, Reply, Restored, SendRequest,
 };
 use crate::shell::store::Storage;
 use crate::shell::{EventItem, Handle, LinkTransport, Setup, Workers, random, seeded_rng, start};
+use crate::state::StateRows;
 
 /// All nodes of the demonstration, and their events.
 pub(super) struct Network {
@@ -160,6 +161,18 @@ impl Network {
         }
     }
 
+    /// Gives the source or the reader a command; other nodes are not asked anything.
+    pub(super) async fn ask(&self, role: Role, command: Command) -> Result<Reply, Failure> {
+        let node = match role {
+            Role::Source => &self.source,
+            Role::Reader => &self.reader,
+            Role::Bystander => &self.bystander,
+            Role::Relay(_) => return Err(failed("a relay of the demonstration has no user")),
+        };
+        let reply = node.command(command).await.map_err(failed)?;
+        Ok(reply?)
+    }
+
     /// Stops a relay without closing its links.
     pub(super) fn kill(&self, relay: usize) {
         if let Some(handle) = self.relays.get(relay) {
@@ -219,6 +232,7 @@ impl PlannedNode {
             listening: Vec::new(),
             max_peers: MAX_PEERS,
             min_pow: MIN_POW,
+            card_level: Level::Normal,
             pow_generation: PowGeneration::Auto,
             cover: common.cover,
             pool_bytes: POOL_BYTES,
@@ -235,7 +249,11 @@ impl PlannedNode {
                 guard_seed,
                 mail_password: None,
             },
-            restored: Restored::default(),
+            // Nothing is kept, and nothing is locked.
+            restored: Restored {
+                state: Some(StateRows::default()),
+                ..Restored::default()
+            },
             storage: Storage::Memory,
             transport: LinkTransport::direct(),
             listeners: vec![listener],

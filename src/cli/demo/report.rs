@@ -24,6 +24,11 @@ impl DemoReport {
         Self { printer, begun }
     }
 
+    /// The output.
+    pub(super) const fn printer(&self) -> Printer {
+        self.printer
+    }
+
     /// Prints a line with the time; nothing under `--json`.
     pub(super) fn say(&self, text: &str) -> io::Result<()> {
         if self.printer.json {
@@ -240,7 +245,7 @@ fn object(timeline: &Timeline) -> Value {
 }
 
 /// The name of a node in a sentence.
-fn name(role: Role) -> String {
+pub(super) fn name(role: Role) -> String {
     match role {
         Role::Relay(number) => format!("relay {}", short(number)),
         Role::Source => "the source".to_owned(),

@@ -11,6 +11,7 @@ use crate::keystore::{Cost, Password};
 use crate::shell::data_dir::DataDir;
 use crate::shell::identity_files::SealParams;
 use crate::shell::identity_set::IdentitySet;
+use crate::shell::state_store;
 use crate::shell::store::Storage;
 
 /// Reads the identities, and unlocks those that the password decrypts.
@@ -28,23 +29,26 @@ pub(super) fn open(
     let Storage::Disk(dir) = storage else {
         return Ok(identities);
     };
-    let idle = identities.locked().len() == 0 && identities.plain().is_empty();
+    let idle = identities.locked().len() == 0
+        && identities.plain().is_empty()
+        && !state_store::needs_password(dir)?;
     match &config.password_file {
         _ if idle => {}
-        _ if stay_locked => report_locked(&identities),
+        _ if stay_locked => report_locked(&identities, dir)?,
         Some(path) => {
             let password = passwords::from_file(path)?;
             if identities.locked().len() > 0 {
                 identities.unlock(&password)?;
             }
             seal(&mut identities, dir, &password, cost)?;
-            report_locked(&identities);
+            unlock_state(dir, &password, cost)?;
+            report_locked(&identities, dir)?;
         }
         None if passwords::can_ask() => {
             ask(&mut identities, dir, cost)?;
-            report_locked(&identities);
+            report_locked(&identities, dir)?;
         }
-        None => report_locked(&identities),
+        None => report_locked(&identities, dir)?,
     }
     Ok(identities)
 }
@@ -53,7 +57,10 @@ pub(super) fn open(
 fn ask(identities: &mut IdentitySet, dir: &DataDir, cost: Cost) -> Result<(), Failure> {
     let mut worked = None;
     for _ in 0..TRIES {
-        let names: Vec<&str> = identities.locked().map(|name| name.as_str()).collect();
+        let mut names: Vec<&str> = identities.locked().map(|name| name.as_str()).collect();
+        if state_store::needs_password(dir)? {
+            names.push("contacts and messages");
+        }
         if names.is_empty() {
             break;
         }
@@ -65,10 +72,18 @@ fn ask(identities: &mut IdentitySet, dir: &DataDir, cost: Cost) -> Result<(), Fa
         if password.is_empty() {
             break;
         }
-        match identities.unlock(&password) {
-            Ok(()) => worked = Some(password),
-            Err(error) if error.is_locked() => say(error),
-            Err(error) => return Err(error.into()),
+        let had_locked = identities.locked().len() > 0;
+        let identity = identities.unlock(&password);
+        // A mistyped password must not become the one of a new state.
+        let is_proven = had_locked && identity.is_ok();
+        let wants_state = is_proven || state_store::needs_password(dir)?;
+        let state = wants_state.then(|| state_store::unlock(dir, &password, cost));
+        match (identity, state) {
+            (Err(error), _) if !error.is_locked() => return Err(error.into()),
+            (_, Some(Err(error))) if !error.is_wrong_password() => return Err(error.into()),
+            (Err(error), None | Some(Err(_))) => say(error),
+            (Ok(()), Some(Err(error))) if !had_locked => say(error),
+            _ => worked = Some(password),
         }
     }
     if identities.plain().is_empty() {
@@ -99,8 +114,24 @@ fn seal(
     Ok(())
 }
 
-/// Logs how many identities are locked, and how many are not encrypted.
-fn report_locked(identities: &IdentitySet) {
+/// Unlocks contacts and messages with the password of the identities. They stay locked if they have
+/// another one.
+fn unlock_state(dir: &DataDir, password: &Password, cost: Cost) -> Result<(), Failure> {
+    match state_store::unlock(dir, password, cost) {
+        Err(error) if error.is_wrong_password() => Ok(()),
+        opened => Ok(opened?),
+    }
+}
+
+/// Logs how many identities are locked, whether contacts and messages are, and how many identities are
+/// not encrypted.
+fn report_locked(identities: &IdentitySet, dir: &DataDir) -> Result<(), Failure> {
+    if state_store::needs_password(dir)? {
+        tracing::warn!(
+            "contacts and messages are locked: conversations wait, and messages of earlier runs are \
+             not shown until `whisht unlock`"
+        );
+    }
     let locked = identities.locked().len();
     if locked > 0 {
         tracing::warn!(
@@ -117,6 +148,7 @@ fn report_locked(identities: &IdentitySet) {
              encrypt each with `whisht id passwd NAME`"
         );
     }
+    Ok(())
 }
 
 /// Number of prompts, as at a login.

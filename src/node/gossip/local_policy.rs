@@ -24,6 +24,11 @@ impl EnvelopeGossip {
         self.send(fx, packets);
     }
 
+    /// Whether an API client has narrowed the filter, so that peers send only what matches it.
+    pub(in crate::node) fn has_narrow_bloom(&self) -> bool {
+        !self.machine.bloom().is_full()
+    }
+
     /// Adds topics to the announced filter, if a client has narrowed it.
     pub(in crate::node) fn widen_bloom(&mut self, fx: &mut Effects, now: Now, topics: &Bloom) {
         let packets = self.machine.widen_bloom(now, topics);

@@ -1,4 +1,9 @@
-//! The inbox: messages for the identities of this user, in memory and bounded.
+//! The inbox: messages for the identities of this user, bounded, and kept for thirty days.
+//!
+//! Every message is a row of the user's state (`row`), so a message that was announced is there after
+//! a restart. While the state is locked, messages are in memory, and become rows when it is opened.
+
+mod row;
 
 use std::collections::VecDeque;
 
@@ -11,6 +16,7 @@ use crate::node::command::Refusal;
 use crate::node::hex;
 use crate::node::inbox_query::{InboxQuery, MessageIdPrefix};
 use crate::node::views::MessageView;
+use crate::state::{StateChange, StateRow};
 use crate::subscriptions::FilteredMessage;
 
 /// The messages received so far.
@@ -18,9 +24,19 @@ use crate::subscriptions::FilteredMessage;
 pub(super) struct Inbox {
     messages: VecDeque<ReceivedMessage>,
     bytes: usize,
+    /// The number of the next message. Numbers give the order in which messages were received.
+    next: u64,
+}
+
+/// A message that has just been stored.
+pub(super) struct StoredMessage {
+    pub(super) view: MessageView,
+    /// What makes it durable, and erases the messages that it displaced.
+    pub(super) changes: Vec<StateChange>,
 }
 
 struct ReceivedMessage {
+    number: u64,
     received: UnixSecs,
     to: String,
     from: Option<ClientPublic>,
@@ -67,7 +83,7 @@ impl Inbox {
         now: UnixSecs,
         to: &str,
         arrived: ArrivedMessage,
-    ) -> Option<MessageView> {
+    ) -> Option<StoredMessage> {
         let ArrivedMessage {
             id,
             topic,
@@ -83,6 +99,7 @@ impl Inbox {
             return None;
         }
         let message = ReceivedMessage {
+            number: self.next,
             received: now,
             to: to.to_owned(),
             from: opened.signer,
@@ -94,15 +111,56 @@ impl Inbox {
             payload: opened.payload,
         };
         let view = message.view();
+        let mut changes = vec![message.put()];
+        self.push(message);
+        changes.extend(self.drop_oldest(now));
+        Some(StoredMessage { view, changes })
+    }
+
+    /// Takes the messages of earlier runs. Those of this run become newer than all of them. Returns what
+    /// makes the state agree with the inbox.
+    pub(super) fn restore(&mut self, now: UnixSecs, rows: &[StateRow]) -> Vec<StateChange> {
+        let own = core::mem::take(self);
+        for row in rows {
+            match ReceivedMessage::of_row(row) {
+                Some(message) => self.push(message),
+                None => tracing::warn!("a stored message has an unknown format and is not shown"),
+            }
+        }
+        let mut changes = Vec::new();
+        for mut message in own.messages {
+            let same = |known: &ReceivedMessage| known.to == message.to && known.id == message.id;
+            if self.messages.iter().any(same) {
+                continue;
+            }
+            message.number = self.next;
+            changes.push(message.put());
+            self.push(message);
+        }
+        changes.extend(self.drop_oldest(now));
+        changes
+    }
+
+    /// Drops messages that are too old or too many, oldest first. Returns what erases their rows.
+    pub(super) fn drop_oldest(&mut self, now: UnixSecs) -> Vec<StateChange> {
+        let mut changes = Vec::new();
+        let before = now.before(MAX_AGE_SECS);
+        while let Some(oldest) = self.messages.front() {
+            let is_bounded = self.messages.len() <= MAX_MESSAGES && self.bytes <= MAX_PAYLOAD_BYTES;
+            if is_bounded && oldest.received >= before {
+                break;
+            }
+            changes.push(oldest.delete());
+            self.bytes = self.bytes.saturating_sub(oldest.payload.len());
+            self.messages.pop_front();
+        }
+        changes
+    }
+
+    fn push(&mut self, message: ReceivedMessage) {
+        self.next = self.next.max(message.number.saturating_add(1));
         self.bytes = self.bytes.saturating_add(message.payload.len());
         self.messages.push_back(message);
-        while self.messages.len() > MAX_MESSAGES || self.bytes > MAX_PAYLOAD_BYTES {
-            let Some(oldest) = self.messages.pop_front() else {
-                break;
-            };
-            self.bytes = self.bytes.saturating_sub(oldest.payload.len());
-        }
-        Some(view)
     }
 
     /// The messages of a query, in the order in which they were received.
@@ -143,8 +201,8 @@ impl Inbox {
         let first = found.next().ok_or_else(|| {
             Refusal::usage(
                 format!("no message has the id {id}"),
-                "`whisht inbox` shows the ids; after a restart, a message is back when a peer or \
-                 `whisht mail fetch` has brought it again",
+                "`whisht inbox` shows the ids; messages are kept for 30 days, or until the node ends \
+                 if it keeps everything in memory",
             )
         })?;
         if found.any(|hash| hash != first) {
@@ -184,6 +242,9 @@ impl ReceivedMessage {
 
 /// Maximum number of messages; the oldest are dropped first.
 const MAX_MESSAGES: usize = 4096;
+
+/// Seconds for which a message is kept: thirty days.
+const MAX_AGE_SECS: u32 = 30 * 24 * 60 * 60;
 
 /// Maximum number of payload bytes.
 const MAX_PAYLOAD_BYTES: usize = 32 * 1024 * 1024;

@@ -2,6 +2,7 @@
 
 mod flood;
 mod scattered;
+mod state;
 
 use std::collections::VecDeque;
 
@@ -234,9 +235,9 @@ fn junk(number: u32) -> Envelope {
 
 #[test]
 fn untried_envelopes_are_bounded_by_the_mempool_only() {
-    let mut index = untried::UntriedIndex::default();
+    let mut index = crate::node::untried::UntriedIndex::default();
     let rank = WorkRank::new(1.0, Duration::from_secs(50));
-    let from = untried::TrialSource::Link(LinkId(1));
+    let from = crate::node::untried::TrialSource::Link(LinkId(1));
     for number in 0..200_000_u32 {
         let mut hash = EnvelopeHash([0; 32]);
         hash.0[..4].copy_from_slice(&number.to_be_bytes());
@@ -277,14 +278,14 @@ fn flood_through_one_link_does_not_delay_the_message_of_another() {
 
 #[test]
 fn peer_that_connects_again_and_again_gets_one_turn() {
-    let mut index = untried::UntriedIndex::default();
+    let mut index = crate::node::untried::UntriedIndex::default();
     let path = DeliveryPath::Gossip { pow: 1.0 };
     let rank = WorkRank::new(1.0, Duration::from_secs(50));
     let mut test = Fixture::new(|config| config.pool_bytes = 64 << 20);
     for link in 0..30 {
         for number in 0..10 {
             let envelope = junk(link * 10 + number);
-            let from = untried::TrialSource::Link(LinkId(link.into()));
+            let from = crate::node::untried::TrialSource::Link(LinkId(link.into()));
             index.push(from, rank, envelope.hash(), path);
             pool(&mut test, envelope, link.into());
         }
@@ -294,7 +295,7 @@ fn peer_that_connects_again_and_again_gets_one_turn() {
         index.merge_closed();
     }
     let honest = junk(1_000);
-    let from = untried::TrialSource::Link(LinkId(99));
+    let from = crate::node::untried::TrialSource::Link(LinkId(99));
     index.push(from, rank, honest.hash(), path);
     pool(&mut test, honest.clone(), 99);
     let pool = test.gossip.pool();

@@ -18,20 +18,20 @@ use circuits::fair_queue::{FairQueue, FairQueueLimits, QueueSize, WorkRank};
 use circuits::ids::LinkId;
 use circuits::time::Instant;
 
-use super::pool_scan::PoolScan;
-use super::untried::{TrialSource, UntriedIndex};
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::envelope_pool::Pool;
 use crate::node::effects::{Counter, Effects};
 use crate::node::jobs::{Job, JobId, JobOwner};
+use crate::node::pool_scan::PoolScan;
 use crate::node::timers::{TRY_DECRYPT_DELAY, TimerId};
+use crate::node::untried::{TrialSource, UntriedIndex};
 use crate::subscriptions::{DeliveryPath, FilterId, Filters, TrialBatch, TrialKeys, TrialResult};
 
 /// Envelopes to try, and the batches that are being tried.
 pub(super) struct TrialQueue {
     untried: UntriedIndex,
     direct: FairQueue<TrialSource, (), Envelope>,
-    scan: PoolScan,
+    scan: PoolScan<FilterId>,
     /// The kind of the last batch.
     last: BatchKind,
     /// Batches in the order in which they began.
@@ -184,7 +184,7 @@ impl TrialQueue {
         };
         for kind in kinds {
             let mut plan = match kind {
-                BatchKind::Scan => BatchPlan::new(filters.keys_of(self.scan.filters().into_iter())),
+                BatchKind::Scan => BatchPlan::new(filters.keys_of(self.scan.keys().into_iter())),
                 _ => BatchPlan::new(filters.keys()),
             };
             let mut only = None;
@@ -234,7 +234,7 @@ impl TrialQueue {
         if !self.scan.is_active() {
             return None;
         }
-        let filters = self.scan.filters();
+        let filters = self.scan.keys();
         let untried = &self.untried;
         self.scan.advance(pool, |pooled| {
             if !untried.contains(&pooled.envelope.hash()) {

@@ -34,6 +34,15 @@ impl LaneRelays {
     }
 }
 
+/// How a single attempt ended: a request of another component, which decides about the next one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(in crate::node) enum AttemptEnd {
+    /// The network has as many of its envelopes as its reader needs.
+    Seen,
+    /// It was given up, for this reason. The network may have it all the same.
+    Failed(String),
+}
+
 /// An attempt whose confirmation time is over.
 #[derive(Clone, Copy)]
 pub(super) struct EarlierAttempt {
@@ -68,3 +77,6 @@ impl EarlierAttempts {
 /// Maximum number of earlier attempts. Retries make two; each time this machine goes offline makes
 /// one more.
 const MAX_EARLIER: usize = 8;
+
+#[cfg(test)]
+mod tests;

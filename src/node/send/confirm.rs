@@ -15,7 +15,6 @@ use circuits::time::Now;
 
 use super::attempt::EarlierAttempt;
 use super::message::{Departure, EchoWatch, Outgoing, SendState};
-use super::retry::MAX_ATTEMPTS;
 use super::{SendContext, Sender};
 use crate::envelope::EnvelopeHash;
 use crate::node::action::Action;
@@ -154,7 +153,7 @@ impl Sender {
         }
         let hidden = message.level().rules().insertion == Insertion::HeldStem;
         let attempts = message.attempt();
-        if hidden && message.request().is_some() && attempts < MAX_ATTEMPTS {
+        if hidden && message.may_retry() {
             return self.retry(fx, now, id, context);
         }
         if let SendState::Confirming(_, Departure::Pooled(reason)) = message.state() {

@@ -5,17 +5,20 @@ mod mixing;
 use core::time::Duration;
 
 use circuits::dispersal::Class;
-use circuits::level::{EmissionSchedule, Insertion, LevelRules};
+use circuits::level::{EmissionSchedule, Insertion, Level, LevelRules};
 use circuits::time::Now;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use super::compose::compose;
+use super::compose::{draft_whole, life_of, with_content};
+use super::content::MessageContent;
 use super::{SendContext, Sender};
+use crate::envelope_builder::{SealedShape, ShapedMessage};
 use crate::latency_model::{DEFAULT_LINK, PathModel};
 use crate::message::CopyTag;
-use crate::node::command::{Refusal, SendRequest};
-use crate::node::views::EstimateView;
+use crate::node::command::{ReaderKind, Refusal, SendRequest};
+use crate::node::event::MessageId;
+use crate::node::views::{EstimateView, PriceView};
 
 /// The cells of one message.
 struct CellPlan {
@@ -41,12 +44,76 @@ impl Sender {
         context: SendContext<'_>,
     ) -> Result<EstimateView, Refusal> {
         let level = request.level.unwrap_or(self.default_level);
+        self.estimate_at(now, level, request, context)
+    }
+
+    fn estimate_at(
+        &self,
+        now: Now,
+        level: Level,
+        request: &SendRequest,
+        context: SendContext<'_>,
+    ) -> Result<EstimateView, Refusal> {
         context.check_level(now, level)?;
         let mut rng = ChaCha20Rng::from_seed([0; 32]);
         let tag = CopyTag::draw(&mut rng);
-        let (draft, job) = compose(&mut rng, now, request, level, tag, context)?;
+        with_content(request, now, level, tag, context, |content| {
+            let content = content.without_key();
+            self.estimate_content(&mut rng, now, level, request.reader, &content, context)
+        })
+    }
+
+    /// Estimates the price of a message of a user, unless it has one or cannot be sent now.
+    pub(super) fn set_price(&mut self, now: Now, id: MessageId, context: SendContext<'_>) {
+        let message = self.messages.get(&id);
+        let unpriced = message
+            .filter(|message| message.price().is_none() && !message.is_single_attempt())
+            .and_then(|message| Some((message.level(), message.request()?)));
+        let estimate = unpriced
+            .and_then(|(level, request)| self.estimate_at(now, level, request, context).ok());
+        if let (Some(estimate), Some(message)) = (estimate, self.messages.get_mut(&id)) {
+            message.set_price(PriceView {
+                bytes: estimate.network_bytes,
+                seconds: estimate.p95_ms.div_ceil(1_000),
+            });
+        }
+    }
+
+    /// Estimates the cost of a body of a conversation, of which only length and form are known.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] for which [`send`](Self::send) would refuse the body.
+    pub(in crate::node) fn estimate_shape(
+        &self,
+        now: Now,
+        shape: SealedShape,
+        (level, life): (Level, Duration),
+        context: SendContext<'_>,
+    ) -> Result<EstimateView, Refusal> {
+        context.check_level(now, level)?;
+        let content = MessageContent::Shaped(ShapedMessage {
+            shape,
+            life: life_of(now, level, life, context),
+            pow_minimum: context.gossip.configured_min_pow(),
+        });
+        let mut rng = ChaCha20Rng::from_seed([0; 32]);
+        self.estimate_content(&mut rng, now, level, ReaderKind::Whisht, &content, context)
+    }
+
+    fn estimate_content(
+        &self,
+        rng: &mut ChaCha20Rng,
+        now: Now,
+        level: Level,
+        reader: ReaderKind,
+        content: &MessageContent<'_>,
+        context: SendContext<'_>,
+    ) -> Result<EstimateView, Refusal> {
+        let (draft, job) = draft_whole(rng, now, level, content, context)?;
         if level.is_mixing() {
-            return self.estimate_mixing(now, request, level, (&draft, &job), context);
+            let plan = mixing::plan(content, reader, level, draft.size.len())?;
+            return Ok(self.estimate_mixing(now, &plan, level, (&draft, &job), context));
         }
         let envelope_bytes = draft.size.len();
         let rules = level.rules();

@@ -4,21 +4,31 @@ use circuits::dispersal::{Class, Cookie};
 use circuits::ids::{Epoch, ShortId};
 use circuits::level::Level;
 use circuits::path::{PathPlan, RelaxedRules};
-use circuits::time::Instant;
+use circuits::time::{Instant, UnixSecs};
 
-use super::attempt::{EarlierAttempts, LaneRelays};
+use super::attempt::{AttemptEnd, EarlierAttempts, LaneRelays};
 use super::emission::CellEmission;
 use super::mixed::MixedMessage;
+use super::outbox::{FirstStep, Kept};
+use super::retry::MAX_ATTEMPTS;
 use crate::envelope::{Envelope, EnvelopeHash, UnminedEnvelope};
 use crate::message::CopyTag;
 use crate::node::command::SendRequest;
 use crate::node::event::Stage;
 use crate::node::hex;
 use crate::node::jobs::JobId;
+use crate::node::views::PriceView;
 
 /// One message.
 pub(super) struct Outgoing {
     level: Level,
+    /// Whether another component sends it, as one attempt of its own.
+    is_single_attempt: bool,
+    reported: ReportedAttempt,
+    is_cancelled: bool,
+    kept: Kept,
+    /// What the user was told that it costs.
+    price: Option<PriceView>,
     /// What it is composed of; `None` if it cannot be composed again.
     request: Option<SendRequest>,
     /// Marks all its envelopes, so that the reader keeps one.
@@ -31,10 +41,19 @@ pub(super) struct Outgoing {
     relays: Option<LaneRelays>,
 }
 
+/// What the component of a single attempt has been told.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct ReportedAttempt {
+    left: bool,
+    ended: bool,
+}
+
 /// The state of a message.
 pub(super) enum SendState {
     /// Accepted; lasts until the first step within the same call.
     New,
+    /// It is being made durable; nothing has been sent.
+    Storing(FirstStep),
     /// Its proof of work is being searched.
     Mining(Mining),
     /// The envelope is complete.
@@ -212,8 +231,16 @@ impl PlanOutline {
 impl Outgoing {
     /// A message that has just been accepted.
     pub(super) fn new(level: Level, request: Option<SendRequest>, tag: CopyTag) -> Self {
+        let is_single_attempt = request
+            .as_ref()
+            .is_some_and(|request| request.to.is_single_attempt());
         Self {
             level,
+            is_single_attempt,
+            reported: ReportedAttempt::default(),
+            is_cancelled: false,
+            kept: Kept::default(),
+            price: None,
             request,
             tag,
             attempt: 1,
@@ -226,6 +253,90 @@ impl Outgoing {
     /// Its level.
     pub(super) const fn level(&self) -> Level {
         self.level
+    }
+
+    /// Whether another component sends it, and decides about further attempts.
+    pub(super) const fn is_single_attempt(&self) -> bool {
+        self.is_single_attempt
+    }
+
+    /// What the component of a single attempt has to be told now: whether all has left, and how the
+    /// attempt ended. Each is reported once. The request is erased at the end, with its keys.
+    pub(super) fn unreported(&mut self) -> (bool, Option<AttemptEnd>) {
+        let end = match &self.state {
+            SendState::Delivered | SendState::HandedOver(_) => Some(AttemptEnd::Seen),
+            SendState::Failed(reason) => Some(AttemptEnd::Failed(reason.clone())),
+            _ => None,
+        };
+        let left = self.state.has_left() && !self.reported.left;
+        self.reported.left |= left;
+        let end = end.filter(|_| !self.reported.ended);
+        if end.is_some() {
+            self.reported.ended = true;
+            self.request = None;
+        }
+        (left, end)
+    }
+
+    /// How it is kept.
+    pub(super) const fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// The same, to change it.
+    pub(super) const fn kept_mut(&mut self) -> &mut Kept {
+        &mut self.kept
+    }
+
+    /// Whether its user cancelled it.
+    pub(super) const fn is_cancelled(&self) -> bool {
+        self.is_cancelled
+    }
+
+    /// Its user cancels it.
+    pub(super) const fn set_cancelled(&mut self) {
+        self.is_cancelled = true;
+    }
+
+    /// What it costs, as estimated.
+    pub(super) const fn price(&self) -> Option<PriceView> {
+        self.price
+    }
+
+    /// Records what it costs.
+    pub(super) const fn set_price(&mut self, price: PriceView) {
+        self.price = Some(price);
+    }
+
+    /// Takes out what it does first, once it is durable; `None` in any other state.
+    pub(super) fn take_step(&mut self) -> Option<FirstStep> {
+        if !matches!(self.state, SendState::Storing(_)) {
+            return None;
+        }
+        match core::mem::replace(&mut self.state, SendState::New) {
+            SendState::Storing(step) => Some(step),
+            _ => None,
+        }
+    }
+
+    /// Whether it failed, and can be sent again.
+    pub(super) const fn can_be_renewed(&self) -> bool {
+        !self.is_single_attempt
+            && self.request.is_some()
+            && matches!(self.state, SendState::Failed(_))
+    }
+
+    /// Begins new attempts of a message that failed.
+    pub(super) fn renew(&mut self, now: UnixSecs) {
+        self.state = SendState::New;
+        self.attempt = 1;
+        self.is_cancelled = false;
+        self.kept.accepted = now;
+    }
+
+    /// Whether it is composed again if no echo comes.
+    pub(super) const fn may_retry(&self) -> bool {
+        !self.is_single_attempt && self.request.is_some() && self.attempt < MAX_ATTEMPTS
     }
 
     /// What it is composed of; `None` if it cannot be composed again.
@@ -327,7 +438,7 @@ impl Outgoing {
             });
         }
         Some(match &self.state {
-            SendState::New => return None,
+            SendState::New | SendState::Storing(_) => return None,
             SendState::Mining(mining) => mining.stage(self.attempt),
             SendState::Sealed(envelope) => sealed(envelope.hash(), envelope.as_rlp().len()),
             SendState::Ticket(_, planned) => planned.outline.stage(),
@@ -409,6 +520,15 @@ impl SendState {
             Self::Confirming(watch, _) => watch.deadline,
             Self::Mixed(mixed) => mixed.next_due(),
             _ => None,
+        }
+    }
+
+    /// Whether everything has left this node.
+    pub(super) fn has_left(&self) -> bool {
+        match self {
+            Self::Confirming(..) | Self::HandedOver(_) | Self::Delivered => true,
+            Self::Mixed(mixed) => mixed.has_left(),
+            _ => false,
         }
     }
 

@@ -20,7 +20,7 @@ use circuits::path::MixPath;
 use circuits::time::Instant;
 use core::time::Duration;
 
-pub(super) use self::compose::check_envelope;
+pub(super) use self::compose::{check_envelope, form_of};
 pub(super) use self::route::{CellShape, draw_paths, queued_cell};
 pub(super) use self::window::ShardWindow;
 
@@ -137,6 +137,12 @@ impl MixedMessage {
         Some(Self::new(form, vec![part], 1))
     }
 
+    /// How the message is divided.
+    #[cfg(test)]
+    pub(super) const fn form(&self) -> MixedForm {
+        self.form
+    }
+
     /// Number of cells that the message puts into the queue, as far as is known.
     pub(super) fn cells(&self) -> usize {
         self.parts.iter().map(|part| part.cells).sum()
@@ -207,7 +213,7 @@ impl MixedMessage {
     }
 
     /// Whether all cells have left.
-    fn has_left(&self) -> bool {
+    pub(super) fn has_left(&self) -> bool {
         let mut parts = self.parts.iter();
         parts.all(|part| matches!(part.state, PartState::Left))
     }

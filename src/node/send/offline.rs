@@ -16,8 +16,9 @@ use circuits::time::Now;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use super::compose::compose;
+use super::compose::check_composable;
 use super::message::{Outgoing, SendState};
+use super::outbox::FirstStep;
 use super::{SendContext, Sender};
 use crate::message::CopyTag;
 use crate::node::command::{Refusal, SendRequest};
@@ -59,25 +60,17 @@ impl Sender {
         &mut self,
         fx: &mut Effects,
         now: Now,
-        level: Level,
-        request: SendRequest,
+        (level, request): (Level, SendRequest),
         reason: String,
         context: SendContext<'_>,
     ) -> Result<MessageId, Refusal> {
-        self.check_room()?;
+        self.check_room(fx)?;
         // Composed for its errors only, so nothing is drawn from the node's generator.
         let tag = CopyTag::draw(fx.key_rng());
         let mut rng = ChaCha20Rng::from_seed([0; 32]);
-        compose(&mut rng, now, &request, level, tag, context)?;
-        let id = self.add(level, Some(request), tag);
-        self.enter(
-            fx,
-            id,
-            SendState::Queued {
-                reason,
-                watch: None,
-            },
-        );
+        check_composable(&mut rng, now, &request, level, tag, context)?;
+        let id = self.add(fx, level, Some(request), tag);
+        self.begin(fx, now, id, FirstStep::Queue(reason), context);
         Ok(id)
     }
 
@@ -107,9 +100,19 @@ impl Sender {
         let messages = self.messages.iter();
         let affected: Vec<_> = messages
             .filter(|(_, message)| affected(message))
-            .map(|(id, message)| (*id, message.state().watch().copied()))
+            .map(|(id, message)| {
+                // A cell that has left has shown the topic: a second envelope under it could be told
+                // to be the same attempt.
+                let is_over = message.is_single_attempt()
+                    && !matches!(message.state(), SendState::Ticket(..));
+                (*id, message.state().watch().copied(), is_over)
+            })
             .collect();
-        for (id, watch) in affected {
+        for (id, watch, is_over) in affected {
+            if is_over {
+                self.fail(fx, id, reason);
+                continue;
+            }
             let state = SendState::Queued {
                 reason: reason.to_owned(),
                 watch,
@@ -122,17 +125,23 @@ impl Sender {
     pub(in crate::node) fn resume(&mut self, fx: &mut Effects, now: Now, context: SendContext<'_>) {
         let queued = |message: &Outgoing| matches!(message.state(), SendState::Queued { .. });
         let messages = self.messages.iter();
-        let waiting: Vec<(MessageId, Level)> = messages
+        let waiting: Vec<(MessageId, Level, bool)> = messages
             .filter(|(_, message)| queued(message))
-            .map(|(id, message)| (*id, message.level()))
+            .map(|(id, message)| (*id, message.level(), message.kept().is_restored))
             .collect();
         if waiting.is_empty() || self.connectivity.is_down() {
             return fx.arm(TimerId::Resume, None);
         }
         let waits = now.mono.since(self.connectivity_changed) < RESUME_TIMEOUT;
-        for (id, level) in waiting {
-            match context.check_level(now, level) {
+        for (id, level, is_restored) in waiting {
+            let checked = if is_restored {
+                self.check_restored(now, id, context)
+            } else {
+                context.check_level(now, level)
+            };
+            match checked {
                 Ok(()) => self.start_attempt(fx, now, id, context),
+                Err(refusal) if is_restored => self.keep_waiting(fx, now, id, &refusal),
                 Err(_) if waits => {}
                 Err(refusal) => self.fail(fx, id, refusal.to_string()),
             }

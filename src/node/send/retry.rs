@@ -36,6 +36,7 @@ impl Sender {
         id: MessageId,
         context: SendContext<'_>,
     ) {
+        self.set_price(now, id, context);
         let Some(message) = self.messages.get(&id) else {
             return;
         };

@@ -2,6 +2,7 @@
 
 use circuits::ids::{LinkId, ShortId};
 use circuits::secret::Secret;
+use rand_core::Rng;
 
 use super::*;
 use crate::bloom::Bloom;
@@ -211,7 +212,7 @@ const GUARD: ShortId = ShortId([7; 16]);
 /// A message at `normal` that awaits the echo of an envelope, as its first attempt.
 fn awaiting(sender: &mut Sender, fx: &mut Effects, hash: EnvelopeHash) -> MessageId {
     let tag = CopyTag::draw(fx.key_rng());
-    let id = sender.add(Level::Normal, Some(request(Level::Normal)), tag);
+    let id = sender.add(fx, Level::Normal, Some(request(Level::Normal)), tag);
     let watch = EchoWatch::new(hash, Some(GUARD), Some(START.mono));
     let state = SendState::Confirming(watch, Departure::Cells(3));
     sender.enter(fx, id, state);

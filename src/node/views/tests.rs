@@ -177,6 +177,7 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         discovery: Some(9),
         found_peers: 2,
         mail: Some(mail()),
+        state_locked: false,
         tor: true,
         shut: Some("Tor is not ready".into()),
         unverified: None,
@@ -415,6 +416,10 @@ fn view_read_from_its_json_writes_the_same_json() {
             id: MessageId(4),
             level: Level::Open,
             stage,
+            price: Some(PriceView {
+                bytes: 14_640,
+                seconds: 9,
+            }),
         });
     }
 }

@@ -1,5 +1,7 @@
 use std::os::unix::fs::symlink;
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 fn scratch() -> tempfile::TempDir {

@@ -60,13 +60,18 @@ async fn keys(service: &Service, call: KeyCall) -> Result<Value, RpcError> {
             }));
         }
         KeyCall::Unlock { password, name } => {
-            let UnlockResult { opened, locked } = identities.unlock(handle, password, name).await?;
+            let UnlockResult {
+                opened,
+                locked,
+                state,
+            } = identities.unlock(handle, password, name).await?;
             let texts = |names: &[IdentityName]| -> Vec<String> {
                 names.iter().map(ToString::to_string).collect()
             };
             return Ok(to_value(&UnlockView {
                 opened: texts(&opened),
                 locked: texts(&locked),
+                state,
             }));
         }
     };
@@ -99,7 +104,9 @@ impl From<IdentityServiceError> for RpcError {
             IdentityServiceError::Key(error) => {
                 let kind = match &error {
                     error if error.is_locked() => RpcErrorKind::Locked,
-                    IdentityError::Dir(_) | IdentityError::NoRandomness(_) => RpcErrorKind::Storage,
+                    IdentityError::Dir(_)
+                    | IdentityError::State(_)
+                    | IdentityError::NoRandomness(_) => RpcErrorKind::Storage,
                     _ => RpcErrorKind::Usage,
                 };
                 // These errors contain their remedy.

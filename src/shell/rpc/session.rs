@@ -42,6 +42,8 @@ impl ClientAccess {
             permissions: Permissions {
                 export_keys: config.allow_key_export,
                 export_files: true,
+                contacts: true,
+                panic: true,
             },
             notifications: true,
             pacer: None,
@@ -56,6 +58,8 @@ impl ClientAccess {
             permissions: Permissions {
                 export_keys: config.allow_key_export,
                 export_files: config.allow_key_export,
+                contacts: !config.danger_no_token,
+                panic: false,
             },
             notifications: true,
             pacer: Some(Arc::new(RequestPacer::new())),
@@ -174,6 +178,13 @@ impl RpcSession {
         };
         let seen = events.next().await?;
         let texts = match seen {
+            // A program that may not read conversations is not told of them either.
+            EventItem::Event(event)
+                if matches!(*event, Event::Contact(_))
+                    && !self.client.access.permissions.contacts =>
+            {
+                Vec::new()
+            }
             EventItem::Event(event) => subscriptions
                 .of(&event)
                 .iter()
@@ -340,6 +351,10 @@ impl ClientState {
             RpcCall::KeyFromPassword(password) => {
                 let keep = derivations.run(move || shh::keep_key(&password)).await?;
                 rpc::result(&self.command(keep).await?)
+            }
+            RpcCall::Panic => {
+                self.service.handle.panic().await;
+                Ok(true.into())
             }
             RpcCall::Subscribe => self.subscribe(SubscriptionTarget::Events).await,
             RpcCall::Unsubscribe(id) => Ok(self.unsubscribe(&id, is_events).await.into()),

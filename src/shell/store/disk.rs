@@ -21,6 +21,7 @@ use crate::shell::data_dir::{DESCRIPTOR, DataDir, ONION, files};
 pub(super) struct RecordDisk {
     dir: Arc<DataDir>,
     logs: BTreeMap<Epoch, TagLog>,
+    has_old_state: bool,
 }
 
 /// A replay log.
@@ -35,6 +36,7 @@ impl RecordDisk {
         Self {
             dir,
             logs: BTreeMap::new(),
+            has_old_state: false,
         }
     }
 
@@ -42,6 +44,7 @@ impl RecordDisk {
     pub(super) fn commit(&mut self, records: &[NumberedRecord]) -> io::Result<()> {
         let mut tags = BTreeMap::<Epoch, Vec<u8>>::new();
         let mut directory = None;
+        let mut state = Vec::new();
         for (_, record) in records {
             match record {
                 Record::OnionKey(epoch, key) => self.begin(*epoch, key.expose())?,
@@ -57,7 +60,14 @@ impl RecordDisk {
                 Record::Guards(guards) => {
                     files::replace(&guards_path(&self.dir), &encode_guards(guards))?;
                 }
+                Record::State(changes) => state.push(changes),
             }
+        }
+        if !state.is_empty() {
+            let changes = state.into_iter().flatten();
+            let committed = self.dir.state().commit(changes);
+            committed.map_err(io::Error::other)?;
+            self.has_old_state = true;
         }
         for (epoch, bytes) in &tags {
             self.append(*epoch, bytes)?;
@@ -65,6 +75,18 @@ impl RecordDisk {
         directory.map_or(Ok(()), |entries| {
             files::replace(&directory_path(&self.dir), &encode_directory(entries)?)
         })
+    }
+
+    /// Whether values of the user's state that were replaced or erased are still in its log.
+    pub(super) const fn has_old_state(&self) -> bool {
+        self.has_old_state
+    }
+
+    /// Removes them.
+    pub(super) fn erase_old_state(&mut self) -> io::Result<()> {
+        self.dir.state().erase_log().map_err(io::Error::other)?;
+        self.has_old_state = false;
+        Ok(())
     }
 
     /// Writes a new key and its empty log. The log comes first: a key without a log is invalid.

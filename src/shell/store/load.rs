@@ -38,6 +38,7 @@ pub fn load(dir: &DataDir) -> Result<Restored, DirError> {
         own_descriptors: descriptors(dir)?,
         directory: directory(dir)?,
         guards: guards(dir)?,
+        ..Restored::default()
     })
 }
 

@@ -9,6 +9,7 @@
 //! Numbers are reported up to the last record of a commit, so a replaced record counts as durable
 //! once its successor is. The node waits for no replaced state.
 
+use core::time::Duration;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::NumberedRecord;
@@ -69,13 +70,22 @@ impl Drop for RecordSender {
 }
 
 impl RecordReceiver {
-    /// Moves the queued records into `pending`, and waits for one if none is pending. Returns false
-    /// once the sender is gone.
-    pub(super) fn gather(&self, pending: &mut Vec<NumberedRecord>) -> bool {
+    /// Moves the queued records into `pending`, and waits for one if none is pending, at most for `wait`
+    /// if it is set. Returns false once the sender is gone.
+    pub(super) fn gather(&self, pending: &mut Vec<NumberedRecord>, wait: Option<Duration>) -> bool {
         let mut state = self.0.lock();
         while pending.is_empty() && state.records.is_empty() && !state.is_closed {
-            let woken = self.0.arrived.wait(state);
-            state = woken.unwrap_or_else(PoisonError::into_inner);
+            let Some(wait) = wait else {
+                let woken = self.0.arrived.wait(state);
+                state = woken.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let woken = self.0.arrived.wait_timeout(state, wait);
+            let (woken, timeout) = woken.unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            if timeout.timed_out() {
+                break;
+            }
         }
         for record in state.records.drain(..) {
             add(pending, record);
@@ -93,7 +103,10 @@ fn add(records: &mut Vec<NumberedRecord>, new: NumberedRecord) {
             Record::OnionKey(epoch, _) | Record::ReplayTags(epoch, _) => epoch != erased,
             _ => true,
         }),
-        Record::OnionKey(..) | Record::ReplayTags(..) | Record::OwnDescriptor(..) => {}
+        Record::OnionKey(..)
+        | Record::ReplayTags(..)
+        | Record::OwnDescriptor(..)
+        | Record::State(_) => {}
     }
     records.push(new);
 }
@@ -115,9 +128,9 @@ mod tests {
         assert_eq!(sender.len(), 2);
         // Also those that the thread has taken and could not write.
         let mut pending = Vec::new();
-        assert!(receiver.gather(&mut pending));
+        assert!(receiver.gather(&mut pending, None));
         sender.put(StoreId(20_000), Record::Directory(vec![b"last".to_vec()]));
-        assert!(receiver.gather(&mut pending));
+        assert!(receiver.gather(&mut pending, None));
         let ids: Vec<u64> = pending.iter().map(|(id, _)| id.0).collect();
         assert_eq!(ids, [19_999, 20_000]);
     }
@@ -132,7 +145,7 @@ mod tests {
         }
         sender.put(StoreId(3), Record::EraseOnionKey(Epoch(7)));
         let mut pending = Vec::new();
-        assert!(receiver.gather(&mut pending));
+        assert!(receiver.gather(&mut pending, None));
         assert!(matches!(
             pending[..],
             [
@@ -149,8 +162,8 @@ mod tests {
         sender.put(StoreId(1), Record::EraseOnionKey(Epoch(1)));
         drop(sender);
         let mut pending = Vec::new();
-        assert!(!receiver.gather(&mut pending));
+        assert!(!receiver.gather(&mut pending, None));
         assert_eq!(pending.len(), 1);
-        assert!(!receiver.gather(&mut Vec::new()));
+        assert!(!receiver.gather(&mut Vec::new(), None));
     }
 }

@@ -27,7 +27,8 @@ pub(super) enum SimEvent {
     Flushed(LinkId, usize),
     Closed(LinkId),
     Datagram(SocketAddr, Vec<u8>),
-    Stored(StoreId),
+    /// The record of the machine's run with this number is durable.
+    Stored(u64, StoreId),
     Archived(Box<ArchiveResponse>),
     Working(JobId, u64),
     Worked(JobId, Box<Option<JobResult>>),
@@ -62,7 +63,11 @@ impl World {
                 self.feed(at, Input::Closed(link));
             }
             SimEvent::Datagram(from, bytes) => self.feed(at, Input::Datagram(from, &bytes)),
-            SimEvent::Stored(id) => self.feed(at, Input::Stored(id)),
+            // A later run numbers its records anew.
+            SimEvent::Stored(run, id) if self.machine(at).starts == run => {
+                self.feed(at, Input::Stored(id));
+            }
+            SimEvent::Stored(..) => {}
             SimEvent::Archived(answer) => self.feed(at, Input::Archived(*answer)),
             SimEvent::Working(job, tried) => self.feed(at, Input::Working(job, tried)),
             SimEvent::Worked(job, done) => {
@@ -162,8 +167,10 @@ impl World {
             Output::Datagram(to, bytes) => self.send_datagram(at, to, bytes),
             Output::Store(id, record) => {
                 let due = now.after(self.config.disk.delay);
-                if self.machine_mut(at).disk.store(id, record) {
-                    self.queue.push(due, (at, SimEvent::Stored(id)));
+                let machine = self.machine_mut(at);
+                let run = machine.starts;
+                if machine.disk.store(id, record) {
+                    self.queue.push(due, (at, SimEvent::Stored(run, id)));
                 }
             }
             Output::Archive(request) => {

@@ -56,6 +56,7 @@ impl World {
             listening: vec![socket],
             max_peers: 25,
             min_pow: 0.002,
+            card_level: Level::Normal,
             pow_generation: PowGeneration::Auto,
             cover: Cover::Off,
             pool_bytes: 1 << 24,
@@ -125,7 +126,8 @@ impl World {
         machine.starts += 1;
         machine.wake = WakeUp::default();
         machine.jobs.clear();
-        let disk = core::mem::take(&mut machine.disk);
+        let mut disk = core::mem::take(&mut machine.disk);
+        disk.lose_power();
         let (key, ..) = self.identity(at);
         let process = self.boot(at, starts, key, &config, &disk)?;
         let machine = self.machine_mut(at);

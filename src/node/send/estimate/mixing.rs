@@ -3,18 +3,18 @@
 use core::time::Duration;
 
 use circuits::dispersal::Class;
-use circuits::level::{Dispersal, EmissionSchedule, Level};
+use circuits::level::{EmissionSchedule, Level};
 use circuits::time::Now;
 
 use super::{CELL_FRAME_LEN, SendContext, Sender, millis, whole};
 use crate::envelope::SizeClass;
-use crate::envelope_builder::{EncryptionKind, EnvelopeDraft, fits_smallest};
+use crate::envelope_builder::EnvelopeDraft;
 use crate::latency_model::{DEFAULT_LINK, Meeting, MixingModel};
-use crate::message::{CopyTag, max_payload_len};
-use crate::node::command::{ReaderKind, Recipient, Refusal, SendRequest};
+use crate::node::command::{ReaderKind, Refusal};
+use crate::node::send::content::MessageContent;
+use crate::node::send::mixed::{MixedForm, form_of};
 use crate::node::views::EstimateView;
 use crate::pow::{PowJob, class_bits};
-use crate::scatter::ScatterClass;
 
 /// How a message travels.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,12 +32,11 @@ impl Sender {
     pub(super) fn estimate_mixing(
         &self,
         now: Now,
-        request: &SendRequest,
+        plan: &MixingPlan,
         level: Level,
         (draft, job): (&EnvelopeDraft, &PowJob),
         context: SendContext<'_>,
-    ) -> Result<EstimateView, Refusal> {
-        let plan = plan(request, level, draft.size.len())?;
+    ) -> EstimateView {
         let rules = level.rules();
         let class = context.directory.mix_network(now).class();
         let slot = match rules.emission {
@@ -67,7 +66,7 @@ impl Sender {
         let mining = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let hops = usize::from(rules.relays).saturating_add(1);
         let cell_hops = plan.cells.saturating_mul(hops);
-        Ok(EstimateView {
+        EstimateView {
             level,
             envelope_bytes: plan.envelope_bytes,
             envelopes: plan.envelopes,
@@ -82,7 +81,7 @@ impl Sender {
             p95_ms: millis(predicted.latency.p95),
             first_attempt: Some(predicted.first_attempt),
             profile: self.profile,
-        })
+        }
     }
 }
 
@@ -111,29 +110,26 @@ impl MixingPlan {
 ///
 /// [`Refusal`] if the level has no form for it.
 pub(super) fn plan(
-    request: &SendRequest,
+    content: &MessageContent<'_>,
+    reader: ReaderKind,
     level: Level,
     envelope_bytes: usize,
 ) -> Result<MixingPlan, Refusal> {
-    let kind = match &request.to {
-        Recipient::Public(..) => EncryptionKind::Asymmetric,
-        Recipient::Shared(_) => EncryptionKind::Symmetric,
-    };
-    let (len, signed) = (request.payload.len(), request.sign_as.is_some());
-    if fits_smallest(kind, len, signed) {
-        return Ok(MixingPlan {
+    match form_of(level, reader, content)? {
+        MixedForm::Whole => Ok(MixingPlan {
             envelopes: 1,
             envelope_bytes,
             cells: 1,
             needed: 1,
             meeting: Meeting::Apart,
-        });
-    }
-    match (level.rules().dispersal, request.reader) {
-        (Dispersal::Scatter | Dispersal::ByRecipient, ReaderKind::Whisht) => {
-            let class = scatter_class(kind, len, signed).ok_or_else(|| {
+        }),
+        MixedForm::Scatter => {
+            let class = content.scatter_class().ok_or_else(|| {
                 Refusal::usage(
-                    format!("a message of {len} bytes is too long to be divided into envelopes"),
+                    format!(
+                        "a message of {} bytes is too long to be divided into envelopes",
+                        content.len()
+                    ),
                     "send it in parts",
                 )
             })?;
@@ -145,14 +141,7 @@ pub(super) fn plan(
                 meeting: Meeting::Apart,
             })
         }
-        (Dispersal::Scatter, ReaderKind::AnyClient) => Err(Refusal::policy(
-            format!(
-                "level `{level}` divides a message of this length into several envelopes, which only \
-                 a reader with whisht puts together"
-            ),
-            "shorten it until it fits into one envelope, or choose another level yourself",
-        )),
-        _ => {
+        MixedForm::Converge => {
             let class = Class::converge(envelope_bytes).unwrap_or_else(Class::whole);
             Ok(MixingPlan {
                 envelopes: 1,
@@ -165,40 +154,54 @@ pub(super) fn plan(
     }
 }
 
-/// The smallest class that holds a message, its tag and its signature.
-fn scatter_class(kind: EncryptionKind, len: usize, signed: bool) -> Option<ScatterClass> {
-    let holds = |class: &ScatterClass| {
-        let room = class.capacity(kind.profile()).saturating_sub(CopyTag::LEN);
-        max_payload_len(room, signed).is_some_and(|longest| longest >= len)
-    };
-    ScatterClass::ALL.into_iter().find(holds)
-}
-
 #[cfg(test)]
 mod tests {
+    use circuits::mixing::DelayClass;
     use circuits::secret::Secret;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
 
     use super::*;
     use crate::envelope::Topic;
-    use crate::message::ClientSecret;
+    use crate::envelope_builder::{
+        EncryptionKey, Life, OutgoingMessage, SealedShape, ShapedMessage,
+    };
+    use crate::message::{ClientSecret, CopyTag};
 
-    fn request(len: usize, reader: ReaderKind) -> SendRequest {
+    const TOPIC: Topic = Topic([2; 4]);
+
+    /// Passes a message of this length to `run`.
+    fn with_message<T>(len: usize, run: impl FnOnce(&OutgoingMessage<'_>) -> T) -> T {
         let secret = ClientSecret::from_bytes(&Secret::init_with(|key| key.fill(9))).unwrap();
-        SendRequest {
-            to: Recipient::Public(secret.public(), Topic([2; 4])),
-            sign_as: None,
-            payload: vec![7; len].into(),
-            level: None,
-            life: Duration::from_secs(60),
-            reader,
-        }
+        let (public, payload) = (secret.public(), vec![7; len]);
+        let life = Life::at_least(Duration::from_secs(60));
+        run(&OutgoingMessage {
+            topic: TOPIC,
+            recipient: EncryptionKey::Asymmetric(&public),
+            signer: None,
+            payload: &payload,
+            life: life.over(Level::Dark.rules(), DelayClass::default()),
+            tag: CopyTag::draw(&mut ChaCha20Rng::from_seed([1; 32])),
+            pow_minimum: 0.0,
+        })
+    }
+
+    fn plan_of(
+        len: usize,
+        reader: ReaderKind,
+        level: Level,
+        bytes: usize,
+    ) -> Result<MixingPlan, Refusal> {
+        with_message(len, |message| {
+            plan(&MessageContent::Whisper(*message), reader, level, bytes)
+        })
     }
 
     #[test]
     fn message_of_one_cell_is_not_divided_at_any_mixing_level() {
         for level in [Level::Hush, Level::Dark] {
             for reader in [ReaderKind::Whisht, ReaderKind::AnyClient] {
-                let plan = plan(&request(300, reader), level, 563).unwrap();
+                let plan = plan_of(300, reader, level, 563).unwrap();
                 assert_eq!((plan.envelopes, plan.cells, plan.needed), (1, 1, 1));
             }
         }
@@ -207,9 +210,9 @@ mod tests {
     #[test]
     fn longer_message_is_scattered_for_whisht() {
         for level in [Level::Hush, Level::Dark] {
-            let short = plan(&request(600, ReaderKind::Whisht), level, 1_178).unwrap();
+            let short = plan_of(600, ReaderKind::Whisht, level, 1_178).unwrap();
             assert_eq!((short.envelopes, short.needed), (3, 2));
-            let long = plan(&request(4_000, ReaderKind::Whisht), level, 4_868).unwrap();
+            let long = plan_of(4_000, ReaderKind::Whisht, level, 4_868).unwrap();
             assert_eq!((long.envelopes, long.needed), (18, 12));
             assert_eq!((long.envelope_bytes, long.meeting), (563, Meeting::Apart));
         }
@@ -217,38 +220,45 @@ mod tests {
 
     #[test]
     fn longer_message_for_any_client_converges_at_hush_and_is_refused_at_dark() {
-        let request = request(600, ReaderKind::AnyClient);
-        let hush = plan(&request, Level::Hush, 1_178).unwrap();
+        let hush = plan_of(600, ReaderKind::AnyClient, Level::Hush, 1_178).unwrap();
         assert_eq!((hush.envelopes, hush.cells, hush.needed), (1, 3, 2));
         assert_eq!(hush.meeting, Meeting::Together);
-        assert!(plan(&request, Level::Dark, 1_178).is_err());
+        assert!(plan_of(600, ReaderKind::AnyClient, Level::Dark, 1_178).is_err());
     }
 
     #[test]
     fn class_of_the_estimate_is_the_one_that_sending_uses() {
-        use rand_chacha::ChaCha20Rng;
-        use rand_core::SeedableRng;
-
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
         for len in [370, 600, 743, 744, 745, 746, 747, 748, 760, 3_000, 10_000] {
-            let request = request(len, ReaderKind::Whisht);
-            let Recipient::Public(key, topic) = &request.to else {
-                panic!("the recipient is a key");
-            };
-            let delays = circuits::mixing::DelayClass::default();
-            let life = crate::envelope_builder::Life::at_least(request.life);
-            let message = crate::envelope_builder::OutgoingMessage {
-                topic: *topic,
-                recipient: crate::envelope_builder::EncryptionKey::Asymmetric(key),
-                signer: None,
-                payload: &request.payload,
-                life: life.over(Level::Dark.rules(), delays),
-                tag: CopyTag::draw(&mut rng),
-                pow_minimum: 0.0,
-            };
-            let sent = crate::envelope_builder::scatter_message(&mut rng, &message).unwrap();
-            let class = scatter_class(EncryptionKind::Asymmetric, len, false);
-            assert_eq!(class, sent.first().map(|shard| shard.class), "{len}");
+            with_message(len, |message| {
+                let content = MessageContent::Whisper(*message);
+                let sent = content.scatter(&mut rng).unwrap().unwrap();
+                let class = sent.first().map(|shard| shard.class);
+                assert_eq!(content.scatter_class(), class, "{len}");
+            });
         }
+    }
+
+    #[test]
+    fn class_of_the_estimate_of_a_body_is_that_of_its_length() {
+        // A shard has 472 bytes, the package 52 and the form of a body 5 (docs/wire/contact.md).
+        for (len, needed) in [(481, 1), (482, 2), (887, 2), (888, 3), (30_151, 64)] {
+            let content = shaped(len);
+            let plan = plan(&content, ReaderKind::Whisht, Level::Dark, 563).unwrap();
+            assert_eq!(plan.needed, needed, "{len}");
+        }
+        let too_long = plan(&shaped(30_152), ReaderKind::Whisht, Level::Dark, 563);
+        assert!(too_long.is_err());
+    }
+
+    fn shaped(body_len: usize) -> MessageContent<'static> {
+        MessageContent::Shaped(ShapedMessage {
+            shape: SealedShape {
+                body_len,
+                is_resync: false,
+            },
+            life: Life::at_least(Duration::from_secs(60)),
+            pow_minimum: 0.0,
+        })
     }
 }

@@ -5,11 +5,12 @@ use circuits::time::Now;
 use rand_core::CryptoRng;
 
 use super::{MixedForm, MixedMessage, MixedPart};
-use crate::envelope_builder::{self, EnvelopeBuildError, EnvelopeDraft, OutgoingMessage};
+use crate::envelope_builder::{EnvelopeBuildError, EnvelopeDraft};
 use crate::message::CopyTag;
 use crate::node::command::{ReaderKind, Refusal, SendRequest};
 use crate::node::send::SendContext;
-use crate::node::send::compose::{pow_job, refused, with_message};
+use crate::node::send::compose::{pow_job, refused, with_content};
+use crate::node::send::content::MessageContent;
 use crate::pow::PowJob;
 
 impl MixedMessage {
@@ -27,27 +28,22 @@ impl MixedMessage {
         tag: CopyTag,
         context: SendContext<'_>,
     ) -> Result<Self, Refusal> {
-        with_message(request, now, level, tag, context, |message| {
-            let kind = message.recipient.kind();
-            let signed = message.signer.is_some();
-            let form = if envelope_builder::fits_smallest(kind, message.payload.len(), signed) {
-                MixedForm::Whole
-            } else {
-                form_of(level, request.reader)?
-            };
-            let mixed = if form == MixedForm::Scatter {
-                let shards = envelope_builder::scatter_message(rng, message);
-                let shards = shards.map_err(|error| refused(&error))?;
-                let needed = shards.first().map_or(1, |shard| shard.class.k().into());
-                let parts = shards.into_iter().map(|shard| MixedPart::new(Some(shard)));
-                Self::new(form, parts.collect(), needed)
-            } else {
-                Self::new(form, vec![MixedPart::new(None)], 1)
+        with_content(request, now, level, tag, context, |content| {
+            let form = form_of(level, request.reader, content)?;
+            let shards = (form == MixedForm::Scatter).then(|| content.scatter(rng));
+            let mixed = match shards.flatten() {
+                Some(shards) => {
+                    let shards = shards.map_err(|error| refused(&error))?;
+                    let needed = shards.first().map_or(1, |shard| shard.class.k().into());
+                    let parts = shards.into_iter().map(|shard| MixedPart::new(Some(shard)));
+                    Self::new(form, parts.collect(), needed)
+                }
+                None => Self::new(form, vec![MixedPart::new(None)], 1),
             };
             // For its errors, which must come before anything is accepted.
-            mixed
-                .draft(rng, now, level, message, 0, context)
-                .map(|_| mixed)
+            let rehearsal = content.without_key();
+            let drafted = mixed.draft(rng, now, level, &rehearsal, 0, context);
+            drafted.map(|_| mixed)
         })
     }
 
@@ -60,8 +56,8 @@ impl MixedMessage {
         part: usize,
         context: SendContext<'_>,
     ) -> Result<(EnvelopeDraft, PowJob), Refusal> {
-        with_message(request, now, level, tag, context, |message| {
-            self.draft(rng, now, level, message, part, context)
+        with_content(request, now, level, tag, context, |content| {
+            self.draft(rng, now, level, content, part, context)
         })
     }
 
@@ -70,7 +66,7 @@ impl MixedMessage {
         rng: &mut impl CryptoRng,
         now: Now,
         level: Level,
-        message: &OutgoingMessage<'_>,
+        content: &MessageContent<'_>,
         part: usize,
         context: SendContext<'_>,
     ) -> Result<(EnvelopeDraft, PowJob), Refusal> {
@@ -81,8 +77,8 @@ impl MixedMessage {
         let made = now.unix.after(ahead);
         let shard = self.parts.get(part).and_then(|part| part.shard.as_ref());
         let draft = match shard {
-            Some(shard) => envelope_builder::draft_shard(rng, made, message, shard),
-            None => envelope_builder::draft(rng, made, message),
+            Some(shard) => content.draft_shard(rng, made, shard),
+            None => content.draft(rng, made),
         };
         let draft = draft.map_err(|error| refused(&error))?;
         let job = pow_job(level, &draft, context)?;
@@ -90,8 +86,28 @@ impl MixedMessage {
     }
 }
 
-/// The form of a message that does not fit into one cell.
-fn form_of(level: Level, reader: ReaderKind) -> Result<MixedForm, Refusal> {
+/// The form of a message.
+///
+/// # Errors
+///
+/// [`Refusal`] if the level has no form for it.
+pub(in crate::node::send) fn form_of(
+    level: Level,
+    reader: ReaderKind,
+    content: &MessageContent<'_>,
+) -> Result<MixedForm, Refusal> {
+    if content.fits_smallest() {
+        return Ok(MixedForm::Whole);
+    }
+    if !content.can_scatter() {
+        return match level.rules().dispersal {
+            Dispersal::Scatter => Err(Refusal::policy(
+                format!("level `{level}` takes no envelope of a card"),
+                "set `contact.card-level` to `bulletin` or `normal`",
+            )),
+            _ => Ok(MixedForm::Converge),
+        };
+    }
     match (level.rules().dispersal, reader) {
         (Dispersal::Scatter | Dispersal::ByRecipient, ReaderKind::Whisht) => Ok(MixedForm::Scatter),
         (Dispersal::Scatter, ReaderKind::AnyClient) => Err(Refusal::policy(

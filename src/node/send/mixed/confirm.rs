@@ -19,7 +19,6 @@ use crate::node::event::{Event, MessageId, Stage};
 use crate::node::send::confirm::{MIN_WITNESSES, has_honest_echo};
 use crate::node::send::emission::link_time;
 use crate::node::send::message::{Outgoing, SendState};
-use crate::node::send::retry::MAX_ATTEMPTS;
 use crate::node::send::{SendContext, Sender};
 
 impl MixedMessage {
@@ -120,7 +119,7 @@ impl Sender {
         let Some(message) = self.messages.get_mut(&id) else {
             return;
         };
-        let (attempt, can_retry) = (message.attempt(), message.request().is_some());
+        let (attempt, may_retry) = (message.attempt(), message.may_retry());
         let Some(mixed) = message.mixed_mut() else {
             return;
         };
@@ -135,7 +134,7 @@ impl Sender {
             mixed.due = Some(now.mono.after(MIN_PATIENCE));
             return self.settle(fx, id, message_stage(self.messages.get(&id)).as_ref());
         }
-        if can_retry && attempt < MAX_ATTEMPTS {
+        if may_retry {
             return self.retry_mixed(fx, now, id, context);
         }
         let (seen, needed) = (mixed.seen(), mixed.needed);

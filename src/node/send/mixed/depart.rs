@@ -22,24 +22,26 @@ use crate::node::emission::CellOwner;
 use crate::node::event::MessageId;
 use crate::node::jobs::{Job, JobOwner};
 use crate::node::send::message::{Outgoing, SendState};
+use crate::node::send::outbox::FirstStep;
 use crate::node::send::{SendContext, Sender};
 
 impl Sender {
-    /// Accepts a message at a level with cover traffic.
-    pub(in crate::node::send) fn send_mixed(
-        &mut self,
+    /// Composes a message at a level with cover traffic, if its cells would leave.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] with the cause; nothing is accepted.
+    pub(in crate::node::send) fn compose_mixed(
         fx: &mut Effects,
         now: Now,
-        request: SendRequest,
+        request: &SendRequest,
         level: Level,
         tag: CopyTag,
         context: SendContext<'_>,
-    ) -> Result<MessageId, Refusal> {
-        let mixed = MixedMessage::compose(fx.key_rng(), now, &request, level, tag, context)?;
+    ) -> Result<FirstStep, Refusal> {
+        let mixed = MixedMessage::compose(fx.key_rng(), now, request, level, tag, context)?;
         check_queue(level, mixed.cells(), context)?;
-        let id = self.add(level, Some(request), tag);
-        self.start_mixed(fx, now, id, mixed, context);
-        Ok(id)
+        Ok(FirstStep::Mix(Box::new(mixed)))
     }
 
     /// Starts a message that is composed.

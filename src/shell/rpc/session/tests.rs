@@ -60,6 +60,7 @@ fn session() -> (RpcSession, FakeNode) {
         events: events.downgrade(),
         addresses: Arc::new([]),
         driver: tokio::spawn(std::future::pending::<()>()).abort_handle(),
+        panicked: Arc::default(),
         finished,
     };
     let service = Service {

@@ -1,7 +1,7 @@
-//! New identities search the mempool for messages that arrived before them.
+//! New keys search the mempool for messages that arrived before them.
 //!
-//! One scan serves all of them: it goes around the mempool in the order of hashes, some envelopes
-//! at a time, and a filter that joins on the way leaves after one round. So an identity costs the
+//! One scan serves all keys of a component: it goes around the mempool in the order of hashes, some envelopes
+//! at a time, and a key that joins on the way leaves after one round. So an identity costs the
 //! node no turn in proportion to the mempool, and 256 identities that are unlocked one after another
 //! cost one round or two. Envelopes that arrive meanwhile are tried with every key anyway.
 
@@ -9,53 +9,59 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::envelope::EnvelopeHash;
 use crate::envelope_pool::{Pool, PooledEnvelope};
-use crate::subscriptions::FilterId;
-
-/// Filters that search the mempool.
-#[derive(Default)]
-pub(super) struct PoolScan {
-    filters: BTreeMap<FilterId, ScanRound>,
+/// Keys that search the mempool: filters, or what else the component calls its keys.
+pub(super) struct PoolScan<K> {
+    keys: BTreeMap<K, ScanRound>,
     /// The last envelope that was visited; `None` before the first.
     cursor: Option<EnvelopeHash>,
 }
 
-/// The round of one filter.
+/// The round of one key.
 struct ScanRound {
-    /// The cursor when the filter joined.
+    /// The cursor when the key joined.
     start: Option<EnvelopeHash>,
     /// Whether the scan has passed the end of the mempool since.
     wrapped: bool,
 }
 
-impl PoolScan {
-    /// Adds a filter.
-    pub(super) fn add(&mut self, filter: FilterId) {
-        if self.filters.is_empty() {
+impl<K> Default for PoolScan<K> {
+    fn default() -> Self {
+        Self {
+            keys: BTreeMap::new(),
+            cursor: None,
+        }
+    }
+}
+
+impl<K: Copy + Ord> PoolScan<K> {
+    /// Adds a key.
+    pub(super) fn add(&mut self, key: K) {
+        if self.keys.is_empty() {
             self.cursor = None;
         }
         let round = ScanRound {
             start: self.cursor,
             wrapped: false,
         };
-        self.filters.insert(filter, round);
+        self.keys.insert(key, round);
     }
 
-    /// Removes a filter.
-    pub(super) fn remove(&mut self, filter: FilterId) {
-        self.filters.remove(&filter);
+    /// Removes a key.
+    pub(super) fn remove(&mut self, key: K) {
+        self.keys.remove(&key);
     }
 
-    /// Whether a filter is searching.
+    /// Whether a key is searching.
     pub(super) fn is_active(&self) -> bool {
-        !self.filters.is_empty()
+        !self.keys.is_empty()
     }
 
-    /// The filters that are searching.
-    pub(super) fn filters(&self) -> BTreeSet<FilterId> {
-        self.filters.keys().copied().collect()
+    /// The keys that are searching.
+    pub(super) fn keys(&self) -> BTreeSet<K> {
+        self.keys.keys().copied().collect()
     }
 
-    /// Visits the next envelopes until `visit` returns false, or there are no more; then filters
+    /// Visits the next envelopes until `visit` returns false, or there are no more; then keys
     /// whose round is complete leave.
     pub(super) fn advance(&mut self, pool: &Pool, mut visit: impl FnMut(&PooledEnvelope) -> bool) {
         let mut visited = 0_usize;
@@ -65,13 +71,13 @@ impl PoolScan {
             visited = visited.saturating_add(1);
             if !visit(pooled) || visited >= MAX_VISITED {
                 let cursor = self.cursor;
-                self.filters
+                self.keys
                     .retain(|_, round| !round.wrapped || round.start > cursor);
                 return;
             }
         }
         self.cursor = None;
-        self.filters.retain(|_, round| {
+        self.keys.retain(|_, round| {
             let is_complete = round.wrapped || round.start.is_none();
             round.wrapped = true;
             !is_complete
@@ -90,6 +96,7 @@ mod tests {
     use crate::envelope::{Envelope, NotExpired, Topic, Ttl};
     use crate::envelope_pool::InsertOutcome;
     use crate::pow::PowChecked;
+    use crate::subscriptions::FilterId;
 
     const NOW: UnixSecs = UnixSecs(1_700_000_000);
 
@@ -107,11 +114,11 @@ mod tests {
 
     /// Visits `count` envelopes; returns them, and the filters that they are tried for.
     fn visit(
-        scan: &mut PoolScan,
+        scan: &mut PoolScan<FilterId>,
         pool: &Pool,
         count: usize,
     ) -> Vec<(EnvelopeHash, BTreeSet<FilterId>)> {
-        let filters = scan.filters();
+        let filters = scan.keys();
         let mut visited = Vec::new();
         scan.advance(pool, |pooled| {
             visited.push((pooled.envelope.hash(), filters.clone()));

@@ -1,0 +1,5 @@
+#![no_main]
+#[path = "../targets/letter.rs"]
+mod letter;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| letter::letter(data));

@@ -1,0 +1,401 @@
+//! Commands about contacts: each is refused, answered at once, or answered when its effect is durable.
+
+use circuits::time::Now;
+
+use super::book::{ContactEntry, ContactKey, MIN_ID_DIGITS, check_name};
+use super::command::{ContactCommand, ContactReply};
+use super::conversations::ConversationUpdate;
+use super::{ContactContext, Contacts};
+use crate::contact::conversation::{ConversationId, ConversationState, Part};
+use crate::contact::id::ContactId;
+use crate::node::command::{Refusal, Reply};
+use crate::node::effects::Effects;
+use crate::node::hex;
+use crate::node::input::CommandId;
+
+impl Contacts {
+    /// Carries out a command. It is answered when what it changed is durable.
+    pub(in crate::node) fn on_command(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: CommandId,
+        command: ContactCommand,
+        context: ContactContext<'_>,
+    ) {
+        if !fx.state_is_open() {
+            let refusal = Refusal::locked("contacts and conversations are locked");
+            return fx.reply(id, Err(refusal));
+        }
+        let done = match command {
+            ContactCommand::Send(send) => self.write(fx, now, id, &send, Vec::new(), context),
+            ContactCommand::Close(send) => {
+                self.write(fx, now, id, &send, vec![Part::Goodbye], context)
+            }
+            ContactCommand::Introduce(introduction) => {
+                self.introduce(fx, now, id, &introduction, context)
+            }
+            ContactCommand::Renew { of, send } => self.renew(fx, now, id, (&of, &send), context),
+            ContactCommand::SendAgain(message) => self.send_again(fx, now, id, &message, context),
+            ContactCommand::Cancel(message) => self.cancel(fx, now, id, &message),
+            command => match self.change(fx, now, id, command, context) {
+                Ok(None) => Ok(()),
+                Ok(Some(query)) => match self.answer(now, &query, context) {
+                    Ok(reply) => {
+                        fx.reply(id, Ok(Reply::Contact(Box::new(reply))));
+                        Ok(())
+                    }
+                    Err(refusal) => Err(refusal),
+                },
+                Err(refusal) => Err(refusal),
+            },
+        };
+        if let Err(refusal) = done {
+            fx.reply(id, Err(refusal));
+        }
+    }
+
+    /// Carries out a command that changes contacts or conversations; gives back any other.
+    fn change(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: CommandId,
+        command: ContactCommand,
+        context: ContactContext<'_>,
+    ) -> Result<Option<ContactCommand>, Refusal> {
+        match command {
+            ContactCommand::CreateAddress { name, seed } => {
+                check_name(&name)?;
+                let (own, prepared) = self.own.create(fx, now, name, seed)?;
+                self.store_prepared(fx, now, prepared);
+                let view = self.address_view(now, &own);
+                let reply = view.map_or(ContactReply::Done, ContactReply::Address);
+                Self::store_and_reply(fx, Vec::new(), id, reply);
+                self.own.arm(fx, now);
+                self.schedule(fx, now.mono);
+            }
+            ContactCommand::Add { id: address, name } => {
+                self.add_contact(fx, now, id, (address, name), context)?;
+            }
+            ContactCommand::Verify(name) => {
+                let (key, entry) = self.book.named(&name)?;
+                if entry.id.is_none() {
+                    return Err(Refusal::usage(
+                        format!("{name} has shown no address, so there are no words to compare"),
+                        "ask for the address",
+                    ));
+                }
+                let change = self.book.update(key, |entry| entry.is_verified = true);
+                let changes = change.into_iter().collect();
+                self.reply_contact(fx, now, id, (key, changes), context);
+            }
+            ContactCommand::Forget(name) => self.forget(fx, id, &name)?,
+            ContactCommand::Accept { of, name } => {
+                self.accept(fx, now, id, (&of, name), context)?;
+            }
+            ContactCommand::Decline(of) => self.decline(fx, now, id, &of)?,
+            ContactCommand::Mute { of, muted } => {
+                let conversation = self.conversation_named(&of)?;
+                let update = self.conversations.update(conversation, now.unix, |record| {
+                    record.facts.is_muted = muted;
+                });
+                let changes = update.map(|update| update.change).into_iter().collect();
+                Self::store_and_reply(fx, changes, id, ContactReply::Done);
+            }
+            ContactCommand::MarkRead { of, place } => {
+                let conversation = self.conversation_named(&of)?;
+                let changes = self.history.mark_read(conversation, place);
+                Self::store_and_reply(fx, changes, id, ContactReply::Done);
+            }
+            ContactCommand::CardExport { name, days } => {
+                let (file, prepared) = self.own.export(fx, now.unix, &name, days)?;
+                self.store_prepared(fx, now, prepared);
+                Self::store_and_reply(fx, Vec::new(), id, ContactReply::CardFile(file));
+            }
+            ContactCommand::CardPublish(file) => {
+                let (count, prepared) = self.own.import(fx, now.unix, &file)?;
+                self.store_prepared(fx, now, prepared);
+                let reply = ContactReply::CardsPublished(count);
+                Self::store_and_reply(fx, Vec::new(), id, reply);
+                self.own.arm(fx, now);
+            }
+            query => return Ok(Some(query)),
+        }
+        Ok(None)
+    }
+
+    /// Answers a query; it changes nothing.
+    fn answer(
+        &self,
+        now: Now,
+        query: &ContactCommand,
+        context: ContactContext<'_>,
+    ) -> Result<ContactReply, Refusal> {
+        Ok(match query {
+            ContactCommand::Addresses => {
+                let ids = self.own.addresses().map(|address| *address.id());
+                let views = ids.filter_map(|id| self.address_view(now, &id));
+                ContactReply::Addresses(views.collect())
+            }
+            ContactCommand::Contacts => {
+                let all = self.book.sorted().into_iter();
+                let views = all.filter_map(|(key, _)| self.contact_view(now, key, context));
+                ContactReply::Contacts(views.collect())
+            }
+            ContactCommand::Contact(name) => {
+                let (key, _) = self.book.named(name)?;
+                let view = self.contact_view(now, key, context);
+                view.map_or(ContactReply::Done, ContactReply::Contact)
+            }
+            ContactCommand::Price(send) => ContactReply::Price(self.price(now, send, context)?),
+            ContactCommand::Conversations => {
+                let all = self.conversations.iter();
+                let mut views: Vec<_> = all
+                    .filter_map(|(id, _)| self.conversation_view(id))
+                    .collect();
+                views.sort_by_key(|view| core::cmp::Reverse(view.last));
+                ContactReply::Conversations(views)
+            }
+            ContactCommand::Conversation { of, after } => {
+                let id = self.conversation_named(of)?;
+                match self.conversation_view(id) {
+                    Some(conversation) => ContactReply::Conversation {
+                        conversation,
+                        messages: self.message_views(id, *after),
+                    },
+                    None => return Err(no_conversation(of)),
+                }
+            }
+            ContactCommand::CardShow(name) => {
+                let card = self.card_of(now, name).ok_or_else(|| {
+                    Refusal::policy(
+                        format!("no card of {name:?} is known now"),
+                        "wait until one is found (`whisht contact show`)",
+                    )
+                })?;
+                ContactReply::Card(card)
+            }
+            _ => ContactReply::Done,
+        })
+    }
+
+    // -- contacts
+
+    fn add_contact(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        (id, name): (ContactId, String),
+        context: ContactContext<'_>,
+    ) -> Result<(), Refusal> {
+        if let Some(own) = self.own.addresses().find(|address| *address.id() == id) {
+            return Err(Refusal::usage(
+                format!("this is {}, an address of this node", own.name()),
+                "name the address of another person",
+            ));
+        }
+        // A contact that was introduced only is named by the user now.
+        let pending = self.book.by_id(&id).filter(|(_, entry)| entry.is_pending);
+        let (key, change) = match pending.map(|(key, _)| key) {
+            Some(key) => {
+                check_name(&name)?;
+                self.book.check_free(&name, Some(key))?;
+                let change = self.book.update(key, |entry| {
+                    entry.is_pending = false;
+                    entry.name = name;
+                });
+                (key, change)
+            }
+            None => {
+                let (key, change) = self.book.add(ContactEntry::named(name, id))?;
+                (key, Some(change))
+            }
+        };
+        self.finder.watch(fx, now.mono, id);
+        let changes = change.into_iter().collect();
+        self.reply_contact(fx, now, command, (key, changes), context);
+        Ok(())
+    }
+
+    fn reply_contact(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        (key, changes): (ContactKey, Vec<crate::state::StateChange>),
+        context: ContactContext<'_>,
+    ) {
+        let view = self.contact_view(now, key, context);
+        let reply = view.map_or(ContactReply::Done, ContactReply::Contact);
+        Self::store_and_reply(fx, changes, command, reply);
+    }
+
+    fn forget(&mut self, fx: &mut Effects, command: CommandId, name: &str) -> Result<(), Refusal> {
+        let mut changes = Vec::new();
+        match self.book.by_name(name).map(|(key, entry)| (key, entry.id)) {
+            Some((key, id)) => {
+                for conversation in self.conversations.of_contact(key) {
+                    changes.extend(self.erase_conversation(conversation));
+                }
+                changes.push(self.book.remove(key));
+                changes.extend(id.map(|id| self.finder.forget(&id)));
+            }
+            None => changes.extend(self.erase_conversation(self.conversation_named(name)?)),
+        }
+        Self::store_and_reply(fx, changes, command, ContactReply::Done);
+        Ok(())
+    }
+
+    // -- requests
+
+    fn accept(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        (of, name): (&str, Option<String>),
+        context: ContactContext<'_>,
+    ) -> Result<(), Refusal> {
+        let introduced = self.book.by_name(of).filter(|(_, entry)| entry.is_pending);
+        if let Some((key, entry)) = introduced {
+            let id = entry.id;
+            if let Some(name) = &name {
+                check_name(name)?;
+                self.book.check_free(name, Some(key))?;
+            }
+            let change = self.book.update(key, |entry| {
+                entry.is_pending = false;
+                if let Some(name) = name {
+                    entry.name = name;
+                }
+            });
+            if let Some(id) = id {
+                self.finder.watch(fx, now.mono, id);
+            }
+            let changes = change.into_iter().collect();
+            self.reply_contact(fx, now, command, (key, changes), context);
+            return Ok(());
+        }
+        let id = self.request_named(of)?;
+        let mut changes = Vec::new();
+        let known = self
+            .conversations
+            .get(id)
+            .and_then(|record| record.facts.contact);
+        let contact = match (name, known) {
+            (None, Some(contact)) => contact,
+            (None, None) => {
+                return Err(Refusal::usage(
+                    "a request is accepted under a name",
+                    format!("name the contact: `whisht contact accept {of} --as NAME`"),
+                ));
+            }
+            (Some(name), _) => match self.book.by_name(&name) {
+                // The user says that the request is of a contact that is there already.
+                Some((key, _)) => key,
+                None => {
+                    let entry = ContactEntry {
+                        id: None,
+                        ..ContactEntry::named(name, ContactId([0; 32]))
+                    };
+                    let (key, change) = self.book.add(entry)?;
+                    changes.push(change);
+                    key
+                }
+            },
+        };
+        let update = self.conversations.update(id, now.unix, |record| {
+            record.facts.contact = Some(contact);
+            record.conversation.accept_request();
+        });
+        if let Some(ConversationUpdate { change, .. }) = update {
+            changes.push(change);
+        }
+        self.first.requests_mut().remove(id);
+        changes.extend(self.settle_glare(now, id));
+        let Some(conversation) = self.conversation_view(id) else {
+            return Err(no_conversation(of));
+        };
+        let messages = self.message_views(id, 0);
+        let reply = ContactReply::Conversation {
+            conversation,
+            messages,
+        };
+        Self::store_and_reply(fx, changes, command, reply);
+        self.rescan(fx, now.mono, super::scan::Rescan::Topics);
+        Ok(())
+    }
+
+    fn decline(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        of: &str,
+    ) -> Result<(), Refusal> {
+        let id = self.request_named(of)?;
+        let mut changes = self.history.forget(id);
+        let update = self.conversations.update(id, now.unix, |record| {
+            record.facts.is_declined = true;
+            record.conversation.close(now.unix);
+        });
+        changes.extend(update.map(|update| update.change));
+        self.first.requests_mut().remove(id);
+        Self::store_and_reply(fx, changes, command, ContactReply::Done);
+        Ok(())
+    }
+
+    fn request_named(&self, of: &str) -> Result<ConversationId, Refusal> {
+        let id = self.conversation_named(of)?;
+        let record = self.conversations.get(id);
+        let is_asked =
+            record.is_some_and(|record| record.conversation.state() == ConversationState::Asked);
+        if is_asked {
+            return Ok(id);
+        }
+        Err(Refusal::usage(
+            format!("the conversation {of} is not a request"),
+            "`whisht inbox` lists the requests",
+        ))
+    }
+
+    /// The conversation of a contact, or the one whose id begins with these digits.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if there is none, or several.
+    pub(super) fn conversation_named(&self, of: &str) -> Result<ConversationId, Refusal> {
+        if let Some((key, _)) = self.book.by_name(of) {
+            let first = self.conversations.of_contact(key).first().copied();
+            return first.ok_or_else(|| {
+                Refusal::usage(
+                    format!("there is no conversation with {of} yet"),
+                    "write the first message (`whisht send --to`)",
+                )
+            });
+        }
+        let digits = of.to_ascii_lowercase();
+        let named = self
+            .conversations
+            .iter()
+            .filter(|(id, record)| !record.facts.is_declined && hex(&id.0).starts_with(&digits));
+        let named: Vec<_> = named.map(|(id, _)| id).take(2).collect();
+        match named.as_slice() {
+            [id] if digits.len() >= MIN_ID_DIGITS => Ok(*id),
+            [_, _] => Err(Refusal::usage(
+                format!("several conversations begin with {of}"),
+                "give more digits",
+            )),
+            _ => Err(no_conversation(of)),
+        }
+    }
+}
+
+fn no_conversation(of: &str) -> Refusal {
+    Refusal::usage(
+        format!("there is neither a contact nor a conversation {of:?}"),
+        "`whisht contact list` and `whisht inbox` list them",
+    )
+}

@@ -1,0 +1,95 @@
+//! What the node reports about contacts without a request.
+
+use serde::{Deserialize, Serialize};
+
+use super::command::SentMessage;
+use super::views::{ContactView, ConversationMessageView, ConversationView};
+use crate::contact::codec::{BadState, StateReader, StateWriter};
+
+/// A report about contacts. What it tells survives a crash.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContactEvent {
+    /// A card of this contact was found, or its state changed otherwise.
+    Contact(ContactView),
+    /// A message arrived in a conversation.
+    Message(ConversationMessageView),
+    /// A conversation began, or its state changed. A request is one in the state `asked`.
+    Conversation(ConversationView),
+    /// A message that this node sends reached another stage.
+    Outgoing(SentMessage, ContactStage),
+}
+
+/// The stage of a message in a conversation, as far as this node knows it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "stage")]
+pub enum ContactStage {
+    /// An envelope is being made.
+    Sealing {
+        /// The attempt, from 1.
+        attempt: u32,
+    },
+    /// The envelope, or its shards, have left.
+    Dispatched {
+        /// The attempt, from 1.
+        attempt: u32,
+    },
+    /// The attempt came back by gossip: it is in the network.
+    Seen {
+        /// The attempt, from 1.
+        attempt: u32,
+    },
+    /// A message of the other side says that this one arrived. Final.
+    Answered,
+    /// No attempt is running. The other side has not said that the message arrived; it may have.
+    Unanswered {
+        /// Why the last attempt ended, if it did not reach the network.
+        #[serde(deserialize_with = "Option::deserialize")]
+        reason: Option<String>,
+    },
+    /// The time that the user gave the message is over. Final.
+    Expired,
+    /// The user stopped it. Final.
+    Cancelled,
+}
+
+impl ContactStage {
+    /// Whether the message will not reach another stage by itself.
+    pub(super) const fn is_final(&self) -> bool {
+        matches!(self, Self::Answered | Self::Expired | Self::Cancelled)
+    }
+
+    pub(super) fn write(&self, writer: &mut StateWriter) {
+        let (code, attempt) = match self {
+            Self::Sealing { attempt } => (1, *attempt),
+            Self::Dispatched { attempt } => (2, *attempt),
+            Self::Seen { attempt } => (3, *attempt),
+            Self::Answered => (4, 0),
+            Self::Unanswered { .. } => (5, 0),
+            Self::Expired => (6, 0),
+            Self::Cancelled => (7, 0),
+        };
+        writer.u8(code);
+        writer.u32(attempt);
+        let reason = match self {
+            Self::Unanswered { reason } => reason.as_deref(),
+            _ => None,
+        };
+        writer.option(reason, |writer, reason| writer.bytes(reason.as_bytes()));
+    }
+
+    pub(super) fn read(reader: &mut StateReader<'_>) -> Result<Self, BadState> {
+        let (code, attempt) = (reader.u8()?, reader.u32()?);
+        let reason = reader.option(|reader| Ok(reader.text()?.to_owned()))?;
+        Ok(match code {
+            1 => Self::Sealing { attempt },
+            2 => Self::Dispatched { attempt },
+            3 => Self::Seen { attempt },
+            4 => Self::Answered,
+            5 => Self::Unanswered { reason },
+            6 => Self::Expired,
+            7 => Self::Cancelled,
+            _ => return Err(BadState::Field("stage")),
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! One address of this node: its keys, and the terms of its cards.
+
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use crate::contact::address_key::AddressKey;
+use crate::contact::card::signer::{CardNotSigned, CardSigner};
+use crate::contact::card::{CardRank, CardTerms, SignedCard};
+use crate::contact::codec::{BadState, StateReader, StateWriter};
+use crate::contact::id::ContactId;
+use crate::contact::kdf::Key32;
+use crate::contact::key_block::KeyBlock;
+use crate::contact::period::Period;
+use crate::state::{StateChange, StateTable};
+
+/// An address of this node.
+pub(in crate::node::contacts) struct OwnAddress {
+    name: String,
+    id: ContactId,
+    key: AddressKey,
+    signer: CardSigner,
+    terms: CardTerms,
+    /// Number of changes of the terms on the day of the last change.
+    revised: CardRank,
+}
+
+impl OwnAddress {
+    /// A new address, or one that is restored from its seed.
+    pub(super) fn new(
+        rng: &mut impl CryptoRng,
+        name: String,
+        seed: Key32,
+        today: impl FnOnce(&ContactId) -> Period,
+    ) -> Self {
+        let key = AddressKey::from_seed(seed);
+        let id = key.id();
+        let today = today(&id);
+        Self {
+            name,
+            signer: CardSigner::issue(rng, &key, today),
+            key,
+            id,
+            terms: CardTerms::default(),
+            revised: CardRank {
+                serial: today,
+                revision: 0,
+            },
+        }
+    }
+
+    /// Its name on this node.
+    pub(in crate::node::contacts) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its id.
+    pub(in crate::node::contacts) const fn id(&self) -> &ContactId {
+        &self.id
+    }
+
+    /// The terms of its cards.
+    pub(in crate::node::contacts) const fn terms(&self) -> CardTerms {
+        self.terms
+    }
+
+    /// Changes the terms of the cards that are made from now on.
+    pub(super) fn set_terms(&mut self, terms: CardTerms, today: Period) {
+        self.terms = terms;
+        self.revised = CardRank {
+            serial: today,
+            revision: self.rank(today).revision.saturating_add(1),
+        };
+    }
+
+    /// The rank of a card that is made today.
+    fn rank(&self, today: Period) -> CardRank {
+        let is_today = self.revised.serial == today;
+        CardRank {
+            serial: today,
+            revision: if is_today { self.revised.revision } else { 0 },
+        }
+    }
+
+    /// Certifies a new signing key if cards for two weeks ahead could not be signed with the present one.
+    /// Returns whether it did.
+    pub(super) fn renew_signer(&mut self, rng: &mut impl CryptoRng, today: Period) -> bool {
+        let suffices = self.signer.covers(today) && self.signer.covers(today.after(MAX_AHEAD));
+        if !suffices {
+            self.signer = CardSigner::issue(rng, &self.key, today);
+        }
+        !suffices
+    }
+
+    /// Signs a card of a period.
+    ///
+    /// # Errors
+    ///
+    /// [`CardNotSigned`] if the keys are of another generation, or the period is too far ahead.
+    pub(super) fn sign(
+        &self,
+        period: Period,
+        today: Period,
+        block: &KeyBlock,
+    ) -> Result<SignedCard, CardNotSigned> {
+        let rank = self.rank(today);
+        self.signer.sign(period, rank, block, self.terms)
+    }
+
+    /// The row of the state.
+    pub(super) fn change(&self) -> StateChange {
+        let mut writer = StateWriter::new(VERSION);
+        writer.bytes(self.name.as_bytes());
+        writer.array(self.key.seed().as_slice());
+        self.signer.write(&mut writer);
+        writer.array(&self.terms.encode().unwrap_or_default());
+        writer.u32(self.revised.serial.0);
+        writer.u8(self.revised.revision);
+        StateChange::put(StateTable::Identity, self.id.0, writer.finish())
+    }
+
+    /// Reads a row of the last run.
+    ///
+    /// # Errors
+    ///
+    /// [`BadState`] if the row is damaged.
+    pub(super) fn from_bytes(bytes: &Zeroizing<Vec<u8>>) -> Result<Self, BadState> {
+        let mut reader = StateReader::new(bytes, VERSION)?;
+        let name = reader.text()?.to_owned();
+        let key = AddressKey::from_seed(reader.key()?);
+        let signer = CardSigner::read(&mut reader)?;
+        let terms = CardTerms::decode(reader.array()?);
+        let revised = CardRank {
+            serial: Period(reader.u32()?),
+            revision: reader.u8()?,
+        };
+        reader.finish()?;
+        Ok(Self {
+            name,
+            id: key.id(),
+            key,
+            signer,
+            terms: terms.map_err(|_| BadState::Field("terms of a card"))?,
+            revised,
+        })
+    }
+}
+
+/// Periods ahead for which cards can be signed at any time: two weeks of export, and two days.
+const MAX_AHEAD: u32 = 16;
+const VERSION: u8 = 1;

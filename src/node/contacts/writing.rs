@@ -1,0 +1,572 @@
+//! Writing: from what the user says to a message that is durable, and its first attempt.
+//!
+//! Everything that can be refused is checked before a conversation changes: a number that is used up and
+//! never sent would be shown as a gap at the other side.
+
+use core::time::Duration;
+
+use circuits::level::Level;
+use circuits::time::Now;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{CryptoRng, SeedableRng};
+
+use super::arrivals::day_of;
+use super::book::ContactKey;
+use super::command::{Attachment, ContactReply, ContactSend, Introduction, SentMessage};
+use super::conversations::ConversationUpdate;
+use super::delivery::{AttemptOwner, request_of};
+use super::event::{ContactEvent, ContactStage};
+use super::history::{HistoryMessage, Sending};
+use super::pending::{PendingMessage, PendingProgress};
+use super::record::ConversationFacts;
+use super::views::{MessageDirection, SendPriceView};
+use super::{ContactContext, Contacts};
+use crate::contact::card::VerifiedCard;
+use crate::contact::conversation::{
+    ComposeError, Conversation, ConversationId, ConversationState, Part,
+};
+use crate::contact::first_contact::FirstBox;
+use crate::contact::parts;
+use crate::envelope_builder::SealedShape;
+use crate::node::command::Refusal;
+use crate::node::durability::StateContinuation;
+use crate::node::effects::Effects;
+use crate::node::hex;
+use crate::node::input::CommandId;
+use crate::state::StateChange;
+
+/// Where a message goes.
+enum Target {
+    /// Into a conversation.
+    Conversation(ConversationId),
+    /// To the owner of a card, in a new conversation.
+    Card(ContactKey, Box<VerifiedCard>),
+}
+
+/// A message that was checked and not composed yet.
+struct Draft {
+    target: Target,
+    parts: Vec<Part>,
+    level: Level,
+    life: Duration,
+    /// The stale conversation that it continues.
+    renews: Option<ConversationId>,
+}
+
+impl Contacts {
+    // -- commands
+
+    /// Sends a message. It is answered when the message is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] with the cause; nothing has changed.
+    pub(super) fn write(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        send: &ContactSend,
+        further: Vec<Part>,
+        context: ContactContext<'_>,
+    ) -> Result<(), Refusal> {
+        let target = self.target(now, &send.to)?;
+        let draft = self.draft(target, send, further, context)?;
+        self.write_draft(fx, now, command, draft, context)
+    }
+
+    fn write_draft(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        mut draft: Draft,
+        context: ContactContext<'_>,
+    ) -> Result<(), Refusal> {
+        self.check_room(fx)?;
+        let price = self.price_of(now, &draft, context)?;
+        // A level that cannot be used now is refused before a number is used up.
+        price.estimate.ok_or_else(no_estimate)?;
+        let (id, mut changes) = self.open_target(fx, now, &draft)?;
+        // The proof names the new conversation, so it is made when that exists.
+        let old = draft.renews.and_then(|old| self.conversations.get(old));
+        draft
+            .parts
+            .extend(old.map(|old| old.conversation.continuity(&id)));
+        let rng = fx.key_rng();
+        let update = self.conversations.update(id, now.unix, |record| {
+            let composed = record.conversation.compose(rng, now.unix, &draft.parts);
+            if composed.is_ok() && draft.parts.contains(&Part::Goodbye) {
+                record.conversation.close(now.unix);
+            }
+            composed
+        });
+        let Some(ConversationUpdate { result, change, .. }) = update else {
+            return Err(no_conversation(&hex(&id.0)));
+        };
+        let composed = result.map_err(|error| refused(&error))?;
+        changes.push(change);
+        let number = composed.number();
+        changes.push(self.pending.add(
+            (id, number),
+            PendingMessage {
+                composed: Some(composed),
+                level: draft.level,
+                life: draft.life,
+                attempts: 0,
+                until: now.unix.after(MAX_TIME_SECS),
+                progress: PendingProgress::Next(now.unix),
+            },
+        ));
+        changes.extend(self.add_outgoing(now, id, number, &draft));
+        let sent = SentMessage {
+            conversation: hex(&id.0),
+            number,
+        };
+        Self::store_and_reply(fx, changes, command, ContactReply::Sent(sent));
+        self.advance(fx, now, (id, number), context);
+        self.schedule(fx, now.mono);
+        Ok(())
+    }
+
+    /// What a message would cost.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] for which [`write`](Self::write) would refuse it.
+    pub(super) fn price(
+        &self,
+        now: Now,
+        send: &ContactSend,
+        context: ContactContext<'_>,
+    ) -> Result<SendPriceView, Refusal> {
+        let target = self.target(now, &send.to)?;
+        let draft = self.draft(target, send, Vec::new(), context)?;
+        self.price_of(now, &draft, context)
+    }
+
+    /// Introduces a contact to another one.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] with the cause.
+    pub(super) fn introduce(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        introduction: &Introduction,
+        context: ContactContext<'_>,
+    ) -> Result<(), Refusal> {
+        let (_, about) = self.book.named(&introduction.about)?;
+        let id = about.id.ok_or_else(|| {
+            Refusal::usage(
+                format!("{} has shown no address", introduction.about),
+                "introduce a contact whose address you have",
+            )
+        })?;
+        let part = Part::Introduction(parts::Introduction {
+            id,
+            day: day_of(now),
+            how: introduction.how.code(),
+            name: about.name.clone(),
+            note: introduction.note.clone(),
+        });
+        self.write(fx, now, command, &introduction.send, vec![part], context)
+    }
+
+    /// Starts a new session with a contact whose conversation is stale, or asks the other side to.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if no conversation is stale, or the message is refused.
+    pub(super) fn renew(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        (of, send): (&str, &ContactSend),
+        context: ContactContext<'_>,
+    ) -> Result<(), Refusal> {
+        let old = self.stale_of(of)?;
+        let record = self.conversations.get(old);
+        let Some(record) = record else {
+            return Err(no_conversation(of));
+        };
+        let contact = record.facts.contact;
+        let card = contact
+            .and_then(|key| self.book.get(key))
+            .and_then(|entry| entry.id)
+            .and_then(|id| self.finder.card(&id, now.unix).cloned());
+        match (contact, card) {
+            (Some(key), Some(card)) => {
+                let target = Target::Card(key, Box::new(card));
+                let mut draft = self.draft(target, send, Vec::new(), context)?;
+                draft.renews = Some(old);
+                self.write_draft(fx, now, command, draft, context)
+            }
+            _ if record.conversation.is_initiator() => Err(Refusal::policy(
+                format!("no card of {of} is known now, and a new session needs one"),
+                "wait until one is found (`whisht contact show`)",
+            )),
+            _ => self.ask_renewal(fx, now, command, old, context),
+        }
+    }
+
+    /// Asks the other side to renew, from a stale state: it has the card, and this node has not.
+    fn ask_renewal(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        id: ConversationId,
+        context: ContactContext<'_>,
+    ) -> Result<(), Refusal> {
+        let level = context.send.default_level();
+        context.check_ready(fx, now, level)?;
+        let update = self.conversations.update(id, now.unix, |record| {
+            record.conversation.ask_renewal(now.unix)
+        });
+        let Some(update) = update else {
+            return Err(no_conversation(&hex(&id.0)));
+        };
+        let attempt = update.result.ok_or_else(|| {
+            Refusal::policy(
+                "the other side was asked as often as is possible in a day",
+                "try again tomorrow",
+            )
+        })?;
+        let request = Box::new(request_of(attempt, level, DEFAULT_LIFE));
+        let then = StateContinuation::BeginAttempt(AttemptOwner::Renewal(id), request);
+        fx.store_state_then(vec![update.change], then);
+        Self::store_and_reply(fx, Vec::new(), command, ContactReply::Done);
+        Ok(())
+    }
+
+    /// Sends a message again that is not answered.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if there is none, or it is being sent.
+    pub(super) fn send_again(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        message: &SentMessage,
+        context: ContactContext<'_>,
+    ) -> Result<(), Refusal> {
+        let id = (
+            self.conversation_named(&message.conversation)?,
+            message.number,
+        );
+        let Some(pending) = self.pending.get(id) else {
+            return Err(not_pending(message));
+        };
+        let is_idle = matches!(
+            pending.progress,
+            PendingProgress::User | PendingProgress::InNetwork(_)
+        );
+        if !is_idle {
+            return Err(Refusal::usage(
+                format!("message {} is being sent", message.number),
+                "wait until it is unanswered (`whisht outbox`)",
+            ));
+        }
+        context.check_ready(fx, now, pending.level)?;
+        let change = self.pending.update(id, |pending| {
+            pending.attempts = 0;
+            pending.progress = PendingProgress::Next(now.unix);
+        });
+        let changes = change.into_iter().collect();
+        Self::store_and_reply(fx, changes, command, ContactReply::Sent(message.clone()));
+        self.advance(fx, now, id, context);
+        Ok(())
+    }
+
+    /// Stops sending a message.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if there is none.
+    pub(super) fn cancel(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        message: &SentMessage,
+    ) -> Result<(), Refusal> {
+        let id = (
+            self.conversation_named(&message.conversation)?,
+            message.number,
+        );
+        if self.pending.get(id).is_none() {
+            return Err(not_pending(message));
+        }
+        self.stop(fx, now, id, ContactStage::Cancelled);
+        Self::store_and_reply(fx, Vec::new(), command, ContactReply::Done);
+        Ok(())
+    }
+
+    // -- steps
+
+    /// Where a message to this name goes.
+    fn target(&self, now: Now, to: &str) -> Result<Target, Refusal> {
+        let Some((key, entry)) = self.book.by_name(to) else {
+            return Ok(Target::Conversation(self.conversation_named(to)?));
+        };
+        if let Some(id) = self.conversations.writable_of(key) {
+            return Ok(Target::Conversation(id));
+        }
+        if entry.is_pending {
+            return Err(Refusal::usage(
+                format!("{to} was introduced, and you have not accepted it"),
+                format!("accept it first: `whisht contact accept {to}`"),
+            ));
+        }
+        let id = entry.id.ok_or_else(|| {
+            Refusal::usage(
+                format!("the conversation with {to} is closed, and {to} has shown no address"),
+                "wait until the other side writes again",
+            )
+        })?;
+        match self.finder.card(&id, now.unix) {
+            Some(card) => Ok(Target::Card(key, Box::new(card.clone()))),
+            None => Err(Refusal::policy(
+                format!(
+                    "no card of {to} is known: its owner is away, or the peers of this node hide it"
+                ),
+                "wait until one is found (`whisht contact show`); cards are published once a day",
+            )),
+        }
+    }
+
+    fn draft(
+        &self,
+        target: Target,
+        send: &ContactSend,
+        further: Vec<Part>,
+        context: ContactContext<'_>,
+    ) -> Result<Draft, Refusal> {
+        if context.others.gossip.has_narrow_bloom() {
+            return Err(Refusal::policy(
+                "this node requests chosen topics only, which would hide answers from it",
+                "use contacts on a node without a Bloom filter of its own",
+            ));
+        }
+        let level = send.level.unwrap_or(context.send.default_level());
+        if let Target::Card(_, card) = &target
+            && level < card.terms().least_level
+        {
+            let least = card.terms().least_level;
+            return Err(Refusal::policy(
+                format!("the card of {} asks for level `{least}` or above", send.to),
+                format!("send at level `{least}`, or at a higher one"),
+            ));
+        }
+        let mut parts = Vec::new();
+        if !send.text.is_empty() {
+            parts.push(Part::Text(send.text.to_string()));
+        }
+        parts.extend(send.attachment.as_ref().map(file_part));
+        parts.extend(further);
+        if parts.is_empty() {
+            return Err(Refusal::usage("the message is empty", "write something"));
+        }
+        Ok(Draft {
+            target,
+            parts,
+            level,
+            life: send.life.unwrap_or(DEFAULT_LIFE),
+            renews: None,
+        })
+    }
+
+    fn check_room(&self, fx: &Effects) -> Result<(), Refusal> {
+        if fx.state_is_congested() {
+            return Err(Refusal::policy(
+                "the disk is slow: changes that were made before wait to be stored",
+                "try again in a moment",
+            ));
+        }
+        if self.pending.len() >= MAX_PENDING {
+            return Err(Refusal::policy(
+                format!("{MAX_PENDING} messages are without answer, the most that a node keeps"),
+                "wait for answers, or cancel some (`whisht outbox`)",
+            ));
+        }
+        Ok(())
+    }
+
+    fn price_of(
+        &self,
+        now: Now,
+        draft: &Draft,
+        context: ContactContext<'_>,
+    ) -> Result<SendPriceView, Refusal> {
+        let encoded = Part::encode_all(&draft.parts);
+        let encoded = encoded.map_err(|error| Refusal::usage(error.to_string(), "shorten it"))?;
+        let proof = draft.renews.map_or(0, |_| CONTINUITY_LEN);
+        let len = encoded.len().saturating_add(proof);
+        let (body_len, first, ticket_bits) = match &draft.target {
+            Target::Conversation(id) => {
+                let record = self.conversations.get(*id);
+                let record = record.ok_or_else(|| no_conversation(&hex(&id.0)))?;
+                let conversation = &record.conversation;
+                let first = conversation.state() == ConversationState::Opening;
+                let bits = conversation
+                    .needs_ticket()
+                    .then_some(record.facts.ticket_bits);
+                let len = conversation.body_len(now.unix, len);
+                (len, first, bits.unwrap_or(0))
+            }
+            Target::Card(_, card) => {
+                // Nothing of this conversation is used: it only tells the length.
+                let mut rng = ChaCha20Rng::from_seed([0; 32]);
+                let conversation = begin(&mut rng, now, card)?;
+                let len = conversation.body_len(now.unix, len);
+                (len, true, card.terms().ticket_bits)
+            }
+        };
+        let shape = SealedShape {
+            body_len,
+            is_resync: false,
+        };
+        let (level, life) = (draft.level, draft.life);
+        let estimate = context
+            .send
+            .estimate_shape(now, shape, (level, life), context.others)?;
+        Ok(SendPriceView {
+            level,
+            first,
+            ticket_bits,
+            body_bytes: body_len,
+            estimate: Some(estimate),
+        })
+    }
+
+    /// The conversation of a draft; begins it if there is none.
+    fn open_target(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        draft: &Draft,
+    ) -> Result<(ConversationId, Vec<StateChange>), Refusal> {
+        let (key, card) = match &draft.target {
+            Target::Conversation(id) => return Ok((*id, Vec::new())),
+            Target::Card(key, card) => (*key, card),
+        };
+        if self.conversations.len() >= MAX_CONVERSATIONS {
+            return Err(Refusal::policy(
+                format!("there are {MAX_CONVERSATIONS} conversations, the most that a node keeps"),
+                "forget one first (`whisht contact forget`)",
+            ));
+        }
+        let conversation = begin(fx.key_rng(), now, card)?;
+        let mut facts = ConversationFacts::new(now.unix, card.terms().ticket_bits);
+        facts.contact = Some(key);
+        let (id, change) = self.conversations.add(conversation, facts);
+        self.conversations.follow(id, now.unix);
+        Ok((id, vec![change]))
+    }
+
+    fn add_outgoing(
+        &mut self,
+        now: Now,
+        id: ConversationId,
+        number: u64,
+        draft: &Draft,
+    ) -> Vec<StateChange> {
+        let parts = Part::encode_all(&draft.parts).unwrap_or_default();
+        let (_, changes) = self.history.add(
+            id,
+            HistoryMessage {
+                direction: MessageDirection::Out,
+                number,
+                time: now.unix,
+                parts,
+                is_read: true,
+                sending: Some(Sending {
+                    level: draft.level,
+                    stage: ContactStage::Sealing { attempt: 1 },
+                }),
+            },
+        );
+        changes
+    }
+
+    /// The stale conversation of a contact.
+    fn stale_of(&self, of: &str) -> Result<ConversationId, Refusal> {
+        let ids = match self.book.by_name(of) {
+            Some((key, _)) => self.conversations.of_contact(key),
+            None => vec![self.conversation_named(of)?],
+        };
+        let stale = ids.into_iter().find(|id| {
+            let record = self.conversations.get(*id);
+            record.is_some_and(|record| record.conversation.state() == ConversationState::Stale)
+        });
+        stale.ok_or_else(|| {
+            Refusal::usage(
+                format!("no conversation with {of} is stale"),
+                "write to it as usual (`whisht send --to`)",
+            )
+        })
+    }
+}
+
+/// Begins a conversation with the owner of a card.
+fn begin(rng: &mut impl CryptoRng, now: Now, card: &VerifiedCard) -> Result<Conversation, Refusal> {
+    let unusable = |error: &dyn core::fmt::Display| {
+        let cause = format!("the card cannot be used: {error}");
+        Refusal::policy(cause, "wait for another one")
+    };
+    let first_box = FirstBox::create(rng, card.id(), card.block());
+    let first_box = first_box.map_err(|error| unusable(&error))?;
+    let started = Conversation::start(now.unix, card.block(), card.id(), first_box);
+    started.map_err(|error| unusable(&error))
+}
+
+fn file_part(attachment: &Attachment) -> Part {
+    Part::SmallFile {
+        name: attachment.name.clone(),
+        bytes: attachment.bytes.to_vec(),
+    }
+}
+
+fn refused(error: &ComposeError) -> Refusal {
+    let text = error.to_string();
+    match text.split_once(": ") {
+        Some((cause, remedy)) => Refusal::policy(cause, remedy),
+        None => Refusal::policy(text, "see `whisht contact show`"),
+    }
+}
+
+fn no_estimate() -> Refusal {
+    Refusal::policy("the message cannot be estimated", "try again in a moment")
+}
+
+fn no_conversation(named: &str) -> Refusal {
+    Refusal::usage(
+        format!("there is no conversation {named:?}"),
+        "`whisht inbox` lists them",
+    )
+}
+
+fn not_pending(message: &SentMessage) -> Refusal {
+    Refusal::usage(
+        format!("message {} is not being sent", message.number),
+        "`whisht outbox` lists those that are",
+    )
+}
+
+/// Minimum lifetime of the envelopes of a message for which the user asks none: the other side may be away
+/// for two days.
+const DEFAULT_LIFE: Duration = Duration::from_secs(48 * 3_600);
+/// Time during which the user can ask for further attempts, in seconds: that of the key block of a card.
+const MAX_TIME_SECS: u32 = 14 * 86_400;
+/// Length of the proof of an earlier conversation, with its head.
+const CONTINUITY_LEN: usize = parts::PART_HEAD_LEN + 64;
+/// Maximum number of messages without answer.
+const MAX_PENDING: usize = 1024;
+/// Maximum number of conversations.
+const MAX_CONVERSATIONS: usize = 4096;

@@ -1,0 +1,235 @@
+//! Contact by hash through simulated networks: an address becomes a conversation, whatever fails in between.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::panic, reason = "a test may fail loudly")]
+
+use std::time::Duration;
+
+use circuits::level::Level;
+use circuits::time::Instant;
+use whisht::contact::address_key::AddressKey;
+use whisht::node::{
+    Command, ContactCommand, ContactEvent, ContactReply, ContactSend, ContactStage, ContactState,
+    ConversationStateView, Cover, Event, MessageDirection, MessagePartView, NodeConfig, Reply,
+};
+use whisht::sim::{Recorder, World, WorldConfig};
+use zeroize::Zeroizing;
+
+/// Relays, then a reader and a source without the relay role.
+const RELAYS: usize = 12;
+const READER: usize = RELAYS;
+const SOURCE: usize = RELAYS + 1;
+const NODES: usize = RELAYS + 2;
+
+/// A network of relays, a reader with the address `press`, and a source that knows the address.
+struct Scene {
+    world: World,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let config = WorldConfig {
+            fast: true,
+            ..WorldConfig::plain(Duration::from_millis(20))
+        };
+        let mut world = World::new(config, Box::<Recorder>::default());
+        for number in 0..NODES {
+            let peers: Vec<usize> = [1, 3, 5].map(|step| (number + step) % RELAYS).to_vec();
+            let start = Instant::from_micros(u64::try_from(number).unwrap() * 100_000);
+            let change = |config: &mut NodeConfig| {
+                if number >= RELAYS {
+                    config.cover = Cover::Full;
+                }
+            };
+            let relay = number < RELAYS;
+            world.add_node(relay, &peers, start, change).unwrap();
+        }
+        world.run(Duration::from_secs(60));
+        Self { world }
+    }
+
+    /// The reader has an address, and the source has found its card.
+    fn with_card() -> Self {
+        let mut scene = Self::new();
+        let seed = Zeroizing::new([7; 32]);
+        let id = AddressKey::from_seed(seed.clone()).id();
+        let name = "press".to_owned();
+        scene.ask(READER, ContactCommand::CreateAddress { name, seed });
+        let name = "desk".to_owned();
+        scene.ask(SOURCE, ContactCommand::Add { id, name });
+        scene.run_until(Duration::from_secs(3600), |scene| {
+            scene.contact_state(SOURCE, "desk") == ContactState::Ready
+        });
+        scene
+    }
+
+    fn ask(&mut self, at: usize, command: ContactCommand) -> ContactReply {
+        let patience = Duration::from_secs(1);
+        match self.world.ask(at, Command::Contact(command), patience) {
+            Ok(Reply::Contact(reply)) => *reply,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn write(&mut self, at: usize, to: &str, text: &str, level: Level) {
+        let send = message(to, text, level);
+        let reply = self.ask(at, ContactCommand::Send(send));
+        assert!(matches!(reply, ContactReply::Sent(_)), "{reply:?}");
+    }
+
+    fn contact_state(&mut self, at: usize, name: &str) -> ContactState {
+        match self.ask(at, ContactCommand::Contact(name.to_owned())) {
+            ContactReply::Contact(view) => view.state,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The texts that came in a conversation, in the order of their numbers.
+    fn texts(&mut self, at: usize, of: &str) -> Vec<(u64, String)> {
+        let after = 0;
+        let of = of.to_owned();
+        let reply = self.world.ask(
+            at,
+            Command::Contact(ContactCommand::Conversation { of, after }),
+            Duration::from_secs(1),
+        );
+        let Ok(Reply::Contact(reply)) = reply else {
+            return Vec::new();
+        };
+        let ContactReply::Conversation { messages, .. } = *reply else {
+            panic!("{reply:?}");
+        };
+        let incoming = messages
+            .into_iter()
+            .filter(|message| message.direction == MessageDirection::In);
+        let mut texts: Vec<_> = incoming
+            .flat_map(|message| {
+                let number = message.number;
+                message
+                    .parts
+                    .into_iter()
+                    .filter_map(move |part| match part {
+                        MessagePartView::Text { text } => Some((number, text)),
+                        _ => None,
+                    })
+            })
+            .collect();
+        texts.sort();
+        texts
+    }
+
+    /// The requests of a node.
+    fn requests(&mut self, at: usize) -> Vec<String> {
+        let ContactReply::Conversations(all) = self.ask(at, ContactCommand::Conversations) else {
+            panic!("no list of conversations");
+        };
+        let asked = all
+            .into_iter()
+            .filter(|view| view.state == ConversationStateView::Asked);
+        asked.map(|view| view.id).collect()
+    }
+
+    fn accept(&mut self) {
+        self.run_until(Duration::from_secs(3600), |scene| {
+            !scene.requests(READER).is_empty()
+        });
+        let of = self.requests(READER).pop().unwrap();
+        let name = Some("source".to_owned());
+        let reply = self.ask(READER, ContactCommand::Accept { of, name });
+        assert!(
+            matches!(reply, ContactReply::Conversation { .. }),
+            "{reply:?}"
+        );
+    }
+
+    fn run_until(&mut self, patience: Duration, mut is: impl FnMut(&mut Self) -> bool) {
+        let step = Duration::from_secs(20);
+        let mut waited = Duration::ZERO;
+        while !is(self) {
+            assert!(waited < patience, "it did not happen in {patience:?}");
+            self.world.run(step);
+            waited += step;
+        }
+    }
+
+    /// How often each text was reported to the user of a node.
+    fn reported(&self, at: usize, text: &str) -> usize {
+        let events = self.world.observer::<Recorder>().unwrap().events(at).iter();
+        events
+            .filter(|(_, event)| {
+                match event {
+                Event::Contact(event) => match &**event {
+                    ContactEvent::Message(message) => message.parts.iter().any(|part| {
+                        matches!(part, MessagePartView::Text { text: other } if other == text)
+                    }),
+                    _ => false,
+                },
+                _ => false,
+            }
+            })
+            .count()
+    }
+
+    fn answered(&self, at: usize) -> usize {
+        let events = self.world.observer::<Recorder>().unwrap().events(at).iter();
+        events
+            .filter(|(_, event)| match event {
+                Event::Contact(event) => {
+                    matches!(&**event, ContactEvent::Outgoing(_, ContactStage::Answered))
+                }
+                _ => false,
+            })
+            .count()
+    }
+}
+
+fn message(to: &str, text: &str, level: Level) -> ContactSend {
+    ContactSend {
+        to: to.to_owned(),
+        text: Zeroizing::new(text.to_owned()),
+        attachment: None,
+        level: Some(level),
+        life: None,
+    }
+}
+
+/// Five messages each way at a level, one after the other.
+fn exchange(level: Level) -> Scene {
+    let mut scene = Scene::with_card();
+    scene.write(SOURCE, "desk", "source 1", level);
+    scene.accept();
+    for number in 1..=5 {
+        scene.write(READER, "source", &format!("reader {number}"), level);
+        scene.run_until(Duration::from_secs(3600), |scene| {
+            scene.texts(SOURCE, "desk").len() == number
+        });
+        if number < 5 {
+            let next = number + 1;
+            scene.write(SOURCE, "desk", &format!("source {next}"), level);
+            scene.run_until(Duration::from_secs(3600), |scene| {
+                scene.texts(READER, "source").len() == next
+            });
+        }
+    }
+    scene
+}
+
+fn check_exchange(scene: &mut Scene) {
+    for (at, of, other) in [(SOURCE, "desk", "reader"), (READER, "source", "source")] {
+        let expected: Vec<_> = (1..=5)
+            .map(|number| (number, format!("{other} {number}")))
+            .collect();
+        assert_eq!(scene.texts(at, of), expected);
+        for number in 1..=5 {
+            assert_eq!(scene.reported(at, &format!("{other} {number}")), 1);
+        }
+    }
+}
+
+#[test]
+fn five_messages_each_way_at_normal_arrive_once_and_in_order() {
+    let mut scene = exchange(Level::Normal);
+    check_exchange(&mut scene);
+    assert_eq!(scene.answered(SOURCE), 5);
+    assert!(scene.answered(READER) >= 4);
+}
