@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use circuits::level::Level;
 use circuits::time::Instant;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
 use whisht::contact::address_key::AddressKey;
 use whisht::node::{
     Command, ContactCommand, ContactEvent, ContactReply, ContactSend, ContactStage, ContactState,
@@ -27,7 +29,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn new() -> Self {
+    fn new(cover: Cover) -> Self {
         let config = WorldConfig {
             fast: true,
             ..WorldConfig::plain(Duration::from_millis(20))
@@ -38,7 +40,7 @@ impl Scene {
             let start = Instant::from_micros(u64::try_from(number).unwrap() * 100_000);
             let change = |config: &mut NodeConfig| {
                 if number >= RELAYS {
-                    config.cover = Cover::Full;
+                    config.cover = cover;
                 }
             };
             let relay = number < RELAYS;
@@ -49,8 +51,8 @@ impl Scene {
     }
 
     /// The reader has an address, and the source has found its card.
-    fn with_card() -> Self {
-        let mut scene = Self::new();
+    fn with_card(cover: Cover) -> Self {
+        let mut scene = Self::new(cover);
         let seed = Zeroizing::new([7; 32]);
         let id = AddressKey::from_seed(seed.clone()).id();
         let name = "press".to_owned();
@@ -152,6 +154,28 @@ impl Scene {
         }
     }
 
+    /// Lets time pass, in which the power of either end fails now and then.
+    fn run_with_failures(&mut self, rng: &mut ChaCha20Rng, mut is: impl FnMut(&mut Self) -> bool) {
+        let mut steps = 0;
+        while !is(self) {
+            steps += 1;
+            assert!(steps < 400, "it did not happen with failures");
+            let at = if rng.next_u32() % 2 == 0 {
+                SOURCE
+            } else {
+                READER
+            };
+            if rng.next_u32() % 5 == 0 {
+                let commits = u64::from(rng.next_u32() % 4);
+                self.world.disk(at).hang_after(commits);
+                self.world.run(Duration::from_secs(20));
+                self.world.kill(at);
+                self.world.restart(at).unwrap();
+            }
+            self.world.run(Duration::from_secs(20));
+        }
+    }
+
     /// How often each text was reported to the user of a node.
     fn reported(&self, at: usize, text: &str) -> usize {
         let events = self.world.observer::<Recorder>().unwrap().events(at).iter();
@@ -194,8 +218,8 @@ fn message(to: &str, text: &str, level: Level) -> ContactSend {
 }
 
 /// Five messages each way at a level, one after the other.
-fn exchange(level: Level) -> Scene {
-    let mut scene = Scene::with_card();
+fn exchange(level: Level, cover: Cover) -> Scene {
+    let mut scene = Scene::with_card(cover);
     scene.write(SOURCE, "desk", "source 1", level);
     scene.accept();
     for number in 1..=5 {
@@ -228,8 +252,54 @@ fn check_exchange(scene: &mut Scene) {
 
 #[test]
 fn five_messages_each_way_at_normal_arrive_once_and_in_order() {
-    let mut scene = exchange(Level::Normal);
+    let mut scene = exchange(Level::Normal, Cover::Off);
     check_exchange(&mut scene);
     assert_eq!(scene.answered(SOURCE), 5);
     assert!(scene.answered(READER) >= 4);
 }
+
+#[test]
+fn five_messages_each_way_at_dark_arrive_once_and_in_order() {
+    let mut scene = exchange(Level::Dark, Cover::Full);
+    check_exchange(&mut scene);
+    assert_eq!(scene.answered(SOURCE), 5);
+}
+
+/// Each power failure comes after a random number of commits, and whatever was to become durable then is lost.
+#[test]
+fn power_failures_at_random_commits_lose_no_message_and_repeat_none() {
+    for seed in 0..KILL_RUNS {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let mut scene = Scene::with_card(Cover::Off);
+        let mut counts = [0_usize; 2];
+        scene.write(SOURCE, "desk", "source 1", Level::Normal);
+        scene.run_with_failures(&mut rng, |scene| !scene.requests(READER).is_empty());
+        scene.accept();
+        while counts != [3, 3] {
+            for (index, (at, to, name)) in SIDES.into_iter().enumerate() {
+                let written = counts[index] + 1;
+                if written <= 3 && !(index == 0 && written == 1) {
+                    let text = format!("{name} {written}");
+                    scene.write(at, to, &text, Level::Normal);
+                }
+                counts[index] = written.min(3);
+            }
+            scene.run_with_failures(&mut rng, |scene| {
+                scene.texts(READER, "source").len() >= counts[0]
+                    && scene.texts(SOURCE, "desk").len() >= counts[1]
+            });
+        }
+        scene.world.run(Duration::from_secs(600));
+        for (at, of, other) in [(SOURCE, "desk", "reader"), (READER, "source", "source")] {
+            let expected: Vec<_> = (1..=3)
+                .map(|number| (number, format!("{other} {number}")))
+                .collect();
+            assert_eq!(scene.texts(at, of), expected, "seed {seed}");
+        }
+    }
+}
+
+/// Runs of the test with power failures.
+const KILL_RUNS: u64 = 1;
+
+const SIDES: [(usize, &str, &str); 2] = [(SOURCE, "desk", "source"), (READER, "source", "reader")];
