@@ -3,16 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![expect(clippy::panic, reason = "a test may fail loudly")]
 
+#[path = "contact/attacks.rs"]
+mod attacks;
+
 use std::time::Duration;
 
 use circuits::level::Level;
 use circuits::time::Instant;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
+use whisht::bloom::Bloom;
 use whisht::contact::address_key::AddressKey;
+use whisht::envelope::Topic;
 use whisht::node::{
     Command, ContactCommand, ContactEvent, ContactReply, ContactSend, ContactStage, ContactState,
-    ConversationStateView, Cover, Event, MessageDirection, MessagePartView, NodeConfig, Reply,
+    ConversationStateView, Cover, Event, MessageDirection, MessagePartView, NodeConfig, Refusal,
+    RefusalKind, Reply,
 };
 use whisht::sim::{Recorder, World, WorldConfig};
 use zeroize::Zeroizing;
@@ -77,6 +83,12 @@ impl Scene {
         let send = message(to, text, level);
         let reply = self.ask(at, ContactCommand::Send(send));
         assert!(matches!(reply, ContactReply::Sent(_)), "{reply:?}");
+    }
+
+    fn try_write(&mut self, at: usize, to: &str, text: &str) -> Result<Reply, Refusal> {
+        let send = ContactCommand::Send(message(to, text, Level::Normal));
+        let patience = Duration::from_secs(1);
+        self.world.ask(at, Command::Contact(send), patience)
     }
 
     fn contact_state(&mut self, at: usize, name: &str) -> ContactState {
@@ -165,7 +177,7 @@ impl Scene {
             } else {
                 READER
             };
-            if rng.next_u32() % 5 == 0 {
+            if rng.next_u32() % 6 == 0 {
                 let commits = u64::from(rng.next_u32() % 4);
                 self.world.disk(at).hang_after(commits);
                 self.world.run(Duration::from_secs(20));
@@ -275,14 +287,14 @@ fn power_failures_at_random_commits_lose_no_message_and_repeat_none() {
         scene.write(SOURCE, "desk", "source 1", Level::Normal);
         scene.run_with_failures(&mut rng, |scene| !scene.requests(READER).is_empty());
         scene.accept();
-        while counts != [3, 3] {
+        while counts != [2, 2] {
             for (index, (at, to, name)) in SIDES.into_iter().enumerate() {
                 let written = counts[index] + 1;
-                if written <= 3 && !(index == 0 && written == 1) {
+                if written <= 2 && !(index == 0 && written == 1) {
                     let text = format!("{name} {written}");
                     scene.write(at, to, &text, Level::Normal);
                 }
-                counts[index] = written.min(3);
+                counts[index] = written.min(2);
             }
             scene.run_with_failures(&mut rng, |scene| {
                 scene.texts(READER, "source").len() >= counts[0]
@@ -291,7 +303,7 @@ fn power_failures_at_random_commits_lose_no_message_and_repeat_none() {
         }
         scene.world.run(Duration::from_secs(600));
         for (at, of, other) in [(SOURCE, "desk", "reader"), (READER, "source", "source")] {
-            let expected: Vec<_> = (1..=3)
+            let expected: Vec<_> = (1..=2)
                 .map(|number| (number, format!("{other} {number}")))
                 .collect();
             assert_eq!(scene.texts(at, of), expected, "seed {seed}");
@@ -303,3 +315,87 @@ fn power_failures_at_random_commits_lose_no_message_and_repeat_none() {
 const KILL_RUNS: u64 = 1;
 
 const SIDES: [(usize, &str, &str); 2] = [(SOURCE, "desk", "source"), (READER, "source", "reader")];
+
+#[test]
+fn state_restored_from_backup_is_stale_and_renewal_proves_the_old_conversation() {
+    let mut scene = opened();
+    let backup = scene.world.disk(SOURCE).back_up_state();
+    scene.write(SOURCE, "desk", "source 2", Level::Normal);
+    scene.run_until(Duration::from_secs(3600), |scene| {
+        scene.texts(READER, "source").len() == 2
+    });
+    scene.world.kill(SOURCE);
+    scene.world.disk(SOURCE).put_back_state(backup, true);
+    scene.world.restart(SOURCE).unwrap();
+    scene.world.run(Duration::from_secs(120));
+
+    let refused = scene.try_write(SOURCE, "desk", "on an old key");
+    assert_eq!(refused.unwrap_err().kind, RefusalKind::Policy);
+    let send = message("desk", "it is me", Level::Normal);
+    let of = "desk".to_owned();
+    let reply = scene.ask(SOURCE, ContactCommand::Renew { of, send });
+    assert!(matches!(reply, ContactReply::Sent(_)), "{reply:?}");
+    scene.run_until(Duration::from_secs(3600), |scene| {
+        !scene.requests(READER).is_empty()
+    });
+    let of = scene.requests(READER).pop().unwrap();
+    let ContactReply::Conversation { conversation, .. } =
+        scene.ask(READER, ContactCommand::Accept { of, name: None })
+    else {
+        panic!("the request is not accepted");
+    };
+    assert_eq!(conversation.contact.as_deref(), Some("source"));
+    assert!(conversation.restored_day.is_some());
+    scene.write(READER, "source", "compare the words", Level::Normal);
+    scene.run_until(Duration::from_secs(3600), |scene| {
+        let texts = scene.texts(SOURCE, "desk");
+        texts.iter().any(|(_, text)| text == "compare the words")
+    });
+}
+
+#[test]
+fn source_that_was_away_for_two_weeks_gets_later_messages_and_sees_the_gap() {
+    let mut scene = opened();
+    scene.world.kill(SOURCE);
+    for day in 0..4 {
+        scene.write(READER, "source", &format!("lost {day}"), Level::Normal);
+        scene.world.run(Duration::from_secs(120));
+        scene.world.jump_clock(4 * 86_400);
+        scene.world.run(Duration::from_secs(120));
+    }
+    scene.world.restart(SOURCE).unwrap();
+    scene.world.run(Duration::from_secs(120));
+    scene.write(READER, "source", "welcome back", Level::Normal);
+    scene.run_until(Duration::from_secs(3600), |scene| {
+        let texts = scene.texts(SOURCE, "desk");
+        texts.iter().any(|(_, text)| text == "welcome back")
+    });
+    let ContactReply::Conversations(all) = scene.ask(SOURCE, ContactCommand::Conversations) else {
+        panic!("no list of conversations");
+    };
+    assert!(!all.first().unwrap().missing.is_empty());
+}
+
+#[test]
+fn node_with_a_narrow_filter_refuses_to_write() {
+    let mut scene = Scene::with_card(Cover::Off);
+    let narrow = Command::SetBloom(Bloom::assigned(Topic([1; 4])));
+    scene.world.command(SOURCE, narrow).unwrap();
+    let refused = scene.try_write(SOURCE, "desk", "unheard");
+    assert_eq!(refused.unwrap_err().kind, RefusalKind::Policy);
+    let full = Command::SetBloom(Bloom::FULL);
+    scene.world.command(SOURCE, full).unwrap();
+    assert!(scene.try_write(SOURCE, "desk", "heard").is_ok());
+}
+
+/// One message from the source and one from the reader have arrived.
+fn opened() -> Scene {
+    let mut scene = Scene::with_card(Cover::Off);
+    scene.write(SOURCE, "desk", "source 1", Level::Normal);
+    scene.accept();
+    scene.write(READER, "source", "reader 1", Level::Normal);
+    scene.run_until(Duration::from_secs(3600), |scene| {
+        scene.texts(SOURCE, "desk").len() == 1
+    });
+    scene
+}

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use super::contact::words;
 use super::conversation::{ConversationReport, partner};
 
-use super::output::Printer;
+use super::output::{Printer, duration};
 use super::remote_node::RemoteNode;
 use super::send::stage;
 use super::{Exit, Failure, conversation};
 use crate::node::{
     ContactStage, ConversationMessageView, ConversationStateView, ConversationView, OutgoingView,
-    SentMessage,
+    PriceView, SentMessage,
 };
 
 /// Options of `whisht outbox`.
@@ -86,17 +86,29 @@ async fn list(node: &mut RemoteNode) -> Result<Exit, Failure> {
         .map(row)
         .chain(replies.iter().map(|(view, reply)| reply_row(view, reply)))
         .collect();
-    let heading = ["ID", "LEVEL", "STAGE"];
+    let heading = ["ID", "LEVEL", "PRICE", "STAGE"];
     node.printer.table(heading, &rows, "nothing on its way")?;
     Ok(Exit::Done)
 }
 
-fn row(message: &OutgoingView) -> [String; 3] {
+fn row(message: &OutgoingView) -> [String; 4] {
     [
         message.id.0.to_string(),
         message.level.to_string(),
+        price(message.price),
         stage::describe(&message.stage),
     ]
+}
+
+/// Bytes over all hops, and the time in which 95 of 100 messages are in the network.
+fn price(price: Option<PriceView>) -> String {
+    price.map_or_else(
+        || "-".to_owned(),
+        |price| {
+            let time = duration(price.seconds.saturating_mul(1_000));
+            format!("{} B, {time}", price.bytes)
+        },
+    )
 }
 
 /// Messages to contacts whose sending has not ended, with their conversations.
@@ -126,13 +138,14 @@ const fn is_unfinished(stage: &ContactStage) -> bool {
     )
 }
 
-fn reply_row(view: &ConversationView, message: &ConversationMessageView) -> [String; 3] {
+fn reply_row(view: &ConversationView, message: &ConversationMessageView) -> [String; 4] {
     let stage = message.stage.as_ref().map(words::stage);
     [
         format!("{} {}", partner(view), message.number),
         message
             .level
             .map_or_else(|| "-".to_owned(), |level| level.to_string()),
+        "-".to_owned(),
         stage.unwrap_or_default(),
     ]
 }

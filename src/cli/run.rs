@@ -262,7 +262,8 @@ async fn farewell(host: &RunningNode, json: bool) {
         0 => say("closing; a second Ctrl-C ends at once"),
         _ => say(format_args!(
             "closing; {left} of your messages have not come back yet: shards that have left travel \
-             on by themselves, but the node does not retry. A second Ctrl-C ends at once"
+             on by themselves, and a node with a data directory sends the messages again at its next \
+             start. A second Ctrl-C ends at once"
         )),
     }
 }

@@ -54,7 +54,8 @@ impl Default for CardTerms {
         Self {
             least_level: Level::Normal,
             ticket_bits: DEFAULT_TICKET_BITS,
-            letters: true,
+            // This node does not read letters yet.
+            letters: false,
             files: false,
         }
     }

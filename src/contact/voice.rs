@@ -12,7 +12,7 @@ use super::kdf::{Label, hash};
 
 /// Six words of an id.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct VoiceWords([&'static str; VoiceWords::COUNT]);
+pub struct VoiceWords([&'static str; Self::COUNT]);
 
 impl VoiceWords {
     /// Number of words.

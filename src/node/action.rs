@@ -57,6 +57,8 @@ pub(super) enum Action {
     // -- to sending
     /// Send one attempt of another component; the result goes to contacts.
     BeginAttempt(AttemptOwner, Box<SendRequest>),
+    /// Give up a single attempt, whose message is not sent any more.
+    CancelAttempt(MessageId),
 
     // -- from sending
     /// All envelopes of a single attempt have left this node.

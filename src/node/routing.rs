@@ -110,6 +110,7 @@ impl Node {
                 let fx = &mut self.fx;
                 self.contacts.on_attempt_begun(fx, now, owner, begun);
             }
+            Action::CancelAttempt(id) => self.send.cancel_attempt(fx, id),
             Action::AttemptLeft(id) => self.contacts.on_attempt_left(fx, id),
             Action::AttemptEnded(id, end) => self.contacts.on_attempt_ended(fx, now, id, end),
             Action::RestoreTicketBits(epoch, bits) => self.relay.restore_ticket_bits(epoch, bits),

@@ -12,7 +12,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::data_dir::{
     ARTI, DESCRIPTOR, IDENTITIES, IPC, KEYSTORE, LOCK, ONION, PROFILE, RPC_TOKEN, STATE_DB,
@@ -71,22 +71,20 @@ impl PanicErase {
         }
     }
 
-    /// Waits until the node that uses the directory has ended, but no longer than `MAX_LOCK_WAIT`. The
+    /// Waits until the node that uses the directory has ended, but no longer than a second. The
     /// result is locked while it exists; `None` if the node still runs.
     #[must_use]
     pub fn wait_for_node(&self) -> Option<File> {
-        let began = Instant::now();
-        loop {
+        for _ in 0..LOCK_POLLS {
             // Without the file no node can use the directory.
             let lock = File::open(self.path.join(LOCK)).ok()?;
             match lock.try_lock() {
                 Ok(()) => return Some(lock),
-                Err(TryLockError::WouldBlock) if began.elapsed() < MAX_LOCK_WAIT => {
-                    pause();
-                }
-                Err(_) => return None,
+                Err(TryLockError::WouldBlock) => pause(),
+                Err(TryLockError::Error(_)) => return None,
             }
         }
+        None
     }
 
     /// Erases the keys again, which a node may have written meanwhile, then deletes everything else and
@@ -237,8 +235,8 @@ const REST: [&str; 22] = [
 ];
 /// The names by which an interrupted erasure finds that the directory is one of whisht.
 const LAST: [&str; 4] = [KEYSTORE, ONION, PROFILE, LOCK];
-/// How long the command waits for a node to end. A node that was told ends in less.
-const MAX_LOCK_WAIT: Duration = Duration::from_secs(1);
+/// How often the command looks whether the node has ended: for a second. A node that was told ends in less.
+const LOCK_POLLS: u32 = 50;
 const LOCK_POLL: Duration = Duration::from_millis(20);
 
 #[cfg(test)]

@@ -233,7 +233,7 @@ pub(in crate::cli) fn show_new(
         "{how} the address {}; others find you by",
         one_line(&view.name)
     ))?;
-    printer.line(&address)?;
+    printer.line(address)?;
     printer.line(format_args!(
         "check words ({} bits: compare, do not type): {}",
         VoiceWords::BITS,

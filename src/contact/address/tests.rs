@@ -52,7 +52,7 @@ proptest! {
         let expected = match errors.as_slice() {
             [(first, _), (second, _)] => AddressError::TwoWrong(place(*first), place(*second)),
             [(only, _)] => AddressError::OneWrong(place(*only)),
-            _ => unreachable!(),
+            _ => panic!("one or two errors"),
         };
         prop_assert_eq!(error(&wrong), expected);
     }

@@ -19,7 +19,9 @@ use crate::contact::conversation::{Arrived, ConversationId, Outcome, Part, StepR
 use crate::contact::parts::{Continuity, Introduction};
 use crate::contact::plaintext::{OuterPlaintext, SealedBody};
 use crate::contact::scan::{ScanForm, ScanHit, ScanTag};
+use crate::node::action::Action;
 use crate::node::effects::{Counter, Effects};
+use crate::node::event::MessageId;
 use crate::scatter::{Reassembled, Reassembly, ReassemblyLimits, ScatterShard};
 use crate::state::StateChange;
 
@@ -188,7 +190,7 @@ impl Contacts {
     ) {
         let id = message.conversation;
         let mut events = Vec::new();
-        self.note_answers(id, &message.arrived.answered, &mut changes, &mut events);
+        self.note_answers(fx, id, &message.arrived.answered, &mut changes, &mut events);
         let mut has_changed = message.arrived.has_opened || message.is_new_request;
         match message.arrived.outcome {
             Outcome::Message { number, parts } => {
@@ -224,14 +226,16 @@ impl Contacts {
     /// Messages of ours that the other side has.
     fn note_answers(
         &mut self,
+        fx: &mut Effects,
         id: ConversationId,
         answered: &[u64],
         changes: &mut Vec<StateChange>,
         events: &mut Vec<ContactEvent>,
     ) {
         for number in answered.iter().copied() {
-            let (change, _running) = self.pending.remove((id, number));
+            let (change, running) = self.pending.remove((id, number));
             changes.push(change);
+            cancel(fx, running);
             let stage = ContactStage::Answered;
             if let Some(change) = self.history.set_stage(id, number, stage.clone()) {
                 changes.push(change);
@@ -287,12 +291,10 @@ impl Contacts {
                 Part::Introduction(introduction) => {
                     changes.extend(self.on_introduced(id, introduction));
                 }
-                Part::Continuity(continuity) => {
-                    if self.is_proven(id, continuity) {
-                        has_changed = true;
-                        changes.extend(self.mark_restored(now, id));
-                        changes.extend(self.take_over(now, id, continuity.old));
-                    }
+                Part::Continuity(continuity) if self.is_proven(id, continuity) => {
+                    has_changed = true;
+                    changes.extend(self.mark_restored(now, id));
+                    changes.extend(self.take_over(now, id, continuity.old));
                 }
                 Part::Goodbye => has_changed = true,
                 _ => {}
@@ -370,6 +372,13 @@ fn plain_name(name: &str) -> String {
     match super::book::check_name(plain) {
         Ok(()) => plain.to_owned(),
         Err(_) => "introduced".to_owned(),
+    }
+}
+
+/// Ends an attempt whose end does not matter any more.
+pub(super) fn cancel(fx: &mut Effects, running: Option<MessageId>) {
+    if let Some(attempt) = running {
+        fx.request(Action::CancelAttempt(attempt));
     }
 }
 

@@ -237,12 +237,15 @@ impl Contacts {
         match self.book.by_name(name).map(|(key, entry)| (key, entry.id)) {
             Some((key, id)) => {
                 for conversation in self.conversations.of_contact(key) {
-                    changes.extend(self.erase_conversation(conversation));
+                    changes.extend(self.erase_conversation(fx, conversation));
                 }
                 changes.push(self.book.remove(key));
                 changes.extend(id.map(|id| self.finder.forget(&id)));
             }
-            None => changes.extend(self.erase_conversation(self.conversation_named(name)?)),
+            None => {
+                let id = self.conversation_named(name)?;
+                changes.extend(self.erase_conversation(fx, id));
+            }
         }
         Self::store_and_reply(fx, changes, command, ContactReply::Done);
         Ok(())

@@ -157,8 +157,10 @@ impl Contacts {
                     let attempt = message.attempts;
                     stage = Some(ContactStage::Sealing { attempt });
                 });
-                if let Some(stage) = stage {
-                    self.enter_stage(fx, id, stage);
+                match stage {
+                    Some(stage) => self.enter_stage(fx, id, stage),
+                    // The message was stopped while its key became durable.
+                    None => fx.request(Action::CancelAttempt(attempt)),
                 }
             }
             Err(refusal) => self.on_attempt_failed(fx, now, id, refusal.to_string()),
@@ -231,7 +233,10 @@ impl Contacts {
             record.conversation.give_up(id.1);
         });
         let mut changes: Vec<_> = update.map(|update| update.change).into_iter().collect();
-        let (change, _running) = self.pending.remove(id);
+        let (change, running) = self.pending.remove(id);
+        if let Some(running) = running {
+            fx.request(Action::CancelAttempt(running));
+        }
         changes.push(change);
         changes.extend(self.history.set_stage(id.0, id.1, stage.clone()));
         let events = self.stage_event(id, stage).into_iter().collect();
@@ -354,11 +359,6 @@ pub(super) fn request_of(attempt: Attempt, level: Level, life: Duration) -> Send
         life,
         reader: ReaderKind::Whisht,
     }
-}
-
-/// Passes a request that is durable now to the sender.
-pub(in crate::node) fn begin(fx: &mut Effects, owner: AttemptOwner, request: Box<SendRequest>) {
-    fx.request(Action::BeginAttempt(owner, request));
 }
 
 /// Maximum number of attempts of a message before the user has to ask for more.

@@ -149,16 +149,6 @@ impl History {
             .map(|(place, message)| (place.1, message))
     }
 
-    /// The message of this number that this node sends.
-    pub(super) fn sent(
-        &self,
-        conversation: ConversationId,
-        number: u64,
-    ) -> Option<(u64, &HistoryMessage)> {
-        let place = *self.sent.get(&(conversation, number))?;
-        Some((place, self.messages.get(&(conversation, place))?))
-    }
-
     /// Bytes of the messages of a conversation.
     pub(super) fn bytes_of(&self, conversation: ConversationId) -> usize {
         let sizes = self

@@ -69,8 +69,13 @@ impl PendingMessages {
         let (conversation, number) = id.split_first_chunk().ok_or(BadState::Length)?;
         let number = number.try_into().map_err(|_| BadState::Length)?;
         let id = (ConversationId(*conversation), u64::from_be_bytes(number));
-        self.messages
-            .insert(id, PendingMessage::from_bytes(&row.value)?);
+        let mut message = PendingMessage::from_bytes(&row.value)?;
+        if message.progress == PendingProgress::Storing {
+            // A kill ended the attempt, not the network: it does not count.
+            message.attempts = message.attempts.saturating_sub(1);
+            message.progress = PendingProgress::Next(UnixSecs(0));
+        }
+        self.messages.insert(id, message);
         Ok(())
     }
 
@@ -175,7 +180,7 @@ impl PendingMessage {
         writer.u32(self.until.0);
         let (code, at) = match self.progress {
             PendingProgress::Next(at) => (NEXT, at),
-            PendingProgress::Storing | PendingProgress::Running(_) => (NEXT, UnixSecs(0)),
+            PendingProgress::Storing | PendingProgress::Running(_) => (RUNNING, UnixSecs(0)),
             PendingProgress::InNetwork(at) => (IN_NETWORK, at),
             PendingProgress::User => (USER, UnixSecs(0)),
         };
@@ -197,6 +202,7 @@ impl PendingMessage {
             until: UnixSecs(reader.u32()?),
             progress: match (reader.u8()?, UnixSecs(reader.u32()?)) {
                 (NEXT, at) => PendingProgress::Next(at),
+                (RUNNING, _) => PendingProgress::Storing,
                 (IN_NETWORK, at) => PendingProgress::InNetwork(at),
                 (USER, _) => PendingProgress::User,
                 _ => return Err(BadState::Field("progress")),
@@ -218,4 +224,5 @@ fn row_id((conversation, number): PendingId) -> Vec<u8> {
 const NEXT: u8 = 1;
 const IN_NETWORK: u8 = 2;
 const USER: u8 = 3;
+const RUNNING: u8 = 4;
 const VERSION: u8 = 1;

@@ -46,7 +46,7 @@ pub(super) struct OwnCards {
 
 /// Names one envelope with a card.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct CardName {
+pub(in crate::node) struct CardName {
     /// The owner.
     pub(super) id: ContactId,
     /// The period and replica.

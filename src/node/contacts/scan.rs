@@ -97,6 +97,7 @@ impl ContactScanner {
     }
 
     /// Whether envelopes wait or are being scanned, or the mempool is being passed again.
+    #[cfg(test)]
     pub(super) fn is_busy(&self) -> bool {
         self.waiting.len() > 0 || self.rescan.is_active() || !self.running.is_empty()
     }

@@ -6,10 +6,10 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use circuits::level::Level;
 use circuits::time::{Instant, Now, UnixSecs};
 use zeroize::Zeroizing;
 
+use super::arrivals::cancel;
 use super::book::ContactKey;
 use super::event::ContactEvent;
 use super::publication::{CardName, Prepared};
@@ -258,7 +258,7 @@ impl Contacts {
         });
         let old: Vec<_> = old.map(|(id, _)| id).collect();
         for id in old {
-            let changes = self.erase_conversation(id);
+            let changes = self.erase_conversation(fx, id);
             store(fx, changes);
         }
         let losers = self
@@ -276,11 +276,17 @@ impl Contacts {
     }
 
     /// Erases a conversation: its keys, its history, what is still sent.
-    pub(super) fn erase_conversation(&mut self, id: ConversationId) -> Vec<StateChange> {
+    pub(super) fn erase_conversation(
+        &mut self,
+        fx: &mut Effects,
+        id: ConversationId,
+    ) -> Vec<StateChange> {
         let mut changes = vec![self.conversations.remove(id)];
         changes.extend(self.history.forget(id));
         for pending in self.pending.of(id) {
-            changes.push(self.pending.remove(pending).0);
+            let (change, running) = self.pending.remove(pending);
+            cancel(fx, running);
+            changes.push(change);
         }
         self.first.requests_mut().remove(id);
         changes
@@ -301,9 +307,6 @@ impl Contacts {
 
 /// What cards asked for earlier, and until when first messages may have no more.
 pub(super) type EarlierBits = BTreeMap<ContactId, (u8, UnixSecs)>;
-
-/// The level at which cards are published if the configuration names none.
-pub(super) const DEFAULT_CARD_LEVEL: Level = Level::Bulletin;
 
 fn store(fx: &mut Effects, changes: Vec<StateChange>) {
     if !changes.is_empty() {

@@ -15,7 +15,7 @@ use super::book::ContactKey;
 use super::command::{Attachment, ContactReply, ContactSend, Introduction, SentMessage};
 use super::conversations::ConversationUpdate;
 use super::delivery::{AttemptOwner, request_of};
-use super::event::{ContactEvent, ContactStage};
+use super::event::ContactStage;
 use super::history::{HistoryMessage, Sending};
 use super::pending::{PendingMessage, PendingProgress};
 use super::record::ConversationFacts;
@@ -354,7 +354,7 @@ impl Contacts {
                 "use contacts on a node without a Bloom filter of its own",
             ));
         }
-        let level = send.level.unwrap_or(context.send.default_level());
+        let level = send.level.unwrap_or_else(|| context.send.default_level());
         if let Target::Card(_, card) = &target
             && level < card.terms().least_level
         {

@@ -5,7 +5,9 @@ use circuits::level::Level;
 use super::Sender;
 use super::message::{Outgoing, SendState};
 use crate::node::effects::Effects;
-use crate::node::event::{MessageId, Stage};
+use crate::node::event::MessageId;
+#[cfg(test)]
+use crate::node::event::Stage;
 use crate::node::input::Connectivity;
 use crate::node::views::OutgoingView;
 
@@ -67,6 +69,7 @@ impl Sender {
     }
 
     /// The stage of a message or single attempt; `None` if it is forgotten.
+    #[cfg(test)]
     pub(in crate::node) fn stage(&self, id: MessageId) -> Option<Stage> {
         self.messages.get(&id)?.stage()
     }
