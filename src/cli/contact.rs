@@ -121,6 +121,8 @@ fn show_view(node: &RemoteNode, contact: &ContactView) -> Result<(), Failure> {
     match (&contact.card, contact.state) {
         (Some(card), _) => printer.line(card_line(card))?,
         (None, ContactState::Introduced) => {}
+        // Without an address there is no card to look for.
+        (None, _) if contact.id.is_none() => {}
         (None, _) => printer.line(words::missing_card(contact))?,
     }
     for id in &contact.conversations {

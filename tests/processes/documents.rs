@@ -14,7 +14,7 @@ mod socks;
 
 use std::fs;
 
-use crate::contact::{CARD_LEVEL, request};
+use crate::contact::{CARD_OPTIONS, request};
 use crate::network::ProcessNetwork;
 use crate::node::until;
 
@@ -54,10 +54,12 @@ fn readme_commands_run_as_printed() {
 
 #[test]
 fn commands_of_the_page_for_sources_run_as_printed() {
-    let network = ProcessNetwork::start_with(&CARD_LEVEL);
+    let network = ProcessNetwork::start_with(&CARD_OPTIONS);
     let tor = SocksProxy::start(ONION, network.relays[0].address());
     let made = network.reader.ask(&["id", "new", "desk", "--address"]);
     let mut shell = Shell::behind(&tor);
+    // The work that the other nodes of this network require.
+    shell.run("export WHISHT_MIN_POW=0.00004");
     shell.write("message.txt", "the hedge, at nine");
     let first = network.relays[0].enode();
     shell.replace("KEY@NAME.onion", shell::at_onion(first, ONION));

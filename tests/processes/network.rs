@@ -44,7 +44,7 @@ fn processes_deliver_messages_across_relay_kill() {
 /// The nodes of a network.
 pub(crate) struct ProcessNetwork {
     scratch: TempDir,
-    /// Options of the source and of the reader.
+    /// Options of all nodes.
     options: Vec<String>,
     pub(crate) relays: Vec<NodeProcess>,
     pub(crate) source: NodeProcess,
@@ -57,14 +57,16 @@ impl ProcessNetwork {
         Self::start_with(&[])
     }
 
-    /// The same with these options for the source and the reader.
+    /// The same with these options for all nodes.
     pub(crate) fn start_with(options: &[&str]) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
         let mut relays: Vec<NodeProcess> = Vec::new();
         for number in 0..RELAYS {
             let before = relays.iter().rev().take(2).map(NodeProcess::enode);
-            let relay = relay(dir, number, "127.0.0.1:0", &before.collect::<Vec<_>>());
+            let peers: Vec<&str> = before.collect();
+            let relay = relay(dir, number, "127.0.0.1:0", &peers, &options);
             relays.push(relay);
         }
         // The first two had too few peers to dial when they started.
@@ -73,7 +75,6 @@ impl ProcessNetwork {
                 relays[relay].ask(&["peers", "--add", relays[peer].enode()]);
             }
         }
-        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
         let [source, reader] =
             CLIENTS.map(|client| start_client(dir, &relays, client, "127.0.0.1:0", &options));
         let network = Self {
@@ -217,7 +218,8 @@ impl ProcessNetwork {
         });
 
         let peers = [VICTIM - 1, VICTIM - 2].map(|peer| self.relays[peer].enode());
-        let back = relay(self.scratch.path(), VICTIM, &address, &peers);
+        let dir = self.scratch.path();
+        let back = relay(dir, VICTIM, &address, &peers, &self.options);
         assert_eq!(back.enode(), enode);
         self.relays[VICTIM] = back;
         until("the source and its relay are peers again", || {
@@ -256,9 +258,16 @@ fn start_client(
 }
 
 /// Starts or restarts a relay.
-fn relay(dir: &Path, number: usize, listen: &str, peers: &[&str]) -> NodeProcess {
+fn relay(
+    dir: &Path,
+    number: usize,
+    listen: &str,
+    peers: &[&str],
+    options: &[String],
+) -> NodeProcess {
     let peers = peers.join(",");
     let mut args = vec!["--relay", "--listen", listen];
+    args.extend(options.iter().map(String::as_str));
     if !peers.is_empty() {
         args.extend(["--peer", &peers]);
     }
