@@ -5,14 +5,14 @@ use whisht::contact::card::key::CardKey;
 use whisht::contact::card::{CARD_LEN, CardTerms, SignedCard};
 use whisht::contact::id::{ContactId, Root};
 use whisht::contact::period::Period;
-use whisht::contact::schedule::{Publication, PublicationSchedule, Replica};
+use whisht::contact::schedule::{PeriodReplica, PublicationSchedule, Replica};
 
 /// Reads the input as data of an envelope, as a card, as terms, as a file of cards and as a stored schedule. Panics if a rule is
 /// broken.
 pub fn contact_card(data: &[u8]) {
     let period = Period(20_834);
     for replica in Replica::ALL {
-        let key = CardKey::of(&ContactId([7; 32]), Publication { period, replica });
+        let key = CardKey::of(&ContactId([7; 32]), PeriodReplica { period, replica });
         assert!(key.open(data).is_err(), "no data decrypts by chance");
     }
     if let Ok(card) = SignedCard::from_bytes(data) {

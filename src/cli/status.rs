@@ -348,8 +348,13 @@ fn traffic(status: &StatusView) -> Vec<String> {
             grouped(status.packets_dropped)
         ),
         format!("outgoing  {} messages on their way", count(status.outgoing)),
-        format!("level     {} for messages without --level", status.level),
     ]);
+    let wait = status.cards_wait.as_deref();
+    lines.extend(wait.map(|reason| format!("cards     waiting: {}", one_line(reason))));
+    lines.extend([format!(
+        "level     {} for messages without --level",
+        status.level
+    )]);
     let levels = levels::protection_lines(&status.levels);
     lines.extend(levels.iter().map(|line| format!("          {line}")));
     let age = levels::directory_line(status);

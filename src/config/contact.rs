@@ -28,3 +28,17 @@ fn card_level(word: &str) -> Result<Level, BadValue> {
         level => Ok(level),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_that_show_the_publisher_are_refused_for_cards() {
+        for level in Level::ALL {
+            let hides = !matches!(level, Level::Open | Level::Swift);
+            assert_eq!(card_level(level.word()).is_ok(), hides, "{level}");
+        }
+        assert!(card_level("bulletins").is_err());
+    }
+}

@@ -145,7 +145,7 @@ impl SignedCard {
     ///
     /// [`CardError`] names the first rule that the card breaks.
     pub fn verify(self, id: &ContactId, period: Period) -> Result<VerifiedCard, CardError> {
-        let fields = Fields::read(&self.0)?;
+        let fields = CardFields::read(&self.0)?;
         fields.check_claims(id, period)?;
         let terms = CardTerms::decode(fields.terms)?;
         self.check_signatures(&fields, id)?;
@@ -163,7 +163,7 @@ impl SignedCard {
         })
     }
 
-    fn check_signatures(&self, fields: &Fields, id: &ContactId) -> Result<(), CardError> {
+    fn check_signatures(&self, fields: &CardFields, id: &ContactId) -> Result<(), CardError> {
         let certified = certified_bytes(id, &fields.signing_key, fields.from.0, fields.to.0);
         let identity = VerifyingKey::from_bytes(&fields.root.identity_key);
         identity
@@ -188,7 +188,7 @@ const VERSION: u8 = 1;
 const ZEROS: usize = 8;
 
 /// The fields of a card, none of them checked but version and zeros.
-struct Fields {
+struct CardFields {
     root: Root,
     period: Period,
     serial: Period,
@@ -202,7 +202,7 @@ struct Fields {
     signature: [u8; 64],
 }
 
-impl Fields {
+impl CardFields {
     fn read(card: &[u8; CARD_LEN]) -> Result<Self, CardError> {
         let short = |_| CardError::Length(CARD_LEN);
         let mut reader = ByteReader::new(card);

@@ -15,14 +15,14 @@ use super::elligator::OuterSecret;
 use super::id::ContactId;
 use super::kdf::Key32;
 use super::key_block::KeyBlock;
-use super::period::Generation;
+use super::period::KeyGeneration;
 use super::ratchet::PreKeys;
 use super::scan::FirstRecipient;
 use super::x_wing::XWingSecret;
 
 /// The secret keys of one generation. Erased on drop.
 pub struct GenerationKeys {
-    generation: Generation,
+    generation: KeyGeneration,
     outer: Key32,
     x_wing: XWingSecret,
     pre_keys: PreKeys,
@@ -39,7 +39,7 @@ impl GenerationKeys {
     /// Draws the keys of a generation. The Olm keys come from the system's generator
     /// (docs/decisions/0021).
     #[must_use]
-    pub fn create(rng: &mut impl CryptoRng, generation: Generation) -> Self {
+    pub fn create(rng: &mut impl CryptoRng, generation: KeyGeneration) -> Self {
         loop {
             let mut outer = Zeroizing::new([0; 32]);
             rng.fill_bytes(outer.as_mut_slice());
@@ -52,7 +52,7 @@ impl GenerationKeys {
     }
 
     fn assemble(
-        generation: Generation,
+        generation: KeyGeneration,
         outer: Key32,
         x_wing: XWingSecret,
         pre_keys: PreKeys,
@@ -76,7 +76,7 @@ impl GenerationKeys {
 
     /// The generation.
     #[must_use]
-    pub const fn generation(&self) -> Generation {
+    pub const fn generation(&self) -> KeyGeneration {
         self.generation
     }
 
@@ -119,7 +119,7 @@ impl GenerationKeys {
     /// [`BadState`] if the record is damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadState> {
         let mut reader = StateReader::new(bytes, VERSION)?;
-        let generation = Generation(reader.u32()?);
+        let generation = KeyGeneration(reader.u32()?);
         let outer = reader.key()?;
         let x_wing = XWingSecret::from_seed(reader.key()?);
         let pre_keys = PreKeys::from_bytes(reader.bytes()?)?;
@@ -140,11 +140,11 @@ mod tests {
     #[test]
     fn stored_keys_have_the_same_public_block() {
         let mut rng = ChaCha20Rng::from_seed([4; 32]);
-        let keys = GenerationKeys::create(&mut rng, Generation(2_976));
+        let keys = GenerationKeys::create(&mut rng, KeyGeneration(2_976));
         let bytes = keys.to_bytes();
         let read = GenerationKeys::from_bytes(&bytes).unwrap();
         assert_eq!(read.block(), keys.block());
-        assert_eq!(read.generation(), Generation(2_976));
+        assert_eq!(read.generation(), KeyGeneration(2_976));
         let id = ContactId([3; 32]);
         assert_eq!(read.recipient(id).kappa(), &keys.block().kappa());
     }
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn damaged_record_is_refused() {
         let mut rng = ChaCha20Rng::from_seed([4; 32]);
-        let bytes = GenerationKeys::create(&mut rng, Generation(1)).to_bytes();
+        let bytes = GenerationKeys::create(&mut rng, KeyGeneration(1)).to_bytes();
         let (cut, _) = bytes.split_at(bytes.len() - 1);
         assert!(GenerationKeys::from_bytes(cut).is_err());
         assert!(GenerationKeys::from_bytes(&[]).is_err());

@@ -32,8 +32,8 @@ impl Period {
 
     /// The generation of this period.
     #[must_use]
-    pub const fn generation(self) -> Generation {
-        Generation(self.0 / PERIODS_PER_GENERATION)
+    pub const fn generation(self) -> KeyGeneration {
+        KeyGeneration(self.0 / PERIODS_PER_GENERATION)
     }
 
     /// The period so many periods later.
@@ -58,9 +58,9 @@ impl Period {
 
 /// Seven periods, whose keys live and are erased together.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Generation(pub u32);
+pub struct KeyGeneration(pub u32);
 
-impl Generation {
+impl KeyGeneration {
     /// Its first period.
     #[must_use]
     pub const fn first(self) -> Period {
@@ -135,7 +135,7 @@ mod tests {
         let period = Period::at(&id, UnixSecs(1_800_000_000));
         assert_eq!(period, Period(20_834));
         assert_eq!(period.begin(&id), UnixSecs(1_799_991_211));
-        assert_eq!(period.generation(), Generation(2_976));
+        assert_eq!(period.generation(), KeyGeneration(2_976));
     }
 
     #[test]
@@ -164,9 +164,9 @@ mod tests {
     fn at_most_two_generations_are_live_in_any_period() {
         for number in 20_000..20_100 {
             let period = Period(number);
-            let live: Vec<_> = Generation::live_in(period).collect();
+            let live: Vec<_> = KeyGeneration::live_in(period).collect();
             let expected: Vec<_> = (2_850..2_880)
-                .map(Generation)
+                .map(KeyGeneration)
                 .filter(|generation| generation.made_in() <= period)
                 .filter(|generation| period < generation.erased_in())
                 .collect();
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn keys_outlive_every_envelope_that_is_sealed_for_them() {
         let id = id(99);
-        let generation = Generation(2_900);
+        let generation = KeyGeneration(2_900);
         let last_use = generation.last().after(2).begin(&id);
         let erased = generation.erased_in().begin(&id);
         assert!(last_use.after(3 * DAY + 3_600) < erased);

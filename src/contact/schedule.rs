@@ -41,14 +41,14 @@ impl Replica {
     }
 
     /// Periods from the day of this replica until the period of its card begins.
-    const fn periods_ahead(self) -> u32 {
-        MAX_PERIODS_AHEAD.saturating_sub(self.0 as u32)
+    fn periods_ahead(self) -> u32 {
+        MAX_PERIODS_AHEAD.saturating_sub(self.0.into())
     }
 }
 
 /// A replica of the card of a period.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Publication {
+pub struct PeriodReplica {
     /// The period of the card.
     pub period: Period,
     /// Which of its envelopes.
@@ -58,17 +58,17 @@ pub struct Publication {
 /// Insertion times of the cards of one address.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PublicationSchedule {
-    planned: BTreeMap<Publication, Planned>,
+    planned: BTreeMap<PeriodReplica, PlannedReplica>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Planned {
+struct PlannedReplica {
     due: UnixSecs,
-    progress: Progress,
+    progress: PlannedProgress,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Progress {
+enum PlannedProgress {
     /// Not published yet.
     Waiting,
     /// Its envelope has left.
@@ -77,13 +77,13 @@ enum Progress {
     Skipped,
 }
 
-impl Planned {
+impl PlannedReplica {
     const fn is_waiting(&self) -> bool {
-        matches!(self.progress, Progress::Waiting)
+        matches!(self.progress, PlannedProgress::Waiting)
     }
 }
 
-impl Progress {
+impl PlannedProgress {
     const fn code(self) -> u8 {
         match self {
             Self::Waiting => 0,
@@ -118,22 +118,22 @@ impl PublicationSchedule {
         for replica in Replica::ALL {
             let period = today.after(replica.periods_ahead());
             let due = now.after(distributions::below(rng, max_delay));
-            let first = Publication { period, replica };
+            let first = PeriodReplica { period, replica };
             schedule.planned.insert(
                 first,
-                Planned {
+                PlannedReplica {
                     due,
-                    progress: Progress::Waiting,
+                    progress: PlannedProgress::Waiting,
                 },
             );
             // Earlier replicas of these cards belong to days before the address existed.
             for replica in Replica::ALL.into_iter().take_while(|r| *r < replica) {
-                let earlier = Publication { period, replica };
+                let earlier = PeriodReplica { period, replica };
                 schedule.planned.insert(
                     earlier,
-                    Planned {
+                    PlannedReplica {
                         due,
-                        progress: Progress::Skipped,
+                        progress: PlannedProgress::Skipped,
                     },
                 );
             }
@@ -155,7 +155,7 @@ impl PublicationSchedule {
         for period in (today.0..=last.0).map(Period) {
             for replica in Replica::ALL {
                 let day = period.before(replica.periods_ahead());
-                let publication = Publication { period, replica };
+                let publication = PeriodReplica { period, replica };
                 if day > today.after(1) || self.planned.contains_key(&publication) {
                     continue;
                 }
@@ -164,9 +164,9 @@ impl PublicationSchedule {
                     .after(distributions::below(rng, INSERTION_WINDOW));
                 self.planned.insert(
                     publication,
-                    Planned {
+                    PlannedReplica {
                         due,
-                        progress: Progress::Waiting,
+                        progress: PlannedProgress::Waiting,
                     },
                 );
                 changed = true;
@@ -177,7 +177,7 @@ impl PublicationSchedule {
 
     /// The replicas that are due and not published, in the order of their times. Some are late if the node
     /// was away: they go at once.
-    pub fn due(&self, now: UnixSecs) -> Vec<Publication> {
+    pub fn due(&self, now: UnixSecs) -> Vec<PeriodReplica> {
         let mut due: Vec<_> = self
             .planned
             .iter()
@@ -197,21 +197,21 @@ impl PublicationSchedule {
     }
 
     /// A replica has left this node, and is not published again.
-    pub fn mark_left(&mut self, publication: Publication) {
+    pub fn mark_left(&mut self, publication: PeriodReplica) {
         if let Some(planned) = self.planned.get_mut(&publication) {
-            planned.progress = Progress::Left;
+            planned.progress = PlannedProgress::Left;
         }
     }
 
     /// A replica did not reach the network, and is due again.
-    pub fn mark_due(&mut self, publication: Publication) {
+    pub fn mark_due(&mut self, publication: PeriodReplica) {
         if let Some(planned) = self.planned.get_mut(&publication) {
-            planned.progress = Progress::Waiting;
+            planned.progress = PlannedProgress::Waiting;
         }
     }
 
     /// The replicas that are not published, and their times.
-    pub fn waiting(&self) -> impl Iterator<Item = (Publication, UnixSecs)> {
+    pub fn waiting(&self) -> impl Iterator<Item = (PeriodReplica, UnixSecs)> {
         let waiting = self
             .planned
             .iter()
@@ -222,8 +222,8 @@ impl PublicationSchedule {
     /// Number of replicas of a period that have left.
     #[must_use]
     pub fn left(&self, period: Period) -> usize {
-        let left = |(publication, planned): &(&Publication, &Planned)| {
-            publication.period == period && planned.progress == Progress::Left
+        let left = |(publication, planned): &(&PeriodReplica, &PlannedReplica)| {
+            publication.period == period && planned.progress == PlannedProgress::Left
         };
         self.planned.iter().filter(left).count()
     }
@@ -254,14 +254,14 @@ impl PublicationSchedule {
     }
 }
 
-fn read_entry(reader: &mut StateReader<'_>) -> Result<(Publication, Planned), BadState> {
-    let publication = Publication {
+fn read_entry(reader: &mut StateReader<'_>) -> Result<(PeriodReplica, PlannedReplica), BadState> {
+    let publication = PeriodReplica {
         period: Period(reader.u32()?),
         replica: Replica::new(reader.u8()?).ok_or(BadState::Field("replica"))?,
     };
-    let planned = Planned {
+    let planned = PlannedReplica {
         due: UnixSecs(reader.u32()?),
-        progress: Progress::of(reader.u8()?)?,
+        progress: PlannedProgress::of(reader.u8()?)?,
     };
     Ok((publication, planned))
 }
@@ -293,7 +293,7 @@ mod tests {
 
     /// Publishes for so many days with a turn each 10 minutes; a `restart` stores, reads and continues with
     /// another generator. Returns what was published, and when.
-    fn publish(days: u32, restart: impl Fn(u32) -> bool) -> Vec<(Publication, UnixSecs)> {
+    fn publish(days: u32, restart: impl Fn(u32) -> bool) -> Vec<(PeriodReplica, UnixSecs)> {
         let mut rng = rng(1);
         let mut schedule = PublicationSchedule::new(&mut rng, &ID, START);
         let mut published = Vec::new();
@@ -325,7 +325,7 @@ mod tests {
             of_day.sort_unstable();
             let expected: Vec<_> = [2, 1, 0]
                 .into_iter()
-                .map(|replica| Publication {
+                .map(|replica| PeriodReplica {
                     period: period.after(2 - u32::from(replica)),
                     replica: Replica::new(replica).unwrap(),
                 })
@@ -381,7 +381,7 @@ mod tests {
         // The first two replicas of today's card, and the first of tomorrow's, are late for sure.
         for (period, replica) in [(today, 0), (today, 1), (today.after(1), 0)] {
             let replica = Replica::new(replica).unwrap();
-            assert!(due.contains(&Publication { period, replica }));
+            assert!(due.contains(&PeriodReplica { period, replica }));
         }
     }
 
@@ -393,7 +393,7 @@ mod tests {
         assert_eq!(due.len(), 3);
         for (period, replica) in [(today, 2), (today.after(1), 1), (today.after(2), 0)] {
             let replica = Replica::new(replica).unwrap();
-            assert!(due.contains(&Publication { period, replica }));
+            assert!(due.contains(&PeriodReplica { period, replica }));
         }
     }
 

@@ -462,6 +462,7 @@ impl Node {
             found_peers: self.peers.connected_discovered(),
             mail: self.mail.server_view(),
             state_locked: !self.fx.state_is_open(),
+            cards_wait: self.contacts.cards_wait(),
             tor: self.config.via_tor,
             shut: match self.send.connectivity() {
                 Connectivity::Down(reason) => Some(reason.clone()),

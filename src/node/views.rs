@@ -294,6 +294,9 @@ pub struct StatusView {
     pub mail: Option<MailView>,
     /// Whether contacts and messages of earlier runs are locked.
     pub state_locked: bool,
+    /// Why cards of own addresses that are due cannot be published now; `None` if none waits.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub cards_wait: Option<String>,
     /// Whether Tor carries the links.
     pub tor: bool,
     /// Why no link can be opened now, such as the state of Tor; `None` if links can be opened.

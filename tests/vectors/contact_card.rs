@@ -6,7 +6,7 @@ use whisht::contact::card::key::CardKey;
 use whisht::contact::card::{CardTerms, SignedCard};
 use whisht::contact::id::ContactId;
 use whisht::contact::period::Period;
-use whisht::contact::schedule::{Publication, Replica};
+use whisht::contact::schedule::{PeriodReplica, Replica};
 use zeroize::Zeroizing;
 
 use crate::contact_first::RecordedRng;
@@ -60,7 +60,7 @@ fn recorded_envelope_is_opened_and_made_again() {
         let replica = Replica::new(int(&case["replica"])).unwrap();
         let period = Period(int(&case["period"]));
         let id = ContactId(array(&case["id"]));
-        let key = CardKey::of(&id, Publication { period, replica });
+        let key = CardKey::of(&id, PeriodReplica { period, replica });
         assert_eq!(key.topic().0, array(&case["topic"]));
         let data = bytes(&case["data"]);
         let card = SignedCard::from_bytes(&bytes(&case["card"])).unwrap();

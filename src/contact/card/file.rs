@@ -38,8 +38,12 @@ pub fn decode(file: &[u8]) -> Result<(ContactId, Vec<VerifiedCard>), BadCardFile
         if verified.last().is_some_and(|last| last.period() >= period) {
             return Err(BadCardFile::Order);
         }
-        let id = *id.get_or_insert(claimed_id(&card)?);
-        verified.push(card.verify(&id, period).map_err(BadCardFile::Card)?);
+        let owner = match id {
+            Some(owner) => owner,
+            None => claimed_id(&card)?,
+        };
+        id = Some(owner);
+        verified.push(card.verify(&owner, period).map_err(BadCardFile::Card)?);
     }
     let id = id.ok_or(BadCardFile::Length)?;
     Ok((id, verified))

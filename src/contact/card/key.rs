@@ -14,7 +14,7 @@ use super::{CARD_LEN, CardError, SignedCard, VerifiedCard};
 use crate::contact::id::ContactId;
 use crate::contact::kdf::{Key32, Label, expand, extract};
 use crate::contact::period::Period;
-use crate::contact::schedule::{Publication, Replica};
+use crate::contact::schedule::{PeriodReplica, Replica};
 use crate::envelope::{SizeClass, Topic, TtlClass};
 
 /// The size class of envelopes with cards.
@@ -43,7 +43,7 @@ impl fmt::Debug for CardKey {
 impl CardKey {
     /// The key of one replica.
     #[must_use]
-    pub fn of(id: &ContactId, publication: Publication) -> Self {
+    pub fn of(id: &ContactId, publication: PeriodReplica) -> Self {
         let prk = extract(Label::CARD_SALT, &[&id.0]);
         Self::derive(id, &prk, publication)
     }
@@ -55,13 +55,13 @@ impl CardKey {
     ) -> impl Iterator<Item = Self> {
         let prk = extract(Label::CARD_SALT, &[&id.0]);
         periods.flat_map(move |period| {
-            let publications = Replica::ALL.map(|replica| Publication { period, replica });
+            let publications = Replica::ALL.map(|replica| PeriodReplica { period, replica });
             publications.map(|publication| Self::derive(id, &prk, publication))
         })
     }
 
-    fn derive(id: &ContactId, prk: &Key32, publication: Publication) -> Self {
-        let Publication { period, replica } = publication;
+    fn derive(id: &ContactId, prk: &Key32, publication: PeriodReplica) -> Self {
+        let PeriodReplica { period, replica } = publication;
         let (number, replica) = (period.0.to_be_bytes(), [replica.number()]);
         let info: [&[u8]; 2] = [&number, &replica];
         Self {
@@ -175,7 +175,7 @@ mod tests {
             assert_eq!(hex::encode(*key.key), secret, "replica {number}");
             let one = CardKey::of(
                 &root.id(),
-                Publication {
+                PeriodReplica {
                     period: Period(20_834),
                     replica: Replica::ALL[number],
                 },

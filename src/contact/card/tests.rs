@@ -10,7 +10,7 @@ use crate::contact::address_key::AddressKey;
 use crate::contact::codec::{StateReader, StateWriter};
 use crate::contact::generation::GenerationKeys;
 use crate::contact::period::DAY;
-use crate::contact::schedule::{Publication, Replica};
+use crate::contact::schedule::{PeriodReplica, Replica};
 use crate::envelope::Topic;
 
 const TODAY: Period = Period(20_834);
@@ -69,9 +69,9 @@ impl Owner {
     }
 }
 
-fn slot(period: Period, replica: u8) -> Publication {
+fn slot(period: Period, replica: u8) -> PeriodReplica {
     let replica = Replica::new(replica).unwrap();
-    Publication { period, replica }
+    PeriodReplica { period, replica }
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn signed_nonsense_is_refused_by_name() {
     );
 }
 
-/// Keys of low order would make secrets that everyone knows; a torsion component would mark a reader.
+/// Keys of low order would make secrets that every observer can compute; a torsion component would mark a reader.
 #[test]
 fn keys_of_low_order_are_refused() {
     let owner = Owner::new(1);

@@ -9,7 +9,7 @@
 //! contact is kept, even when it is over: an older one never replaces it.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use circuits::bounded_map::BoundedMap;
@@ -33,8 +33,8 @@ use crate::state::{StateChange, StateRow, StateTable};
 
 /// Looks for the cards of contacts.
 pub(super) struct CardFinder {
-    contacts: BTreeMap<ContactId, Watched>,
-    keys: HashMap<Topic, Vec<Arc<CardKey>>>,
+    contacts: BTreeMap<ContactId, WatchedContact>,
+    keys: BTreeMap<Topic, Vec<Arc<CardKey>>>,
     /// Candidates that were not opened yet, in no order; those that are not in `is_waiting` any more are
     /// skipped.
     waiting: Vec<EnvelopeHash>,
@@ -50,7 +50,7 @@ pub(super) struct CardFinder {
 
 /// A contact whose cards are looked for.
 #[derive(Default)]
-struct Watched {
+struct WatchedContact {
     /// The period in which the topics were computed.
     topics_of: Option<Period>,
     topics: Vec<Topic>,
@@ -63,7 +63,7 @@ impl CardFinder {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             contacts: BTreeMap::new(),
-            keys: HashMap::new(),
+            keys: BTreeMap::new(),
             waiting: Vec::new(),
             is_waiting: BTreeSet::new(),
             opened: BoundedMap::new(MAX_OPENED),

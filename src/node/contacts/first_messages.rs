@@ -22,7 +22,7 @@ use crate::contact::first_contact::{
 use crate::contact::generation::GenerationKeys;
 use crate::contact::id::ContactId;
 use crate::contact::job::{BoxOpening, ContactJob};
-use crate::contact::period::Generation;
+use crate::contact::period::KeyGeneration;
 use crate::contact::plaintext::SealedBody;
 use crate::contact::scan::{FirstRecipient, ScanKeys, ScanTag};
 use crate::node::effects::Effects;
@@ -46,7 +46,7 @@ pub(super) struct FirstMessages {
 }
 
 /// A generation of an own address.
-pub(super) type OwnGeneration = (ContactId, Generation);
+pub(super) type OwnGeneration = (ContactId, KeyGeneration);
 
 /// The keys of a generation.
 #[derive(Clone)]
@@ -73,7 +73,7 @@ impl FirstMessages {
     pub(super) fn restore(&mut self, row: &StateRow) -> Result<(), BadState> {
         let key = row.id.as_bytes().try_into().map_err(|_| BadState::Length)?;
         let mut reader = StateReader::new(&row.value, VERSION)?;
-        let of = (ContactId(reader.array()?), Generation(reader.u32()?));
+        let of = (ContactId(reader.array()?), KeyGeneration(reader.u32()?));
         reader.finish()?;
         let _new = self.seen.entry(of).or_default().note(&key);
         Ok(())

@@ -7,6 +7,8 @@
 //! that a late card goes at once.
 
 mod address;
+mod files;
+mod prepare;
 mod published;
 
 use core::time::Duration;
@@ -17,13 +19,13 @@ use circuits::time::{Now, UnixSecs};
 
 use self::address::OwnAddress;
 use self::published::PublishedCards;
-use crate::contact::card::{CardTerms, SignedCard, file};
+use crate::contact::card::{CardTerms, SignedCard};
 use crate::contact::codec::BadState;
 use crate::contact::generation::GenerationKeys;
 use crate::contact::id::ContactId;
 use crate::contact::kdf::Key32;
-use crate::contact::period::{Generation, Period};
-use crate::contact::schedule::{Publication, PublicationSchedule};
+use crate::contact::period::{KeyGeneration, Period};
+use crate::contact::schedule::{PeriodReplica, PublicationSchedule};
 use crate::envelope::Topic;
 use crate::node::Refusal;
 use crate::node::effects::Effects;
@@ -35,7 +37,7 @@ use crate::state::{StateChange, StateRow, StateTable};
 #[derive(Default)]
 pub(super) struct OwnCards {
     addresses: BTreeMap<ContactId, OwnAddress>,
-    keys: BTreeMap<(ContactId, Generation), GenerationKeys>,
+    keys: BTreeMap<(ContactId, KeyGeneration), GenerationKeys>,
     published: BTreeMap<ContactId, PublishedCards>,
     running: BTreeMap<MessageId, CardName>,
     /// Number of records that are not durable yet.
@@ -50,7 +52,7 @@ pub(in crate::node) struct CardName {
     /// The owner.
     pub(super) id: ContactId,
     /// The period and replica.
-    pub(super) publication: Publication,
+    pub(super) publication: PeriodReplica,
 }
 
 /// An envelope to publish.
@@ -71,7 +73,7 @@ pub(super) struct Prepared {
     /// Whether the keys that open first messages are others now.
     pub(super) keys_changed: bool,
     /// Generations whose keys were erased.
-    pub(super) erased: Vec<(ContactId, Generation)>,
+    pub(super) erased: Vec<(ContactId, KeyGeneration)>,
 }
 
 impl OwnCards {
@@ -196,110 +198,12 @@ impl OwnCards {
     pub(super) fn keys_mut(
         &mut self,
         id: &ContactId,
-        generation: Generation,
+        generation: KeyGeneration,
     ) -> Option<&mut GenerationKeys> {
         self.keys.get_mut(&(*id, generation))
     }
 
     // -- publication
-
-    /// Makes keys, draws times, signs cards and erases what is over. A caller whose clock is known to be
-    /// wrong does not call: it would erase keys that are still in use.
-    pub(super) fn prepare(&mut self, fx: &mut Effects, now: Now) -> Prepared {
-        let mut prepared = Prepared::default();
-        let ids: Vec<_> = self.published.keys().copied().collect();
-        for id in ids {
-            self.prepare_address(fx, now.unix, id, false, &mut prepared);
-        }
-        self.expect_stored(&prepared);
-        prepared
-    }
-
-    fn prepare_address(
-        &mut self,
-        fx: &mut Effects,
-        now: UnixSecs,
-        id: ContactId,
-        is_new: bool,
-        prepared: &mut Prepared,
-    ) {
-        let today = Period::at(&id, now);
-        let is_own = self.addresses.contains_key(&id);
-        if is_own {
-            self.turn_generations(fx, today, id, prepared);
-        }
-        let Some(published) = self.published.get_mut(&id) else {
-            return;
-        };
-        let mut changed = published.advance(fx.rng(), &id, now) || is_new;
-        if let Some(address) = self.addresses.get_mut(&id) {
-            if address.renew_signer(fx.key_rng(), today) {
-                prepared.changes.push(address.change());
-            }
-            for period in published.lacking(now) {
-                let keys = self.keys.get(&(id, period.generation()));
-                match keys.map(|keys| address.sign(period, today, keys.block())) {
-                    Some(Ok(card)) => {
-                        published.set_card(period, card);
-                        changed = true;
-                    }
-                    _ => fx.bug("a card that is due cannot be signed"),
-                }
-            }
-        }
-        if changed {
-            prepared.changes.push(published.change(&id));
-        }
-        if !is_own && published.carded().is_empty() {
-            self.published.remove(&id);
-            prepared
-                .changes
-                .push(StateChange::delete(StateTable::Schedule, id.0));
-        }
-    }
-
-    /// Makes the keys whose time has come, and erases those that are over.
-    fn turn_generations(
-        &mut self,
-        fx: &mut Effects,
-        today: Period,
-        id: ContactId,
-        prepared: &mut Prepared,
-    ) {
-        let of_address = (id, Generation(0))..=(id, Generation(u32::MAX));
-        let over = self.keys.range(of_address).map(|(key, _)| *key);
-        let over: Vec<_> = over
-            .filter(|(_, generation)| generation.erased_in() <= today)
-            .collect();
-        for key in over {
-            self.keys.remove(&key);
-            let change = StateChange::delete(StateTable::Generation, generation_row(key));
-            prepared.changes.push(change);
-            prepared.erased.push(key);
-            prepared.keys_changed = true;
-        }
-        for generation in Generation::live_in(today) {
-            self.make_keys(fx, (id, generation), prepared);
-        }
-    }
-
-    fn make_keys(
-        &mut self,
-        fx: &mut Effects,
-        key: (ContactId, Generation),
-        prepared: &mut Prepared,
-    ) {
-        if self.keys.contains_key(&key) {
-            return;
-        }
-        let (_, generation) = key;
-        let keys = GenerationKeys::create(fx.key_rng(), generation);
-        let row = generation_row(key);
-        let change = StateChange::put(StateTable::Generation, row, keys.to_bytes());
-        prepared.changes.push(change);
-        prepared.keys_changed = true;
-        self.keys.insert(key, keys);
-    }
 
     fn expect_stored(&mut self, prepared: &Prepared) {
         let stores = usize::from(!prepared.changes.is_empty());
@@ -395,7 +299,7 @@ impl OwnCards {
         fx.arm(TimerId::PublishCards, next);
     }
 
-    // -- views, files
+    // -- views
 
     /// The card of an own address for today, if one was made.
     pub(super) fn card(&self, id: &ContactId, now: UnixSecs) -> Option<&SignedCard> {
@@ -419,97 +323,10 @@ impl OwnCards {
         self.published.get(id)?.obstacle()
     }
 
-    /// Signed cards of an address for the coming days, today's first. Keys of later generations are made
-    /// and have to be durable before the file leaves.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal`] if the number of days is not 1 to 14, or there is no such address.
-    pub(super) fn export(
-        &mut self,
-        fx: &mut Effects,
-        now: UnixSecs,
-        name: &str,
-        days: u32,
-    ) -> Result<(Vec<u8>, Prepared), Refusal> {
-        if days == 0 || days > u32::from(file::MAX_CARDS) {
-            return Err(Refusal::usage(
-                format!("cards can be exported for 1 to 14 days, not for {days}"),
-                "choose a number of days from 1 to 14",
-            ));
-        }
-        let id = *self.named(name)?.id();
-        let today = Period::at(&id, now);
-        let last = today.after(days.saturating_sub(1));
-        let mut prepared = Prepared::default();
-        for generation in today.generation().0..=last.generation().0 {
-            self.make_keys(fx, (id, Generation(generation)), &mut prepared);
-        }
-        let address = self.named(name)?;
-        let periods = (today.0..=last.0).map(Period);
-        let cards: Vec<_> = periods
-            .filter_map(|period| {
-                let keys = self.keys.get(&(id, period.generation()))?;
-                address.sign(period, today, keys.block()).ok()
-            })
-            .collect();
-        let file = file::encode(cards.iter());
-        self.expect_stored(&prepared);
-        Ok((file, prepared))
-    }
-
-    /// Publishes the cards of a file for their owner. Returns their number.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal`] if the file is not valid, if all its cards are over, or if this node has the address.
-    pub(super) fn import(
-        &mut self,
-        fx: &mut Effects,
-        now: UnixSecs,
-        file: &[u8],
-    ) -> Result<(usize, Prepared), Refusal> {
-        let (id, cards) = file::decode(file).map_err(|error| {
-            Refusal::usage(
-                error.to_string(),
-                "ask the owner of the address for a new one",
-            )
-        })?;
-        if let Some(own) = self.addresses.get(&id) {
-            return Err(Refusal::usage(
-                format!("these are cards of {}, an address of this node", own.name()),
-                "this node publishes them itself",
-            ));
-        }
-        let today = Period::at(&id, now);
-        let cards: Vec<_> = cards
-            .iter()
-            .filter(|card| card.period() >= today && card.period() <= today.after(MAX_HELPED))
-            .collect();
-        if cards.is_empty() {
-            return Err(Refusal::usage(
-                "the cards in the file are for days that are over",
-                "ask the owner of the address for a new one",
-            ));
-        }
-        let is_full = self.published.len() >= MAX_ADDRESSES + MAX_HELPED_ADDRESSES;
-        if is_full && !self.published.contains_key(&id) {
-            return Err(Refusal::usage(
-                format!("this node publishes for {MAX_HELPED_ADDRESSES} other owners already"),
-                "wait until their cards are over",
-            ));
-        }
-        let new = || PublishedCards::new(PublicationSchedule::new(fx.rng(), &id, now));
-        let published = self.published.entry(id).or_insert_with(new);
-        for card in &cards {
-            published.set_card(card.period(), card.card().clone());
-        }
-        let prepared = Prepared {
-            changes: vec![published.change(&id)],
-            ..Prepared::default()
-        };
-        self.expect_stored(&prepared);
-        Ok((cards.len(), prepared))
+    /// Why cards that are due cannot be published now, of any address.
+    pub(super) fn any_obstacle(&self) -> Option<&str> {
+        let published = self.published.values();
+        published.filter_map(PublishedCards::obstacle).next()
     }
 
     // -- state
@@ -548,18 +365,10 @@ impl OwnCards {
     }
 }
 
-fn generation_row((id, generation): (ContactId, Generation)) -> Vec<u8> {
-    [&id.0[..], &generation.0.to_be_bytes()].concat()
-}
-
 /// Maximum number of seconds before the first cards on one machine.
 const MAX_LOCAL_FIRST_DELAY: u32 = 2;
 /// Maximum number of addresses of this node.
 const MAX_ADDRESSES: usize = 16;
-/// Maximum number of addresses of other owners that this node publishes cards for.
-const MAX_HELPED_ADDRESSES: usize = 16;
-/// Periods ahead for which cards of other owners are taken.
-const MAX_HELPED: u32 = 16;
 /// A turn that could not publish all that is due is followed by another one after this time.
 const MIN_WAIT: Duration = Duration::from_secs(1);
 /// Maximum time between two turns, so that a clock that is set is noticed.

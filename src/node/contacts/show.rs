@@ -19,6 +19,11 @@ use crate::contact::voice::VoiceWords;
 use crate::node::hex;
 
 impl Contacts {
+    /// Why cards of own addresses that are due cannot be published now.
+    pub(in crate::node) fn cards_wait(&self) -> Option<String> {
+        self.own.any_obstacle().map(str::to_owned)
+    }
+
     /// An own address.
     pub(super) fn address_view(&self, now: Now, id: &ContactId) -> Option<AddressView> {
         let address = self.own.addresses().find(|address| address.id() == id)?;

@@ -178,6 +178,7 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         found_peers: 2,
         mail: Some(mail()),
         state_locked: false,
+        cards_wait: None,
         tor: true,
         shut: Some("Tor is not ready".into()),
         unverified: None,

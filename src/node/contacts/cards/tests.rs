@@ -9,7 +9,7 @@ use crate::contact::card::{CardRank, CardTerms};
 use crate::contact::generation::GenerationKeys;
 use crate::contact::job::ContactJobResult;
 use crate::contact::period::DAY;
-use crate::contact::schedule::{Publication, Replica};
+use crate::contact::schedule::{PeriodReplica, Replica};
 use crate::envelope::{NotExpired, Ttl};
 use crate::node::fixture::START;
 use crate::node::output::Output;
@@ -68,7 +68,7 @@ impl Scene {
 
     fn publish(&mut self, period: Period, replica: u8, card: &SignedCard) -> EnvelopeHash {
         let replica = Replica::new(replica).unwrap();
-        let key = CardKey::of(&self.id(), Publication { period, replica });
+        let key = CardKey::of(&self.id(), PeriodReplica { period, replica });
         let data = key.seal(&mut self.rng, card);
         self.pool(key.topic(), data)
     }
@@ -158,8 +158,11 @@ fn card_in_the_mempool_is_found_when_its_owner_becomes_a_contact() {
     }
     let card = scene.card(today, today);
     scene.publish(today, 0, &card);
+    // The place of the card in the order of hashes is random.
     scene.watch();
-    assert_eq!(scene.run_for(1), [scene.id()]);
+    scene.run_for(1);
+    let found = scene.finder.newest(&scene.id()).unwrap();
+    assert_eq!(found.card(), &card);
     assert_eq!(scene.opened, 1);
 }
 
@@ -313,7 +316,7 @@ fn envelopes_of_other_topics_and_sizes_are_not_opened() {
     let replica = Replica::new(0).unwrap();
     let key = CardKey::of(
         &scene.id(),
-        Publication {
+        PeriodReplica {
             period: today,
             replica,
         },
@@ -325,4 +328,36 @@ fn envelopes_of_other_topics_and_sizes_are_not_opened() {
     scene.pool(key.topic(), vec![7; CARD_DATA_LEN]);
     scene.run_for(1);
     assert_eq!(scene.opened, 1);
+}
+
+/// Finding a card is passive: neither the contact nor the found card makes this node announce, request or
+/// send anything.
+#[test]
+fn looking_for_cards_asks_no_peer() {
+    let mut scene = Scene::new();
+    scene
+        .finder
+        .watch(&mut scene.fx, scene.now.mono, scene.key.id());
+    let today = scene.today();
+    let card = scene.card(today, today);
+    scene.flood(0, 20);
+    scene.publish(today, 1, &card);
+    for _ in 0..20 {
+        scene.pass(1);
+        scene.finder.run(&mut scene.fx, scene.now, &scene.pool);
+        assert!(scene.fx.take_actions().is_empty());
+        for output in scene.fx.take_outputs() {
+            let Output::Work(id, Job::Contact(mut job)) = output else {
+                panic!("only jobs come from the search");
+            };
+            let result = core::iter::repeat_with(|| job.step()).find_map(|result| result);
+            if let Some(ContactJobResult::Cards(cards)) = result {
+                scene
+                    .finder
+                    .on_searched(&mut scene.fx, scene.now, id, Some(cards));
+            }
+        }
+    }
+    assert!(scene.finder.newest(&scene.id()).is_some());
+    assert!(scene.fx.take_actions().is_empty());
 }

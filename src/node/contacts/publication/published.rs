@@ -16,7 +16,7 @@ use crate::contact::card::key::CardKey;
 use crate::contact::codec::{BadState, StateReader, StateWriter};
 use crate::contact::id::ContactId;
 use crate::contact::period::Period;
-use crate::contact::schedule::{Publication, PublicationSchedule};
+use crate::contact::schedule::{PeriodReplica, PublicationSchedule};
 use crate::state::{StateChange, StateTable};
 
 /// Schedule, cards, and what is on its way.
@@ -24,18 +24,18 @@ pub(super) struct PublishedCards {
     schedule: PublicationSchedule,
     cards: BTreeMap<Period, SignedCard>,
     /// Replicas that were begun in this run, and are not over.
-    attempts: BTreeMap<Publication, Attempt>,
+    attempts: BTreeMap<PeriodReplica, CardAttempt>,
     obstacle: Option<String>,
 }
 
-struct Attempt {
+struct CardAttempt {
     /// Number of attempts that failed.
     failed: u32,
-    progress: Progress,
+    progress: AttemptProgress,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Progress {
+enum AttemptProgress {
     /// An envelope is being made, or is on its way.
     Running,
     /// The next attempt, not before this time.
@@ -95,14 +95,14 @@ impl PublishedCards {
     // -- publication
 
     /// The replicas to begin now: due, with a card, and not on their way.
-    pub(super) fn due(&self, now: UnixSecs) -> Vec<Publication> {
+    pub(super) fn due(&self, now: UnixSecs) -> Vec<PeriodReplica> {
         let due = self.schedule.due(now).into_iter();
         due.filter(|publication| self.cards.contains_key(&publication.period))
             .filter(|publication| match self.attempts.get(publication) {
                 None => true,
                 Some(attempt) => match attempt.progress {
-                    Progress::Waiting(until) => until <= now,
-                    Progress::Running => false,
+                    AttemptProgress::Waiting(until) => until <= now,
+                    AttemptProgress::Running => false,
                 },
             })
             .collect()
@@ -113,35 +113,35 @@ impl PublishedCards {
         &mut self,
         rng: &mut impl CryptoRng,
         id: &ContactId,
-        publication: Publication,
+        publication: PeriodReplica,
     ) -> Option<(CardKey, Vec<u8>)> {
         let card = self.cards.get(&publication.period)?;
         let key = CardKey::of(id, publication);
         let data = key.seal(rng, card);
-        let attempt = self.attempts.entry(publication).or_insert(Attempt {
+        let attempt = self.attempts.entry(publication).or_insert(CardAttempt {
             failed: 0,
-            progress: Progress::Running,
+            progress: AttemptProgress::Running,
         });
-        attempt.progress = Progress::Running;
+        attempt.progress = AttemptProgress::Running;
         Some((key, data))
     }
 
     /// The level is not available, or there is no room; the replica waits.
-    pub(super) fn on_refused(&mut self, publication: Publication, now: UnixSecs, reason: String) {
+    pub(super) fn on_refused(&mut self, publication: PeriodReplica, now: UnixSecs, reason: String) {
         self.obstacle = Some(reason);
         if let Some(attempt) = self.attempts.get_mut(&publication) {
-            attempt.progress = Progress::Waiting(now.after(REFUSED_INTERVAL));
+            attempt.progress = AttemptProgress::Waiting(now.after(REFUSED_INTERVAL));
         }
     }
 
     /// The envelope has left this node. From here on a restart does not publish it again.
-    pub(super) fn on_left(&mut self, publication: Publication) {
+    pub(super) fn on_left(&mut self, publication: PeriodReplica) {
         self.obstacle = None;
         self.schedule.mark_left(publication);
     }
 
     /// The attempt is over. If its envelope did not reach the network, another one follows.
-    pub(super) fn on_ended(&mut self, publication: Publication, now: UnixSecs, is_seen: bool) {
+    pub(super) fn on_ended(&mut self, publication: PeriodReplica, now: UnixSecs, is_seen: bool) {
         let Some(attempt) = self.attempts.get_mut(&publication) else {
             return;
         };
@@ -150,7 +150,7 @@ impl PublishedCards {
             self.attempts.remove(&publication);
             self.schedule.mark_left(publication);
         } else {
-            attempt.progress = Progress::Waiting(now.after(RETRY_INTERVAL));
+            attempt.progress = AttemptProgress::Waiting(now.after(RETRY_INTERVAL));
             self.schedule.mark_due(publication);
         }
     }
@@ -163,8 +163,8 @@ impl PublishedCards {
             .filter_map(|(publication, due)| match self.attempts.get(&publication) {
                 None => Some(due),
                 Some(attempt) => match attempt.progress {
-                    Progress::Waiting(until) => Some(until),
-                    Progress::Running => None,
+                    AttemptProgress::Waiting(until) => Some(until),
+                    AttemptProgress::Running => None,
                 },
             })
             .min()

@@ -1,5 +1,6 @@
 use zeroize::Zeroizing;
 
+use super::prepare::generation_row;
 use super::*;
 use crate::contact::card::CARD_LEN;
 use crate::contact::card::file::{BadCardFile, decode as decode_card_file};
