@@ -55,6 +55,7 @@ replay! {
     onion_packet: 20_000,
     contact_address: 400,
     contact_card: 2_000,
+    contact_parts: 20_000,
     contact_plaintext: 20_000,
     descriptor: 20_000,
     discv4_packet: 3_000,

@@ -276,6 +276,9 @@ impl Conversation {
     /// Stops trying a message; the peer is told with the next one that it will not come.
     pub fn give_up(&mut self, number: u64) {
         self.outgoing.give_up(number);
+        for chain in self.epochs.iter_mut().filter_map(Epoch::send_mut) {
+            chain.forget(number);
+        }
     }
 
     /// Numbers of the peer below the highest one which have not come.

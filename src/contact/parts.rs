@@ -24,6 +24,8 @@ pub const MAX_TEXT_LEN: usize = 65_332;
 pub const MAX_INTRODUCED_NAME_LEN: usize = 64;
 /// The longest note of an introduction, in bytes.
 pub const MAX_INTRODUCED_NOTE_LEN: usize = 512;
+/// The most numbers of a [`Part::AlsoCame`].
+pub const MAX_ALSO_CAME: usize = 8;
 /// The most parts that a message may have.
 pub const MAX_PARTS: usize = 64;
 
@@ -67,6 +69,9 @@ pub enum Part {
     Continuity(Continuity),
     /// All numbers below this one that have not come will not come. The conversation adds and consumes it.
     GivenUp(u64),
+    /// Numbers that have come, too, beyond the bitmap; at most [`MAX_ALSO_CAME`]. The conversation adds and
+    /// consumes it.
+    AlsoCame(Vec<u64>),
     /// A part that a newer version of the program must read, with its type.
     NeedsNewer(u8),
 }
@@ -264,7 +269,11 @@ impl Part {
     pub const fn is_reserved(&self) -> bool {
         matches!(
             self,
-            Self::Offer(_) | Self::Accept(_) | Self::GivenUp(_) | Self::NeedsNewer(_)
+            Self::Offer(_)
+                | Self::Accept(_)
+                | Self::GivenUp(_)
+                | Self::AlsoCame(_)
+                | Self::NeedsNewer(_)
         )
     }
 }
@@ -290,5 +299,10 @@ pub const OFFER_LEN: usize = PART_HEAD_LEN + 2 + X_WING_PUBLIC_LEN + 32;
 pub const ACCEPT_LEN: usize = PART_HEAD_LEN + 2 + X_WING_CIPHERTEXT_LEN + 32;
 /// Length of an encoded [`Part::GivenUp`], with its head.
 pub const GIVEN_UP_LEN: usize = PART_HEAD_LEN + 8;
+/// Length of an encoded [`Part::AlsoCame`] of so many numbers, with its head.
+#[must_use]
+pub const fn also_came_len(numbers: usize) -> usize {
+    PART_HEAD_LEN.saturating_add(numbers.saturating_mul(8))
+}
 /// Type and length before each part.
 pub const PART_HEAD_LEN: usize = 5;

@@ -15,6 +15,8 @@ pub mod cell;
 pub mod contact_address;
 #[path = "../../fuzz/targets/contact_card.rs"]
 pub mod contact_card;
+#[path = "../../fuzz/targets/contact_parts.rs"]
+pub mod contact_parts;
 #[path = "../../fuzz/targets/contact_plaintext.rs"]
 pub mod contact_plaintext;
 #[path = "../../fuzz/targets/descriptor.rs"]

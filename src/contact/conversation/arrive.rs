@@ -114,9 +114,10 @@ impl Conversation {
         if noted == Noted::OutOfRange {
             return Arrived::of(Outcome::Unreadable(InnerError::Number));
         }
-        let answered = self.outgoing.acknowledge(message.acks);
+        let also: Vec<u64> = message.parts.iter().flat_map(also_came).copied().collect();
+        let answered = self.outgoing.acknowledge(message.acks, &also);
         for chain in self.epochs.iter_mut().filter_map(Epoch::send_mut) {
-            chain.acknowledge(|number| message.acks.contains(number));
+            chain.acknowledge(|number| message.acks.contains(number) || also.contains(&number));
         }
         let outcome = match noted {
             Noted::New => {
@@ -148,7 +149,7 @@ impl Conversation {
     }
 
     /// Acts on the parts that are the conversation's own, and returns the others.
-    fn take_parts(
+    pub(super) fn take_parts(
         &mut self,
         rng: &mut impl CryptoRng,
         unix: UnixSecs,
@@ -168,7 +169,7 @@ impl Conversation {
                         self.send_in(number);
                     }
                 }
-                Part::GivenUp(_) => {}
+                Part::GivenUp(_) | Part::AlsoCame(_) => {}
                 Part::Goodbye => {
                     self.close(unix);
                     others.push(part);
@@ -208,6 +209,13 @@ impl Conversation {
             self.send_in(number);
             self.rekey.on_epoch_used(unix);
         }
+    }
+}
+
+fn also_came(part: &Part) -> &[u64] {
+    match part {
+        Part::AlsoCame(numbers) => numbers,
+        _ => &[],
     }
 }
 

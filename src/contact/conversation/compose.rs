@@ -1,4 +1,4 @@
-//! Messages before their first attempt: number, acknowledgements, epoch parts, encryption.
+//! Messages before their first attempt: number and parts. The first attempt encrypts them.
 
 use circuits::time::UnixSecs;
 use rand_core::CryptoRng;
@@ -6,28 +6,41 @@ use zeroize::Zeroizing;
 
 use super::numbers::MAX_UNANSWERED;
 use super::rekey::RekeyPlan;
-use super::{Conversation, ConversationState};
+use super::{AttemptRefusal, Conversation, ConversationState};
 use crate::contact::chain::Direction;
 use crate::contact::codec::{BadState, StateReader, StateWriter};
 use crate::contact::kdf::{Label, hash};
-use crate::contact::parts::{GIVEN_UP_LEN, InnerMessage, MAX_PARTS, Part, PartTooLong};
-use crate::contact::ratchet::{RatchetError, SendingPosition};
+use crate::contact::parts::{
+    GIVEN_UP_LEN, InnerMessage, MAX_PARTS, Part, PartTooLong, also_came_len,
+};
+use crate::contact::ratchet::{MAX_SKIPPED_MESSAGES, RatchetError, SendingPosition};
+use crate::contact::resync::next_day;
 
 /// Messages that an initiator may write before something comes back. Olm keeps keys for 40 skipped ones.
 pub const MAX_OPENING_MESSAGES: u64 = 32;
 /// Chains of ours after which a message is encrypted again; Olm keeps five chains of the peer.
 const STALE_CHAINS: u32 = 3;
-/// Messages on one chain after which it is; Olm keeps 40 skipped keys.
-const STALE_MESSAGES: u32 = 32;
 
-/// A message with its number, encrypted. Attempts send it again until it is answered.
+/// A message with its number. The first attempt encrypts it, and further ones send it again until it is
+/// answered.
 pub struct ComposedMessage {
     number: u64,
     /// Its parts, to encrypt them again if the ratchet has moved on too far.
     parts: Zeroizing<Vec<u8>>,
+    /// The message of the ratchet; empty before the first attempt.
     encrypted: Vec<u8>,
     position: SendingPosition,
     is_first: bool,
+    attempted: Attempted,
+}
+
+/// Where the first attempt of a message was made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Attempted {
+    Never,
+    /// To the card.
+    FirstForm,
+    InEpoch(u16),
 }
 
 /// A message cannot be composed.
@@ -58,13 +71,10 @@ pub enum ComposeError {
     /// Too many messages are without answer.
     #[error("{0} messages are without answer, which is the maximum: wait for one")]
     TooManyUnanswered(u64),
-    /// The ratchet cannot encrypt.
-    #[error("the ratchet cannot encrypt: {0}")]
-    Ratchet(#[from] RatchetError),
 }
 
 /// Room for the parts of the conversation itself.
-const MAX_USER_PARTS: usize = MAX_PARTS - 3;
+const MAX_USER_PARTS: usize = MAX_PARTS - 4;
 
 impl ComposedMessage {
     /// The number, from 1.
@@ -83,6 +93,13 @@ impl ComposedMessage {
         writer.u32(self.position.chain);
         writer.u32(self.position.index);
         writer.bool(self.is_first);
+        let (code, epoch) = match self.attempted {
+            Attempted::Never => (0, 0),
+            Attempted::FirstForm => (1, 0),
+            Attempted::InEpoch(epoch) => (2, epoch),
+        };
+        writer.u8(code);
+        writer.u16(epoch);
         writer.finish()
     }
 
@@ -102,9 +119,23 @@ impl ComposedMessage {
                 index: reader.u32()?,
             },
             is_first: reader.bool()?,
+            attempted: match (reader.u8()?, reader.u16()?) {
+                (0, _) => Attempted::Never,
+                (1, _) => Attempted::FirstForm,
+                (2, epoch) => Attempted::InEpoch(epoch),
+                _ => return Err(BadState::Field("first attempt")),
+            },
         };
         reader.finish()?;
         Ok(message)
+    }
+
+    /// Notes an attempt. Returns whether all attempts so far were made in the same place.
+    pub(super) fn note_attempt(&mut self, place: Attempted) -> bool {
+        if self.attempted == Attempted::Never {
+            self.attempted = place;
+        }
+        self.attempted == place
     }
 
     /// The message of the ratchet.
@@ -116,7 +147,7 @@ impl ComposedMessage {
 const VERSION: u8 = 1;
 
 impl Conversation {
-    /// Composes a message. Adds what the agreement on epochs needs, and encrypts.
+    /// Composes a message: gives it a number, and adds what the agreement on epochs needs.
     ///
     /// # Errors
     ///
@@ -132,18 +163,21 @@ impl Conversation {
         let plan = self.plan(unix);
         let mut own = self.rekey.parts(rng, plan);
         own.extend(self.outgoing.given_up().map(Part::GivenUp));
+        let also_came = self.incoming.also_came();
+        if !also_came.is_empty() {
+            own.push(Part::AlsoCame(also_came));
+        }
         let own = Part::encode_all(&own)?;
         let parts = Zeroizing::new([&user_parts[..], &own].concat());
-        let mut message = ComposedMessage {
+        self.outgoing.note_composed(number);
+        Ok(ComposedMessage {
             number,
             parts,
             encrypted: Vec::new(),
             position: SendingPosition::default(),
             is_first: false,
-        };
-        self.encrypt(&mut message)?;
-        self.outgoing.note_composed(number);
-        Ok(message)
+            attempted: Attempted::Never,
+        })
     }
 
     fn may_compose(&self, parts: &[Part]) -> Result<u64, ComposeError> {
@@ -182,10 +216,15 @@ impl Conversation {
     #[must_use]
     pub fn body_len(&self, unix: UnixSecs, len: usize) -> usize {
         let given_up = self.outgoing.given_up().map_or(0, |_| GIVEN_UP_LEN);
+        let also_came = match self.incoming.also_came().len() {
+            0 => 0,
+            numbers => also_came_len(numbers),
+        };
         let inner = InnerMessage::HEAD_LEN
             .saturating_add(len)
             .saturating_add(self.plan(unix).len())
-            .saturating_add(given_up);
+            .saturating_add(given_up)
+            .saturating_add(also_came);
         let encrypted = self.ratchet.encrypted_len(inner);
         if self.opening.is_some() {
             crate::contact::first_contact::first_body_len(encrypted)
@@ -200,22 +239,34 @@ impl Conversation {
         let inner = InnerMessage::encode(message.number, acks, &bind, &message.parts);
         message.is_first = !self.ratchet.is_answered();
         (message.encrypted, message.position) = self.ratchet.encrypt(&inner)?;
+        self.outgoing
+            .note_encrypted(message.number, message.position);
         Ok(())
     }
 
-    /// Encrypts a message again if the peer may no longer have the key for it, or if a shorter form will do
-    /// now. The number stays, so that the message counts once.
-    pub(super) fn refresh(&mut self, message: &mut ComposedMessage) -> Result<(), RatchetError> {
+    /// Encrypts a message at its first attempt, and again if the peer may no longer have the key for it or
+    /// if a shorter form will do now. The number stays, so that the message counts once.
+    ///
+    /// A message waits while the ratchet of the peer could not keep the keys of those before it that are
+    /// still tried. It waits for an answer: any message of the peer that follows one of them begins a chain.
+    pub(super) fn refresh(
+        &mut self,
+        unix: UnixSecs,
+        message: &mut ComposedMessage,
+    ) -> Result<(), AttemptRefusal> {
         let now = self.ratchet.position();
         let chains = now.chain.saturating_sub(message.position.chain);
-        let is_far_behind = match chains {
-            0 => now.index.saturating_sub(message.position.index) >= STALE_MESSAGES,
-            _ => chains >= STALE_CHAINS,
-        };
-        if is_far_behind || (message.is_first && self.ratchet.is_answered()) {
-            self.encrypt(message)?;
+        let is_current = !message.encrypted.is_empty()
+            && chains < STALE_CHAINS
+            && !(message.is_first && self.ratchet.is_answered());
+        if is_current {
+            return Ok(());
         }
-        Ok(())
+        let oldest = self.outgoing.oldest_on(now.chain).unwrap_or(now.index);
+        if now.index.saturating_sub(oldest) >= MAX_SKIPPED_MESSAGES {
+            return Err(AttemptRefusal::WaitUntil(next_day(unix)));
+        }
+        Ok(self.encrypt(message)?)
     }
 
     /// Binds the plaintext of a direction to the conversation.

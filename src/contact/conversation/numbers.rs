@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::contact::codec::{BadState, StateReader, StateWriter};
-use crate::contact::parts::Acks;
+use crate::contact::parts::{Acks, MAX_ALSO_CAME};
+use crate::contact::ratchet::SendingPosition;
 
 /// How far the numbers of a sender may be ahead of what the peer has acknowledged.
 pub(super) const MAX_UNANSWERED: u64 = 256;
@@ -17,8 +18,16 @@ pub(super) const MAX_UNANSWERED: u64 = 256;
 pub(super) struct Outgoing {
     last: u64,
     acked: u64,
-    /// Numbers without acknowledgement, and whether they were given up.
-    open: BTreeMap<u64, bool>,
+    /// Numbers without acknowledgement.
+    open: BTreeMap<u64, OpenNumber>,
+}
+
+/// A number without acknowledgement.
+#[derive(Clone, Copy, Default)]
+struct OpenNumber {
+    is_given_up: bool,
+    /// Where the ratchet encrypted the message, once it did.
+    position: Option<SendingPosition>,
 }
 
 impl Outgoing {
@@ -31,7 +40,7 @@ impl Outgoing {
     /// Notes that a number is used.
     pub(super) fn note_composed(&mut self, number: u64) {
         self.last = self.last.max(number);
-        self.open.insert(number, false);
+        self.open.insert(number, OpenNumber::default());
     }
 
     /// Whether no message was composed.
@@ -41,33 +50,50 @@ impl Outgoing {
 
     /// Whether a number is still to be sent.
     pub(super) fn is_open(&self, number: u64) -> bool {
-        self.open.get(&number) == Some(&false)
+        let open = self.open.get(&number);
+        open.is_some_and(|open| !open.is_given_up)
+    }
+
+    /// Notes where the ratchet encrypted a message.
+    pub(super) fn note_encrypted(&mut self, number: u64, position: SendingPosition) {
+        if let Some(open) = self.open.get_mut(&number) {
+            open.position = Some(position);
+        }
+    }
+
+    /// The lowest index on a chain of a message that is still tried.
+    pub(super) fn oldest_on(&self, chain: u32) -> Option<u32> {
+        let tried = self.open.values().filter(|open| !open.is_given_up);
+        let positions = tried.filter_map(|open| open.position);
+        let on_chain = positions.filter(|position| position.chain == chain);
+        on_chain.map(|position| position.index).min()
     }
 
     /// Stops trying a number.
     pub(super) fn give_up(&mut self, number: u64) {
-        if let Some(given_up) = self.open.get_mut(&number) {
-            *given_up = true;
+        if let Some(open) = self.open.get_mut(&number) {
+            open.is_given_up = true;
         }
     }
 
     /// If the first unanswered number was given up: the first one that was not.
     pub(super) fn given_up(&self) -> Option<u64> {
-        let (_, first_given_up) = self.open.first_key_value()?;
-        first_given_up.then(|| {
-            let open = self.open.iter().find(|(_, given_up)| !**given_up);
+        let (_, first) = self.open.first_key_value()?;
+        first.is_given_up.then(|| {
+            let open = self.open.iter().find(|(_, open)| !open.is_given_up);
             open.map_or(self.last.saturating_add(1), |(number, _)| *number)
         })
     }
 
-    /// Takes an acknowledgement. Returns the numbers that it answers; one that was given up is answered
+    /// Takes an acknowledgement, with the numbers of [`Part::AlsoCame`](crate::contact::parts::Part). Returns
+    /// the numbers that it answers; one that was given up is answered
     /// silently, because the peer may only have closed its gap.
-    pub(super) fn acknowledge(&mut self, acks: Acks) -> Vec<u64> {
+    pub(super) fn acknowledge(&mut self, acks: Acks, also: &[u64]) -> Vec<u64> {
         self.acked = self.acked.max(acks.up_to.min(self.last));
         let mut answered = Vec::new();
-        self.open.retain(|number, given_up| {
-            let is_acked = acks.contains(*number);
-            if is_acked && !*given_up {
+        self.open.retain(|number, open| {
+            let is_acked = acks.contains(*number) || also.contains(number);
+            if is_acked && !open.is_given_up {
                 answered.push(*number);
             }
             !is_acked
@@ -78,9 +104,13 @@ impl Outgoing {
     pub(super) fn write(&self, writer: &mut StateWriter) {
         writer.u64(self.last);
         writer.u64(self.acked);
-        writer.list(self.open.iter(), |w, (number, given_up)| {
+        writer.list(self.open.iter(), |w, (number, open)| {
             w.u64(*number);
-            w.bool(*given_up);
+            w.bool(open.is_given_up);
+            w.option(open.position, |w, position| {
+                w.u32(position.chain);
+                w.u32(position.index);
+            });
         });
     }
 
@@ -89,9 +119,23 @@ impl Outgoing {
             last: reader.u64()?,
             acked: reader.u64()?,
             open: reader
-                .list(MAX_LISTED, |r| Ok((r.u64()?, r.bool()?)))?
+                .list(MAX_LISTED, |r| Ok((r.u64()?, OpenNumber::read(r)?)))?
                 .into_iter()
                 .collect(),
+        })
+    }
+}
+
+impl OpenNumber {
+    fn read(reader: &mut StateReader<'_>) -> Result<Self, BadState> {
+        Ok(Self {
+            is_given_up: reader.bool()?,
+            position: reader.option(|r| {
+                Ok(SendingPosition {
+                    chain: r.u32()?,
+                    index: r.u32()?,
+                })
+            })?,
         })
     }
 }
@@ -167,6 +211,13 @@ impl Incoming {
         }
     }
 
+    /// The highest numbers that have come beyond what [`acks`](Self::acks) can tell.
+    pub(super) fn also_came(&self) -> Vec<u64> {
+        let beyond = self.up_to.saturating_add(BITMAP_END);
+        let above = self.above.range(beyond..);
+        above.rev().take(MAX_ALSO_CAME).copied().collect()
+    }
+
     /// Numbers below the highest one that came which have not come, and which the peer has not given up.
     pub(super) fn missing(&self) -> Vec<u64> {
         let Some(highest) = self.above.last() else {
@@ -199,6 +250,8 @@ impl Incoming {
     }
 }
 
+/// Distance of the first number behind the bitmap, which begins two after the last acknowledged one.
+const BITMAP_END: u64 = 34;
 /// Closed numbers that are kept, so that their messages are new if they come.
 const MAX_CLOSED: usize = 256;
 /// No list of a record is longer.
@@ -239,13 +292,29 @@ mod tests {
                 continue;
             }
             assert_eq!(incoming.note(number, outgoing.given_up()), Noted::New);
-            assert_eq!(outgoing.acknowledge(incoming.acks()), [number]);
+            assert_eq!(outgoing.acknowledge(incoming.acks(), &[]), [number]);
         }
         assert_eq!(incoming.acks().up_to, 100);
         assert_eq!(incoming.lost(), [1]);
         assert_eq!(incoming.note(1, None), Noted::New);
         assert_eq!(incoming.note(1, None), Noted::Duplicate);
         assert!(incoming.lost().is_empty());
+    }
+
+    #[test]
+    fn number_beyond_the_bitmap_is_acknowledged_by_itself() {
+        let mut outgoing = Outgoing::default();
+        let mut incoming = Incoming::default();
+        for number in 1..=60 {
+            outgoing.note_composed(number);
+        }
+        for number in [33, 34, 60] {
+            assert_eq!(incoming.note(number, None), Noted::New);
+        }
+        assert_eq!(incoming.also_came(), [60, 34]);
+        let acks = incoming.acks();
+        assert!(acks.contains(33) && !acks.contains(34));
+        assert_eq!(outgoing.acknowledge(acks, &[60, 34]), [33, 34, 60]);
     }
 
     #[test]
@@ -262,7 +331,7 @@ mod tests {
             up_to: 1,
             beyond: 0,
         };
-        assert_eq!(outgoing.acknowledge(acks), [1]);
+        assert_eq!(outgoing.acknowledge(acks, &[]), [1]);
         assert_eq!(outgoing.given_up(), Some(3));
         assert_eq!(outgoing.next(2), Some(3));
     }

@@ -3,6 +3,7 @@
 use circuits::time::UnixSecs;
 use rand_core::CryptoRng;
 
+use super::compose::Attempted;
 use super::{ComposedMessage, Conversation, ConversationState};
 use crate::contact::first_contact::FirstMode;
 use crate::contact::outer::EnvelopeSealer;
@@ -64,12 +65,13 @@ impl Conversation {
         if !self.outgoing.is_open(message.number()) {
             return Err(AttemptRefusal::NotOpen);
         }
+        self.refresh(unix, message)?;
         if self.opening.is_some() {
-            self.refresh(message)?;
-            return self.first_attempt(rng, message);
+            let attempt = self.first_attempt(rng, message)?;
+            message.note_attempt(Attempted::FirstForm);
+            return Ok(attempt);
         }
-        let (sealer, resync) = self.take_step(unix, message.number())?;
-        self.refresh(message)?;
+        let (sealer, resync) = self.take_step(unix, message)?;
         Ok(Attempt {
             sealer,
             resync,
@@ -97,19 +99,22 @@ impl Conversation {
     fn take_step(
         &mut self,
         unix: UnixSecs,
-        number: u64,
+        message: &mut ComposedMessage,
     ) -> Result<(EnvelopeSealer, Option<u32>), AttemptRefusal> {
-        let epoch = self.send_epoch;
-        let epoch = self.epoch_mut(epoch).ok_or(AttemptRefusal::Erased)?;
+        let number = message.number();
+        let place = self.send_epoch;
+        let epoch = self.epoch_mut(place).ok_or(AttemptRefusal::Erased)?;
         let chain = epoch.send_mut().ok_or(AttemptRefusal::Erased)?;
         if !chain.is_blocked() {
-            return Ok((EnvelopeSealer::Step(chain.step(number)), None));
+            let is_certain = message.note_attempt(Attempted::InEpoch(place));
+            return Ok((EnvelopeSealer::Step(chain.step(number, is_certain)), None));
         }
         let next = chain.next();
         let wait = AttemptRefusal::WaitUntil(next_day(unix));
         let key = epoch.take_resync(unix).ok_or(wait)?;
         if let Some(chain) = epoch.send_mut() {
-            chain.note(number);
+            let is_certain = message.note_attempt(Attempted::InEpoch(place));
+            chain.note(number, is_certain);
         }
         Ok((EnvelopeSealer::Step(key), Some(next)))
     }

@@ -1,1 +1,8 @@
-//! Tests of conversations.
+//! Conversations between two ends, over envelopes that a test may lose, repeat, reorder and alter.
+
+mod attack;
+mod basics;
+mod fixture;
+mod loss;
+mod restore;
+mod vectors;

@@ -4,7 +4,7 @@ use circuits::bytes::ByteReader;
 use zeroize::Zeroizing;
 
 use super::{
-    Continuity, ConversationId, EpochAccept, EpochOffer, InnerError, Introduction,
+    Continuity, ConversationId, EpochAccept, EpochOffer, InnerError, Introduction, MAX_ALSO_CAME,
     MAX_INTRODUCED_NAME_LEN, MAX_INTRODUCED_NOTE_LEN, MAX_PARTS, MAX_TEXT_LEN, PART_HEAD_LEN, Part,
     PartTooLong,
 };
@@ -21,6 +21,7 @@ const GOODBYE: u8 = 9;
 const SMALL_FILE: u8 = 10;
 const CONTINUITY: u8 = 11;
 const GIVEN_UP: u8 = 12;
+const ALSO_CAME: u8 = 13;
 /// Unknown types from here on must not be ignored.
 const FIRST_CRITICAL: u8 = 128;
 const HOW_MAX: u8 = 2;
@@ -91,6 +92,11 @@ fn encode_part(part: &Part) -> Result<(u8, Zeroizing<Vec<u8>>), PartTooLong> {
             [&continuity.old.0[..], &continuity.proof].concat(),
         ),
         Part::GivenUp(below) => (GIVEN_UP, below.to_be_bytes().to_vec()),
+        Part::AlsoCame(numbers) => {
+            let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_be_bytes()).collect();
+            let bytes = limited("list of numbers", &bytes, MAX_ALSO_CAME * 8)?;
+            (ALSO_CAME, bytes.to_vec())
+        }
         Part::NeedsNewer(kind) => (*kind, Vec::new()),
     };
     Ok((kind, Zeroizing::new(value)))
@@ -164,14 +170,14 @@ fn decode_part(kind: u8, value: &[u8]) -> Result<Option<Part>, InnerError> {
             seed: Zeroizing::new(fields.array()?),
         }),
         ADDRESS => Part::Address(ContactId(fields.array()?)),
-        FILE_OFFER => Part::FileOffer(fields.take(value.len())?.to_vec()),
-        FILE_ANSWER => Part::FileAnswer(fields.take(value.len())?.to_vec()),
+        FILE_OFFER => Part::FileOffer(bounded(fields.take(value.len())?)?),
+        FILE_ANSWER => Part::FileAnswer(bounded(fields.take(value.len())?)?),
         INTRODUCTION => Part::Introduction(decode_introduction(&mut fields)?),
         GOODBYE => Part::Goodbye,
         SMALL_FILE => {
             let len = fields.u8()?;
             let name = text(fields.take(len.into())?, MAX_NAME_LEN)?;
-            let bytes = fields.take(fields.remaining())?.to_vec();
+            let bytes = bounded(fields.take(fields.remaining())?)?;
             Part::SmallFile { name, bytes }
         }
         CONTINUITY => Part::Continuity(Continuity {
@@ -179,6 +185,13 @@ fn decode_part(kind: u8, value: &[u8]) -> Result<Option<Part>, InnerError> {
             proof: fields.array()?,
         }),
         GIVEN_UP => Part::GivenUp(fields.u64()?),
+        ALSO_CAME => {
+            let mut numbers = Vec::new();
+            while fields.remaining() > 0 && numbers.len() < MAX_ALSO_CAME {
+                numbers.push(fields.u64()?);
+            }
+            Part::AlsoCame(numbers)
+        }
         FIRST_CRITICAL.. => return Ok(Some(Part::NeedsNewer(kind))),
         _ => return Ok(None),
     };
@@ -204,6 +217,13 @@ fn decode_introduction(fields: &mut ByteReader<'_>) -> Result<Introduction, Inne
         name,
         note,
     })
+}
+
+fn bounded(bytes: &[u8]) -> Result<Vec<u8>, InnerError> {
+    if bytes.len() > MAX_TEXT_LEN {
+        return Err(InnerError::Field);
+    }
+    Ok(bytes.to_vec())
 }
 
 fn text(bytes: &[u8], max: usize) -> Result<String, InnerError> {

@@ -39,6 +39,7 @@ fn every_part() -> Vec<Part> {
             proof: [16; 32],
         }),
         Part::GivenUp(17),
+        Part::AlsoCame(vec![18, 19]),
     ]
 }
 
@@ -70,6 +71,7 @@ fn lengths_of_control_parts_are_those_of_their_encoding() {
     assert_eq!(len(&parts[1]), OFFER_LEN);
     assert_eq!(len(&parts[2]), ACCEPT_LEN);
     assert_eq!(len(&parts[10]), GIVEN_UP_LEN);
+    assert_eq!(len(&parts[11]), also_came_len(2));
     assert_eq!(
         (OFFER_LEN, encode(&[]).len()),
         (1_255, InnerMessage::HEAD_LEN)
@@ -120,6 +122,7 @@ fn part_beyond_its_maximum_is_refused_by_both_sides() {
         (introduction(64, 512), introduction(65, 0)),
         (introduction(0, 512), introduction(0, 513)),
         (file(255), file(256)),
+        (Part::AlsoCame(vec![1; 8]), Part::AlsoCame(vec![1; 9])),
     ] {
         let message = InnerMessage::decode(&encode(core::slice::from_ref(&fits)), &BIND);
         assert_eq!(message.unwrap().parts, [fits]);
