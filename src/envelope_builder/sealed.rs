@@ -311,7 +311,7 @@ mod tests {
                 let mut topics = BTreeSet::new();
                 let mut complete = None;
                 for shard in shards.iter().skip(all - needed) {
-                    let draft = draft_sealed_shard(&mut rng(len as u64), NOW, &message, shard);
+                    let draft = draft_sealed_shard(&mut rng(7), NOW, &message, shard);
                     let draft = draft.unwrap();
                     assert_eq!(draft.size, SizeClass::SMALLEST);
                     topics.insert(draft.unmined.topic.0);
