@@ -253,9 +253,7 @@ impl Cli {
             CliCommand::Run(args) => run::run(common, *args),
             CliCommand::Id(args) => id::run(&common, args),
             CliCommand::Practice(args) => practice::run(&common, &args),
-            CliCommand::Restore(args) => {
-                remote_node::with(&common, async |node| restore::run(node, args).await)
-            }
+            CliCommand::Restore(args) => restore::run(&common, &args),
             CliCommand::Panic(args) => panic::run(&common, &args),
             CliCommand::Unlock(args) => {
                 remote_node::with(&common, async |node| unlock::run(node, args).await)

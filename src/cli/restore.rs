@@ -1,11 +1,9 @@
 //! `whisht restore`: restores an address from its 12 words.
 
-use super::Exit;
-use super::Failure;
 use super::id::address::{create, show_new};
 use super::output::say;
-use super::remote_node::RemoteNode;
 use super::words::WordsArgs;
+use super::{Exit, Failure, GlobalArgs, remote_node};
 use crate::contact::address_key::AddressKey;
 use crate::identity::IdentityName;
 
@@ -23,14 +21,16 @@ pub(super) struct Args {
 /// # Errors
 ///
 /// [`Failure`] if the words are wrong, if the name is taken, or if the state of the node is locked.
-pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
+pub(super) fn run(common: &GlobalArgs, args: &Args) -> Result<Exit, Failure> {
     let key = AddressKey::from_mnemonic(&args.words.read()?);
-    let view = create(node, &args.name, &key).await?;
-    show_new(node.printer, "restored", &view)?;
-    if !node.printer.json {
-        say(LIMITS);
-    }
-    Ok(Exit::Done)
+    remote_node::with(common, async |node| {
+        let view = create(node, &args.name, &key).await?;
+        show_new(node.printer, "restored", &view)?;
+        if !node.printer.json {
+            say(LIMITS);
+        }
+        Ok(Exit::Done)
+    })
 }
 
 const LIMITS: &str = "words restore the address, not its conversations: ask your contacts to write again. \
