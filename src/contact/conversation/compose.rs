@@ -14,7 +14,6 @@ use crate::contact::parts::{
     GIVEN_UP_LEN, InnerMessage, MAX_PARTS, Part, PartTooLong, also_came_len,
 };
 use crate::contact::ratchet::{MAX_SKIPPED_MESSAGES, RatchetError, SendingPosition};
-use crate::contact::resync::next_day;
 
 /// Messages that an initiator may write before something comes back. Olm keeps keys for 40 skipped ones.
 pub const MAX_OPENING_MESSAGES: u64 = 32;
@@ -264,7 +263,7 @@ impl Conversation {
         }
         let oldest = self.outgoing.oldest_on(now.chain).unwrap_or(now.index);
         if now.index.saturating_sub(oldest) >= MAX_SKIPPED_MESSAGES {
-            return Err(AttemptRefusal::WaitUntil(next_day(unix)));
+            return Err(AttemptRefusal::wait(unix));
         }
         Ok(self.encrypt(message)?)
     }

@@ -38,13 +38,23 @@ pub enum AttemptRefusal {
     /// The first message has no ticket.
     #[error("the ticket of the first message is not found yet")]
     NoTicket,
-    /// Too much is without answer; there is room for an attempt at this time.
-    #[error("too much is without answer: the next attempt is possible at {}", .0.0)]
+    /// Too much is without answer. An answer or the next day makes room; worth another look at this time.
+    #[error("too much is without answer: wait for one, or for the next day")]
     WaitUntil(UnixSecs),
     /// The ratchet cannot encrypt.
     #[error("the ratchet cannot encrypt: {0}")]
     Ratchet(#[from] RatchetError),
 }
+
+impl AttemptRefusal {
+    /// Looking again costs nothing, so that an answer makes room soon.
+    pub(super) fn wait(unix: UnixSecs) -> Self {
+        Self::WaitUntil(next_day(unix).min(unix.after(LOOK_AGAIN_SECS)))
+    }
+}
+
+/// How soon a refused attempt is worth another look.
+const LOOK_AGAIN_SECS: u32 = 900;
 
 impl Conversation {
     /// Makes an attempt of a message. The message may be encrypted again, so its record is stored with that
@@ -110,8 +120,9 @@ impl Conversation {
             return Ok((EnvelopeSealer::Step(chain.step(number, is_certain)), None));
         }
         let next = chain.next();
-        let wait = AttemptRefusal::WaitUntil(next_day(unix));
-        let key = epoch.take_resync(unix).ok_or(wait)?;
+        let key = epoch
+            .take_resync(unix)
+            .ok_or_else(|| AttemptRefusal::wait(unix))?;
         if let Some(chain) = epoch.send_mut() {
             let is_certain = message.note_attempt(Attempted::InEpoch(place));
             chain.note(number, is_certain);

@@ -237,6 +237,7 @@ fn part_view(part: Part) -> Option<MessagePartView> {
         Part::Offer(_)
         | Part::Accept(_)
         | Part::GivenUp(_)
+        | Part::AlsoCame(_)
         | Part::FileOffer(_)
         | Part::FileAnswer(_) => return None,
     })
