@@ -110,20 +110,14 @@ enum CliCommand {
     Send(send::Args),
     /// Show received messages and conversations
     Inbox(inbox::Args),
-    /// Show the messages of a conversation
-    Read(conversation::ReadArgs),
-    /// Send a message in a conversation, and follow it until the network has it
-    Reply(conversation::ReplyArgs),
-    /// Name people by their address, compare words, accept and introduce
-    Contact(contact::Args),
-    /// Show, export and publish the cards of addresses
-    Card(card::Args),
+    #[command(flatten)]
+    People(PeopleCommand),
     /// Show messages on their way; send one to a contact again, or cancel it
     Outbox(outbox::Args),
     /// Cancel a message on its way; shards that have left cannot be recalled
     Cancel(outbox::CancelArgs),
     /// Send a message that failed once more, as a new envelope
-    Renew(outbox::RenewArgs),
+    Renew(outbox::RenewMessageArgs),
     /// Show or add peers
     Peers(status::PeersArgs),
     /// Show known relays
@@ -150,6 +144,30 @@ enum CliCommand {
     /// Run a helper of `leaktest`
     #[command(hide = true)]
     LeaktestPart(leaktest::helper::Args),
+}
+
+/// Commands about contacts and conversations.
+#[derive(Debug, Subcommand)]
+enum PeopleCommand {
+    /// Show the messages of a conversation
+    Read(conversation::ReadArgs),
+    /// Send a message in a conversation, and follow it until the network has it
+    Reply(conversation::ReplyArgs),
+    /// Name people by their address, compare words, accept and introduce
+    Contact(contact::Args),
+    /// Show, export and publish the cards of addresses
+    Card(card::Args),
+}
+
+impl PeopleCommand {
+    fn run(self, common: &GlobalArgs) -> Result<Exit, Failure> {
+        remote_node::with(common, async |node| match self {
+            Self::Read(args) => conversation::read(node, args).await,
+            Self::Reply(args) => conversation::reply(node, args).await,
+            Self::Contact(args) => contact::run(node, args).await,
+            Self::Card(args) => card::run(node, args).await,
+        })
+    }
 }
 
 /// Runs the program.
@@ -264,18 +282,7 @@ impl Cli {
             CliCommand::Inbox(args) => {
                 remote_node::with(&common, async |node| inbox::run(node, args).await)
             }
-            CliCommand::Read(args) => {
-                remote_node::with(&common, async |node| conversation::read(node, args).await)
-            }
-            CliCommand::Reply(args) => {
-                remote_node::with(&common, async |node| conversation::reply(node, args).await)
-            }
-            CliCommand::Contact(args) => {
-                remote_node::with(&common, async |node| contact::run(node, args).await)
-            }
-            CliCommand::Card(args) => {
-                remote_node::with(&common, async |node| card::run(node, args).await)
-            }
+            CliCommand::People(command) => command.run(&common),
             CliCommand::Outbox(args) => {
                 remote_node::with(&common, async |node| outbox::run(node, args).await)
             }

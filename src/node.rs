@@ -65,9 +65,9 @@ use circuits::cell::Cell;
 use circuits::directory::BadSigningKey;
 #[cfg(feature = "sim")]
 use circuits::directory::DescriptorMemo;
+use circuits::ids::LinkId;
 #[cfg(feature = "sim")]
 use circuits::ids::ShortId;
-use circuits::ids::{LinkId, Profile};
 use circuits::path::GuardSeed;
 use circuits::time::{Instant, Now};
 
@@ -90,7 +90,6 @@ use self::send::{SendContext, Sender};
 use self::shh_api::ShhApi;
 use self::stem::Stem;
 use self::timers::TimerId;
-use crate::discovery::{Discovery, DiscoveryConfig};
 
 pub use command::{
     Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PreparedData,
@@ -114,7 +113,7 @@ pub use level_policy::{
     LevelPolicyError, LimitedNetwork, RecipientPolicy,
 };
 pub use local_peer::CLIENT_ID;
-pub use output::{Output, Record};
+pub use output::{Drain, Output, Record};
 pub use peers::MAX_INBOUND_LINKS;
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use views::{
@@ -123,6 +122,22 @@ pub use views::{
     MessageView, MixingView, NodeView, OutgoingView, PeerView, PriceView, ProtectionView,
     RelayView, StatusView, TurnTimes, UnreachedPeerView,
 };
+
+/// What sending reads of a node, while another component of it changes.
+macro_rules! send_context {
+    ($node:ident) => {
+        $crate::node::send::SendContext {
+            peers: &$node.peers,
+            gossip: &$node.gossip,
+            stem: &$node.stem,
+            directory: &$node.directory,
+            receive: &$node.receive,
+            clock: &$node.clock,
+            emission: &$node.emission,
+        }
+    };
+}
+use send_context;
 
 /// A Whisper relay node.
 pub struct Node {
@@ -167,7 +182,7 @@ impl Node {
         let mail = Mail::new(&config, &local, keys.mail_password, &keys.guard_seed)?;
         let guard_seed = GuardSeed(keys.guard_seed);
         let gossip = EnvelopeGossip::new(&config, &generators.seed(), now.mono);
-        let discovery = discovery(&config, &local, &generators.seed(), now.mono);
+        let discovery = peers::discovery(&config, &local, &generators.seed(), now.mono);
         let stem = Stem::new(generators.paths(), now.mono);
         let slots = generators.cover().child();
         let mut node = Self {
@@ -417,45 +432,19 @@ impl Node {
         queued.map_or(0, |()| number)
     }
 
-    // -- one component to change, and the others to read
-
     fn sending(&mut self) -> (&mut Sender, &mut Effects, SendContext<'_>) {
-        let context = SendContext {
-            peers: &self.peers,
-            gossip: &self.gossip,
-            stem: &self.stem,
-            directory: &self.directory,
-            receive: &self.receive,
-            clock: &self.clock,
-            emission: &self.emission,
-        };
+        let context = send_context!(self);
         (&mut self.send, &mut self.fx, context)
     }
 
     const fn send_context(&self) -> SendContext<'_> {
-        SendContext {
-            peers: &self.peers,
-            gossip: &self.gossip,
-            stem: &self.stem,
-            directory: &self.directory,
-            receive: &self.receive,
-            clock: &self.clock,
-            emission: &self.emission,
-        }
+        send_context!(self)
     }
 
     fn contacting(&mut self) -> (&mut Contacts, &mut Effects, ContactContext<'_>) {
         let context = ContactContext {
             send: &self.send,
-            others: SendContext {
-                peers: &self.peers,
-                gossip: &self.gossip,
-                stem: &self.stem,
-                directory: &self.directory,
-                receive: &self.receive,
-                clock: &self.clock,
-                emission: &self.emission,
-            },
+            others: send_context!(self),
         };
         (&mut self.contacts, &mut self.fx, context)
     }
@@ -503,36 +492,6 @@ impl Node {
 /// A delay of a call beyond this time counts as an absence. Far above the delays of a busy machine,
 /// and below the shortest timeout of a link.
 const MIN_ABSENCE: Duration = Duration::from_secs(1);
-
-/// Discovery, if the configuration enables it.
-fn discovery(
-    config: &NodeConfig,
-    local: &LocalPeer,
-    seed: &[u8; 32],
-    now: Instant,
-) -> Option<Discovery> {
-    let bootnodes = config.discovery.clone()?;
-    let config = DiscoveryConfig {
-        bootnodes,
-        own: config.listening.clone(),
-        loopback_only: config.profile == Profile::Local,
-    };
-    Some(Discovery::new(config, local.link_key(), seed, now))
-}
-
-/// The outputs of one [`Node::handle`], in order; borrows the node until they are taken.
-#[must_use]
-pub struct Drain<'a> {
-    node: &'a mut Node,
-}
-
-impl Iterator for Drain<'_> {
-    type Item = Output;
-
-    fn next(&mut self) -> Option<Output> {
-        self.node.fx.pop_output()
-    }
-}
 
 /// Bytes as lower-case hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {

@@ -354,29 +354,6 @@ fn state_restored_from_backup_is_stale_and_renewal_proves_the_old_conversation()
 }
 
 #[test]
-fn source_that_was_away_for_two_weeks_gets_later_messages_and_sees_the_gap() {
-    let mut scene = opened();
-    scene.world.kill(SOURCE);
-    for day in 0..4 {
-        scene.write(READER, "source", &format!("lost {day}"), Level::Normal);
-        scene.world.run(Duration::from_secs(120));
-        scene.world.jump_clock(4 * 86_400);
-        scene.world.run(Duration::from_secs(120));
-    }
-    scene.world.restart(SOURCE).unwrap();
-    scene.world.run(Duration::from_secs(120));
-    scene.write(READER, "source", "welcome back", Level::Normal);
-    scene.run_until(Duration::from_secs(3600), |scene| {
-        let texts = scene.texts(SOURCE, "desk");
-        texts.iter().any(|(_, text)| text == "welcome back")
-    });
-    let ContactReply::Conversations(all) = scene.ask(SOURCE, ContactCommand::Conversations) else {
-        panic!("no list of conversations");
-    };
-    assert!(!all.first().unwrap().missing.is_empty());
-}
-
-#[test]
 fn node_with_a_narrow_filter_refuses_to_write() {
     let mut scene = Scene::with_card(Cover::Off);
     let narrow = Command::SetBloom(Bloom::assigned(Topic([1; 4])));

@@ -47,7 +47,7 @@ enum ContactAction {
     /// Tell one contact of another; the message is not signed, and proves nothing to others
     Introduce(decide::IntroduceArgs),
     /// Start a new session in place of one whose state was restored from a backup
-    Renew(decide::RenewArgs),
+    Renew(decide::RenewContactArgs),
     /// Erase a contact with its conversations, or one conversation
     Forget(decide::ForgetArgs),
 }

@@ -52,7 +52,7 @@ pub(super) struct CancelArgs {
 
 /// Options of `whisht renew`.
 #[derive(Debug, clap::Args)]
-pub(super) struct RenewArgs {
+pub(super) struct RenewMessageArgs {
     /// Number of the message, as `whisht outbox` shows it
     id: u64,
 }
@@ -209,7 +209,10 @@ fn cancelled(printer: Printer, id: u64) -> std::io::Result<()> {
 /// # Errors
 ///
 /// [`Failure`] if the node has no such message, or if it cannot be sent now.
-pub(super) async fn renew_message(node: &mut RemoteNode, args: RenewArgs) -> Result<Exit, Failure> {
+pub(super) async fn renew_message(
+    node: &mut RemoteNode,
+    args: RenewMessageArgs,
+) -> Result<Exit, Failure> {
     let _: bool = node.call("whisht_renew", json!([args.id])).await?;
     if node.printer.json {
         node.printer.value(&json!({"renewed": args.id}))?;

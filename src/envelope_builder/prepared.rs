@@ -9,7 +9,7 @@ use rand_core::CryptoRng;
 use super::{EnvelopeBuildError, EnvelopeDraft, Life, MAX_LIFE};
 use crate::envelope::{SizeClass, Topic, TtlClass};
 
-/// The lifetime class of envelopes with prepared data: 72 hours (spec F13).
+/// The lifetime class of envelopes with prepared data: 72 hours (docs/wire/contact.md).
 pub const PREPARED_TTL: TtlClass = TtlClass::ThreeDays;
 
 /// The length of prepared data that fill an envelope of this class, in bytes.

@@ -12,7 +12,6 @@ use super::input::{ClientId, CommandId, Connectivity};
 use super::local_peer::CLIENT_ID;
 use super::peers::PeerKnowledge;
 use super::receive::MAX_FILTERS;
-use super::send::SendContext;
 use super::shh_api::{self, Post, PostRoute, SealedPost, ShhCommand, ShhError, ShhInfo, ShhReply};
 use super::views::{DirectoryAge, NodeView, StatusView};
 use super::{Node, hex};
@@ -337,15 +336,7 @@ impl Node {
         post: Box<Post>,
     ) -> Result<Option<SealedPost>, ShhError> {
         let level = self.send.default_level();
-        let context = SendContext {
-            peers: &self.peers,
-            gossip: &self.gossip,
-            stem: &self.stem,
-            directory: &self.directory,
-            receive: &self.receive,
-            clock: &self.clock,
-            emission: &self.emission,
-        };
+        let context = super::send_context!(self);
         let fx = &mut self.fx;
         self.shh_api.begin_post(fx, now, id, post, level, context)
     }

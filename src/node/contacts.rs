@@ -22,6 +22,7 @@ mod history;
 mod pending;
 mod publication;
 mod record;
+mod resending;
 mod scan;
 mod show;
 mod upkeep;
@@ -57,7 +58,8 @@ use self::pending::PendingMessages;
 use self::publication::OwnCards;
 use self::scan::{ContactScanner, Rescan, WatchedKeys};
 use self::upkeep::EarlierBits;
-use super::command::{Refusal, Reply};
+use super::action::Action;
+use super::command::{Refusal, Reply, SendRequest};
 use super::durability::{Continuation, StateContinuation};
 use super::effects::Effects;
 use super::event::Event;
@@ -66,6 +68,7 @@ use super::jobs::{JobId, JobResult};
 use super::send::{SendContext, Sender};
 use super::timers::TimerId;
 use crate::contact::codec::BadState;
+use crate::contact::id::ContactId;
 use crate::contact::job::ContactJobResult;
 use crate::contact::scan::{ScanCandidate, ScanKeys};
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
@@ -90,6 +93,16 @@ pub(super) struct Contacts {
     /// When the history was last checked for messages that are too old.
     expired_at: UnixSecs,
     earlier_bits: EarlierBits,
+}
+
+/// What continues when a change of contacts is durable.
+pub(super) enum ContactContinuation {
+    /// Send an attempt, whose key is used up.
+    BeginAttempt(AttemptOwner, Box<SendRequest>),
+    /// Publish cards, whose keys a crash no longer loses.
+    CardsStored,
+    /// Tell users of a card of this contact.
+    CardFound(ContactId),
 }
 
 /// What contacts need to know about the other components.
@@ -293,6 +306,23 @@ impl Contacts {
     }
 
     // -- durability
+
+    /// A change is durable.
+    pub(super) fn on_stored(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        continuation: ContactContinuation,
+        context: ContactContext<'_>,
+    ) {
+        match continuation {
+            ContactContinuation::BeginAttempt(owner, request) => {
+                fx.request(Action::BeginAttempt(owner, request));
+            }
+            ContactContinuation::CardsStored => self.on_cards_stored(fx, now),
+            ContactContinuation::CardFound(id) => self.on_card_durable(fx, now, &id, context),
+        }
+    }
 
     /// Stores changes, and answers a command when they are durable.
     fn store_and_reply(

@@ -7,13 +7,12 @@
 
 use std::collections::VecDeque;
 
-use super::command::{Refusal, Reply, SendRequest};
-use super::contacts::AttemptOwner;
+use super::command::{Refusal, Reply};
+use super::contacts::ContactContinuation;
 use super::event::{Event, MessageId};
 use super::input::{CommandId, StoreId};
 use super::output::{Output, Record};
 use super::relay::PeeledCell;
-use crate::contact::id::ContactId;
 
 /// What continues when a record is durable.
 pub(super) enum Continuation {
@@ -31,12 +30,8 @@ pub(super) enum StateContinuation {
     Notify(Event),
     /// Take the first step of a message.
     BeginMessage(MessageId),
-    /// Send an attempt, whose key is used up.
-    BeginAttempt(AttemptOwner, Box<SendRequest>),
-    /// Publish cards, whose keys a crash no longer loses.
-    CardsStored,
-    /// Tell users of a card of this contact.
-    CardFound(ContactId),
+    /// Continue with contacts.
+    Contact(ContactContinuation),
     /// Answer a command, whose effect a crash can no longer undo.
     Reply(CommandId, Result<Reply, Refusal>),
 }

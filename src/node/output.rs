@@ -7,6 +7,7 @@ use circuits::ids::{Epoch, LinkId};
 use circuits::secret::Secret;
 use circuits::time::Instant;
 
+use super::Node;
 use super::command::{Refusal, Reply};
 use super::event::Event;
 use super::input::{CommandId, StoreId};
@@ -46,6 +47,20 @@ pub enum Output {
     Notify(Event),
     /// Call again at this instant at the latest. Always the last output.
     Timeout(Instant),
+}
+
+/// The outputs of one [`Node::handle`], in order; borrows the node until they are taken.
+#[must_use]
+pub struct Drain<'a> {
+    pub(super) node: &'a mut Node,
+}
+
+impl Iterator for Drain<'_> {
+    type Item = Output;
+
+    fn next(&mut self) -> Option<Output> {
+        self.node.fx.pop_output()
+    }
 }
 
 /// State that must survive a crash.

@@ -32,6 +32,7 @@ pub use self::inbound_places::MAX_INBOUND_LINKS;
 pub(super) use self::admission::PeerKnowledge;
 pub(super) use self::bans::BanScope;
 pub(super) use self::connection::{LinkPurpose, OnionHandshake, PeerConnection, RemotePeer};
+pub(super) use self::discovery::discovery;
 pub(super) use self::onion_handshake::OnionOutcome;
 
 use self::bans::BanList;

@@ -276,8 +276,6 @@ impl Node {
         self.fx.notify(Event::Peers(self.peers.connected()));
     }
 
-    // -- packets of `shh`
-
     fn on_shh(&mut self, now: Now, from: LinkId, code: u16, payload: &[u8]) {
         let Ok(code) = u8::try_from(code) else { return };
         let received = self.gossip.receive(&mut self.fx, now, from, code, payload);
@@ -324,8 +322,6 @@ impl Node {
             send.on_echo(fx, hash, context);
         }
     }
-
-    // -- packets of `onion/1`
 
     fn on_onion_packet(&mut self, now: Now, link: LinkId, code: u16, payload: &[u8]) {
         let Some(state) = self.peers.get(link).map(PeerConnection::onion_handshake) else {
@@ -411,8 +407,6 @@ impl Node {
         }
     }
 
-    // -- the disk and jobs
-
     fn on_stored(&mut self, now: Now, id: StoreId) {
         let was_congested = self.fx.state_is_congested();
         for continuation in self.fx.stored(id) {
@@ -440,13 +434,9 @@ impl Node {
                 let (send, fx, context) = self.sending();
                 send.on_message_stored(fx, now, id, context);
             }
-            StateContinuation::BeginAttempt(owner, request) => {
-                self.fx.request(Action::BeginAttempt(owner, request));
-            }
-            StateContinuation::CardsStored => self.contacts.on_cards_stored(&mut self.fx, now),
-            StateContinuation::CardFound(id) => {
+            StateContinuation::Contact(continuation) => {
                 let (contacts, fx, context) = self.contacting();
-                contacts.on_card_durable(fx, now, &id, context);
+                contacts.on_stored(fx, now, continuation, context);
             }
             StateContinuation::Reply(command, reply) => self.fx.reply(command, reply),
         }

@@ -275,7 +275,7 @@ mod tests {
         }
     }
 
-    /// A file of a stranger must not make the node allocate what it names.
+    /// A file must not make the node allocate what it names.
     #[test]
     fn costs_beyond_the_bounds_are_refused_before_any_work() {
         let key = MasterKey::draw(&mut rng());

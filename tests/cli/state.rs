@@ -1,12 +1,15 @@
 //! What survives of a user when the program is killed, and under which password.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Running, fails, run, scratch, secret_file, succeeds};
+use crate::{Running, Scratch, fails, run, scratch, secret_file, succeeds};
 
+/// A weak key derivation keeps the test fast.
+const LIGHT: &str = "--danger-light-kdf";
 const SECRET: &str = "the documents are in the blue folder";
 
 fn inbox(node: &Running) -> Vec<Value> {
@@ -27,87 +30,61 @@ fn wait_for_message(node: &Running) -> Value {
     panic!("the message does not arrive");
 }
 
-#[test]
-fn killed_reader_has_its_messages_after_the_restart_and_only_with_the_password() {
-    let (one, two) = (scratch(), scratch());
-    let hedge = secret_file(&two.parent, "hedge", "hedge at nine\n");
-    let listen = [
-        "--listen",
-        "127.0.0.1:0",
-        "--level",
-        "open",
-        "--danger-light-kdf",
-    ];
-    let sender = Running::start(&one.path, &listen);
-    let reader = [&listen[..], &["--peer", sender.enode()]].concat();
-    // The first start has no identity, and no password; the first identity protects the state.
-    let node = Running::start(&two.path, &reader);
-    let made = [
-        "id",
-        "new",
-        "desk",
-        "--json",
-        "--danger-light-kdf",
-        "--password-file",
-        &hedge,
-    ];
-    let made: Value = serde_json::from_str(&succeeds(&node.run(&made))).unwrap();
-    let key = made["public_key"].as_str().unwrap();
-    let message = secret_file(&one.parent, "message", SECRET);
-    let send = [
-        "send",
-        "--to",
-        key,
-        "--ttl",
-        "30m",
-        "--no-wait",
-        "-f",
-        &message,
-    ];
-    succeeds(&run(&one.path, &send));
-    let received = wait_for_message(&node);
-    // No farewell: kill -9. The sender goes too, so that the network brings nothing again.
-    drop(node);
-    drop(sender);
-
-    for entry in fs::read_dir(&two.path).unwrap() {
+/// Whether a file of the directory has the text in the clear.
+fn has_text(dir: &Path, text: &str) -> bool {
+    fs::read_dir(dir).unwrap().any(|entry| {
         let path = entry.unwrap().path();
         let bytes = if path.is_file() {
             fs::read(&path).unwrap()
         } else {
             Vec::new()
         };
-        let found = bytes
-            .windows(SECRET.len())
-            .any(|text| text == SECRET.as_bytes());
-        assert!(!found, "{}", path.display());
-    }
-    let alone = ["--no-listen", "--danger-light-kdf"];
+        bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    })
+}
+
+/// Sends the secret to an identity of a reader, kills both, and returns the message.
+///
+/// The reader's first start has no identity and no password; its first identity protects the state.
+fn receive_and_kill(sender: &Scratch, reader: &Scratch, password: &str) -> Value {
+    let listen = ["--listen", "127.0.0.1:0", "--level", "open", LIGHT];
+    let source = Running::start(&sender.path, &listen);
+    let peer = [&listen[..], &["--peer", source.enode()]].concat();
+    let node = Running::start(&reader.path, &peer);
+    let new = ["id", "new", "desk", "--json", LIGHT, "--password-file"];
+    let made = succeeds(&node.run(&[&new[..], &[password]].concat()));
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let key = made["public_key"].as_str().unwrap();
+    let message = secret_file(&sender.parent, "message", SECRET);
+    let send = ["send", "--to", key, "--ttl", "30m", "--no-wait", "-f"];
+    succeeds(&run(&sender.path, &[&send[..], &[&message]].concat()));
+    // Both processes are killed without a farewell, so the network brings nothing again.
+    wait_for_message(&node)
+}
+
+#[test]
+fn killed_reader_has_its_messages_after_the_restart_and_only_with_the_password() {
+    let (one, two) = (scratch(), scratch());
+    let hedge = secret_file(&two.parent, "hedge", "hedge at nine\n");
+    let received = receive_and_kill(&one, &two, &hedge);
+    assert!(!has_text(&two.path, SECRET));
+
+    let alone = ["--no-listen", LIGHT];
     let node = Running::start(&two.path, &alone);
     assert!(fails(&node.run(&["inbox"]), 6).contains("whisht unlock"));
     succeeds(&node.run(&["unlock", "--password-file", &hedge]));
     assert_eq!(inbox(&node), [received.clone()]);
     drop(node);
 
-    let node = Running::start(
-        &two.path,
-        &[&alone[..], &["--password-file", &hedge]].concat(),
-    );
+    let with = |password| [&alone[..], &["--password-file", password]].concat();
+    let node = Running::start(&two.path, &with(&hedge));
     assert_eq!(inbox(&node), [received.clone()]);
     let next = secret_file(&two.parent, "next", "hedge at ten\n");
-    let change = [
-        "id",
-        "passwd",
-        "desk",
-        "--danger-light-kdf",
-        "--old-password-file",
-        &hedge,
-    ];
+    let change = ["id", "passwd", "desk", LIGHT, "--old-password-file", &hedge];
     succeeds(&node.run(&[&change[..], &["--password-file", &next]].concat()));
     drop(node);
-    let node = Running::start(
-        &two.path,
-        &[&alone[..], &["--password-file", &next]].concat(),
-    );
+    let node = Running::start(&two.path, &with(&next));
     assert_eq!(inbox(&node), [received]);
 }

@@ -92,8 +92,8 @@ fn commands_of_the_page_for_sources_run_as_printed() {
     let history = until("the reader has the request", || {
         let request = request(&network.reader)?;
         let history = network.reader.ask(&["read", &request]);
-        let has_messages = history["messages"].as_array()?.len() > 0;
-        has_messages.then_some(history)
+        let is_empty = history["messages"].as_array()?.is_empty();
+        (!is_empty).then_some(history)
     });
     let messages = history["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 1, "the dry run sends nothing: {history}");

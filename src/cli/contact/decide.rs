@@ -172,7 +172,7 @@ pub(super) async fn introduce(node: &mut RemoteNode, args: IntroduceArgs) -> Res
 
 /// Options of `whisht contact renew`.
 #[derive(Debug, clap::Args)]
-pub(super) struct RenewArgs {
+pub(super) struct RenewContactArgs {
     /// Name of the contact
     name: String,
     /// File with the text of the first message of the new session; `-` reads standard input
@@ -183,7 +183,7 @@ pub(super) struct RenewArgs {
 }
 
 /// Starts a new session with a contact.
-pub(super) async fn renew(node: &mut RemoteNode, args: RenewArgs) -> Result<Exit, Failure> {
+pub(super) async fn renew(node: &mut RemoteNode, args: RenewContactArgs) -> Result<Exit, Failure> {
     let text = crate::cli::send::contact::text(&args.file)?;
     let params = args.options.params(&args.name, &text);
     deliver(node, "whisht_renewContact", params, &args.options).await

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::event::{ContactEvent, ContactStage};
 use super::pending::{PendingId, PendingProgress};
 use super::publication::CardName;
-use super::{ContactContext, Contacts, SentMessage};
+use super::{ContactContext, ContactContinuation, Contacts, SentMessage};
 use crate::contact::conversation::{Attempt, AttemptRefusal, ConversationId};
 use crate::contact::first_contact::{FirstTicket, FirstTicketSearch};
 use crate::contact::job::ContactJob;
@@ -35,7 +35,7 @@ pub(in crate::node) enum AttemptOwner {
     Card(CardName),
     /// A message of a conversation.
     Message(ConversationId, u64),
-    /// A request to renew a conversation; nobody waits for its end.
+    /// A request to renew a conversation; its end does not matter.
     Renewal(ConversationId),
 }
 
@@ -111,7 +111,10 @@ impl Contacts {
                 }));
                 if let Some(request) = request {
                     let owner = AttemptOwner::Message(id.0, id.1);
-                    let then = StateContinuation::BeginAttempt(owner, Box::new(request));
+                    let then = StateContinuation::Contact(ContactContinuation::BeginAttempt(
+                        owner,
+                        Box::new(request),
+                    ));
                     fx.store_state_then(changes, then);
                 }
             }

@@ -1,4 +1,4 @@
-//! First messages: what strangers write to the cards of this node, and the requests that come of it.
+//! First messages: what unknown people write to the cards of this node, and the requests that come of it.
 //!
 //! A first message is opened by a scan, its box by a job of its own. Its ephemeral keys become durable
 //! together with what it says, so that a replay is not opened again. Requests wait apart from accepted
@@ -222,7 +222,7 @@ impl Contacts {
         seen: Vec<[u8; 32]>,
         body: &SealedBody,
     ) {
-        // A first message is no step: it names no index.
+        // A first message is not a step: it names no index.
         if body.resync.is_some() {
             return;
         }

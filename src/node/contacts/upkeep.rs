@@ -14,7 +14,7 @@ use super::book::ContactKey;
 use super::event::ContactEvent;
 use super::publication::{CardName, Prepared};
 use super::scan::Rescan;
-use super::{AttemptOwner, ContactContext, Contacts};
+use super::{AttemptOwner, ContactContext, ContactContinuation, Contacts};
 use crate::contact::card::MAX_TICKET_BITS;
 use crate::contact::conversation::ConversationId;
 use crate::contact::id::ContactId;
@@ -112,7 +112,10 @@ impl Contacts {
             changes.extend(self.first.forget_generation(generation));
         }
         if is_stored {
-            fx.store_state_then(changes, StateContinuation::CardsStored);
+            fx.store_state_then(
+                changes,
+                StateContinuation::Contact(ContactContinuation::CardsStored),
+            );
         }
         if keys_changed {
             self.follow_keys(fx, now);
@@ -174,7 +177,7 @@ impl Contacts {
         for (id, change) in found {
             fx.store_state(vec![change]);
             // The view is made when the card is durable, with what is known then.
-            let then = StateContinuation::CardFound(id);
+            let then = StateContinuation::Contact(ContactContinuation::CardFound(id));
             fx.defer(Continuation::State(then));
         }
     }

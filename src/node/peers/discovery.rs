@@ -7,13 +7,33 @@
 
 use std::net::SocketAddr;
 
-use circuits::time::Now;
+use circuits::ids::Profile;
+use circuits::time::{Instant, Now};
 
 use super::Peers;
 use super::connection::LinkPurpose;
+use crate::discovery::{Discovery, DiscoveryConfig};
+use crate::node::config::NodeConfig;
 use crate::node::effects::Effects;
+use crate::node::local_peer::LocalPeer;
 use crate::node::output::Output;
 use crate::node::timers::TimerId;
+
+/// Discovery, if the configuration enables it.
+pub(in crate::node) fn discovery(
+    config: &NodeConfig,
+    local: &LocalPeer,
+    seed: &[u8; 32],
+    now: Instant,
+) -> Option<Discovery> {
+    let bootnodes = config.discovery.clone()?;
+    let config = DiscoveryConfig {
+        bootnodes,
+        own: config.listening.clone(),
+        loopback_only: config.profile == Profile::Local,
+    };
+    Some(Discovery::new(config, local.link_key(), seed, now))
+}
 
 impl Peers {
     /// Mixes entropy into the generator of discovery.

@@ -1,12 +1,16 @@
 //! The state machine of one outgoing message. Its stage, which users see, follows from its state.
 
-use circuits::dispersal::{Class, Cookie};
-use circuits::ids::{Epoch, ShortId};
-use circuits::level::Level;
-use circuits::path::{PathPlan, RelaxedRules};
-use circuits::time::{Instant, UnixSecs};
+mod keeping;
+mod planned;
 
-use super::attempt::{AttemptEnd, EarlierAttempts, LaneRelays};
+use circuits::ids::ShortId;
+use circuits::level::Level;
+use circuits::path::RelaxedRules;
+use circuits::time::Instant;
+
+pub(super) use self::planned::{PlanOutline, PlannedEnvelope};
+
+use super::attempt::{EarlierAttempts, LaneRelays};
 use super::emission::CellEmission;
 use super::mixed::MixedMessage;
 use super::outbox::{FirstStep, Kept};
@@ -165,69 +169,6 @@ impl EchoWatch {
     }
 }
 
-/// An envelope with lanes.
-pub(super) struct PlannedEnvelope {
-    pub(super) envelope: Envelope,
-    pub(super) epoch: Epoch,
-    pub(super) plan: PathPlan,
-    pub(super) class: Class,
-    pub(super) cookie: Cookie,
-    pub(super) outline: PlanOutline,
-}
-
-/// What users see of the lanes.
-#[derive(Clone)]
-pub(super) struct PlanOutline {
-    /// Number of relays before the rendezvous, per lane.
-    lanes: Vec<usize>,
-    k: u8,
-    n: u8,
-    relaxed: RelaxedRules,
-}
-
-impl PlannedEnvelope {
-    /// Plans an envelope's shards.
-    pub(super) fn new(
-        envelope: Envelope,
-        epoch: Epoch,
-        plan: PathPlan,
-        class: Class,
-        cookie: Cookie,
-    ) -> Self {
-        let relays = |lane: &circuits::path::PathLane| lane.hops.len().saturating_sub(1);
-        let outline = PlanOutline {
-            lanes: plan.lanes.iter().map(relays).collect(),
-            k: class.k(),
-            n: class.n(),
-            relaxed: plan.relaxed,
-        };
-        Self {
-            envelope,
-            epoch,
-            plan,
-            class,
-            cookie,
-            outline,
-        }
-    }
-}
-
-impl PlanOutline {
-    /// Number of relays before the rendezvous, per lane.
-    pub(super) fn lanes(&self) -> &[usize] {
-        &self.lanes
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Planned {
-            lanes: self.lanes.clone(),
-            k: self.k,
-            n: self.n,
-            lifted: relaxed_words(self.relaxed),
-        }
-    }
-}
-
 impl Outgoing {
     /// A message that has just been accepted.
     pub(super) fn new(level: Level, request: Option<SendRequest>, tag: CopyTag) -> Self {
@@ -258,80 +199,6 @@ impl Outgoing {
     /// Whether another component sends it, and decides about further attempts.
     pub(super) const fn is_single_attempt(&self) -> bool {
         self.is_single_attempt
-    }
-
-    /// What the component of a single attempt has to be told now: whether all has left, and how the
-    /// attempt ended. Each is reported once. The request is erased at the end, with its keys.
-    pub(super) fn unreported(&mut self) -> (bool, Option<AttemptEnd>) {
-        let end = match &self.state {
-            SendState::Delivered | SendState::HandedOver(_) => Some(AttemptEnd::Seen),
-            SendState::Failed(reason) => Some(AttemptEnd::Failed(reason.clone())),
-            _ => None,
-        };
-        let left = self.state.has_left() && !self.reported.left;
-        self.reported.left |= left;
-        let end = end.filter(|_| !self.reported.ended);
-        if end.is_some() {
-            self.reported.ended = true;
-            self.request = None;
-        }
-        (left, end)
-    }
-
-    /// How it is kept.
-    pub(super) const fn kept(&self) -> &Kept {
-        &self.kept
-    }
-
-    /// The same, to change it.
-    pub(super) const fn kept_mut(&mut self) -> &mut Kept {
-        &mut self.kept
-    }
-
-    /// Whether its user cancelled it.
-    pub(super) const fn is_cancelled(&self) -> bool {
-        self.is_cancelled
-    }
-
-    /// Its user cancels it.
-    pub(super) const fn set_cancelled(&mut self) {
-        self.is_cancelled = true;
-    }
-
-    /// What it costs, as estimated.
-    pub(super) const fn price(&self) -> Option<PriceView> {
-        self.price
-    }
-
-    /// Records what it costs.
-    pub(super) const fn set_price(&mut self, price: PriceView) {
-        self.price = Some(price);
-    }
-
-    /// Takes out what it does first, once it is durable; `None` in any other state.
-    pub(super) fn take_step(&mut self) -> Option<FirstStep> {
-        if !matches!(self.state, SendState::Storing(_)) {
-            return None;
-        }
-        match core::mem::replace(&mut self.state, SendState::New) {
-            SendState::Storing(step) => Some(step),
-            _ => None,
-        }
-    }
-
-    /// Whether it failed, and can be sent again.
-    pub(super) const fn can_be_renewed(&self) -> bool {
-        !self.is_single_attempt
-            && self.request.is_some()
-            && matches!(self.state, SendState::Failed(_))
-    }
-
-    /// Begins new attempts of a message that failed.
-    pub(super) fn renew(&mut self, now: UnixSecs) {
-        self.state = SendState::New;
-        self.attempt = 1;
-        self.is_cancelled = false;
-        self.kept.accepted = now;
     }
 
     /// Whether it is composed again if no echo comes.

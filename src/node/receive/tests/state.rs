@@ -151,7 +151,7 @@ fn message_older_than_thirty_days_leaves_memory_and_disk() {
     }
 }
 
-/// A disk that hangs, and a stranger who sends as much as the network takes.
+/// A disk that hangs, and a peer that sends as much as the network takes.
 #[test]
 fn flood_while_the_disk_hangs_waits_in_the_mempool() {
     let mut test = opened(Vec::new());
