@@ -172,8 +172,8 @@ impl ProcessNetwork {
         envelope.trim_start_matches("0x").to_owned()
     }
 
-    /// Checks that the logs, at the most detailed level, contain neither of the secrets, nor what names
-    /// a message, a path or a reader (anonymity 5, test 36).
+    /// Checks that the most detailed logs contain neither of the secrets, nor what names
+    /// a message, a path or a reader (test 36 of the anonymity notes).
     fn audit_logs(&self, secrets: &[String]) {
         let told = ["desk", "room", "1a2b3c4d", "after the storm"].map(str::to_owned);
         let relays = self.relays.iter().map(|relay| {
