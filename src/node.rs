@@ -100,8 +100,8 @@ pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restor
 pub use contacts::{
     AddressView, Attachment, CardView, ContactCommand, ContactEvent, ContactReply, ContactSend,
     ContactStage, ContactState, ContactView, ConversationMessageView, ConversationStateView,
-    ConversationView, HowKnown, IntroducedView, Introduction, MessageDirection, MessagePartView,
-    MissingCardView, SendPriceView, SentMessage,
+    ConversationView, HowKnown, IntroducedView, IntroductionRequest, MessageDirection,
+    MessagePartView, MissingCardView, SendPriceView, SentMessage,
 };
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
 pub use gossip::MAX_ENVELOPE_SIZE;
