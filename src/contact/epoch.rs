@@ -76,7 +76,7 @@ impl ConversationEpoch {
 
     /// Notes that a later epoch is in use by the peer: this one is erased when its envelopes have expired.
     pub(super) fn retire(&mut self, unix: UnixSecs) {
-        self.retire_at.get_or_insert(unix.after(KEEP_SECS));
+        self.retire_at.get_or_insert_with(|| unix.after(KEEP_SECS));
     }
 
     /// Erases the chain on which this end sent.

@@ -81,7 +81,7 @@ impl SentNumbers {
         let (_, first) = self.open.first_key_value()?;
         first.is_given_up.then(|| {
             let open = self.open.iter().find(|(_, open)| !open.is_given_up);
-            open.map_or(self.last.saturating_add(1), |(number, _)| *number)
+            open.map_or_else(|| self.last.saturating_add(1), |(number, _)| *number)
         })
     }
 
