@@ -278,7 +278,6 @@ impl Node {
             }
             TimerId::Epoch => self.turn_epoch(now),
             TimerId::TryDecrypt => self.receive.try_decrypt(fx, now, self.gossip.pool()),
-            // The component of contacts does not run yet.
             TimerId::Contacts => {
                 let (contacts, fx, context) = self.contacting();
                 contacts.upkeep(fx, now, context);

@@ -9,7 +9,7 @@ use super::watch::Watch;
 use super::{Conversation, ConversationId, ConversationState, Opening};
 use crate::contact::chain::Direction;
 use crate::contact::codec::{BadState, StateReader, StateWriter};
-use crate::contact::epoch::Epoch;
+use crate::contact::epoch::ConversationEpoch;
 use crate::contact::first_contact::{FirstBox, FirstTicket, Tau};
 use crate::contact::id::ContactId;
 use crate::contact::key_block::{KEY_BLOCK_LEN, KeyBlock};
