@@ -299,7 +299,11 @@ impl Node {
             PostRoute::Peer(key) if self.peers.to_key(key).is_none() => {
                 return Err(shh_api::no_peer(key));
             }
-            PostRoute::Peer(key) => self.send_direct(key, &envelope)?,
+            PostRoute::Peer(key) => {
+                let gossip = self.gossip.machine();
+                self.peers
+                    .send_direct(&mut self.fx, key, &envelope, gossip)?;
+            }
             PostRoute::Gossip => {
                 shh_api::check_pow_target(route, pow_target, &self.gossip)?;
                 let proofs = self.gossip.machine().validate(now, &envelope);

@@ -21,7 +21,7 @@ use super::shh_api::{self, ShhReply};
 use super::stem::StemPeer;
 use super::timers::TimerId;
 use super::{Node, hex};
-use crate::envelope::{Envelope, EnvelopeHash, NotExpired};
+use crate::envelope::{Envelope, NotExpired};
 use crate::envelope_validation::StemRejected;
 use crate::gossip::{GossipFault, PacketOutcome};
 use crate::link::{Capability, LinkEvent, LinkFault};

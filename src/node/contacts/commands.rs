@@ -248,7 +248,7 @@ impl Contacts {
         fx: &mut Effects,
         now: Now,
         command: CommandId,
-        (key, changes): (ContactKey, Vec<crate::state::StateChange>),
+        (key, changes): (ContactKey, Vec<StateChange>),
         context: ContactContext<'_>,
     ) {
         let view = self.contact_view(now, key, context);
