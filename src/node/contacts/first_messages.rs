@@ -1,7 +1,7 @@
 //! First messages: what unknown people write to the cards of this node, and the requests that come of it.
 //!
 //! A first message is opened by a scan, its box by a job of its own. Its ephemeral keys become durable
-//! together with what it says, so that a replay is not opened again. Requests wait apart from accepted
+//! together with its content: a replay is not opened again. Requests wait apart from accepted
 //! conversations, in bounded memory; the one with the least work goes first. Everything that fails here
 //! fails without a trace on the network.
 
