@@ -1,7 +1,7 @@
 //! Numbers of messages: which of ours are unanswered, and which of the peer's have come.
 //!
 //! A receiver acknowledges all numbers up to one, and 32 more by a bitmap. So a number that never comes
-//! would stop all later acknowledgements; a sender that stops trying says so ([`Outgoing::given_up`]), and
+//! would stop all later acknowledgements; a sender that stops trying reports it ([`Outgoing::given_up`]), and
 //! the receiver closes the gap. A message of a closed gap that does come is still new.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -44,7 +44,7 @@ impl Default for ConversationShards {
 }
 
 /// A message that a conversation took in.
-pub(super) struct ArrivedMessage {
+pub(super) struct ArrivedBody {
     /// The conversation.
     pub(super) conversation: ConversationId,
     /// What came of it.
@@ -172,7 +172,7 @@ impl Contacts {
         if update.awaits_more {
             self.rescan(fx, now.mono, Rescan::Topics);
         }
-        let arrived = ArrivedMessage {
+        let arrived = ArrivedBody {
             conversation: id,
             arrived,
             is_new_request: false,
@@ -185,7 +185,7 @@ impl Contacts {
         &mut self,
         fx: &mut Effects,
         now: Now,
-        message: ArrivedMessage,
+        message: ArrivedBody,
         mut changes: Vec<StateChange>,
     ) {
         let id = message.conversation;
