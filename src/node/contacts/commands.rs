@@ -8,6 +8,7 @@ use super::conversations::ConversationUpdate;
 use super::{ContactContext, Contacts};
 use crate::contact::conversation::{ConversationId, ConversationState, Part};
 use crate::contact::id::ContactId;
+use crate::contact::kdf::Key32;
 use crate::node::command::{Refusal, Reply};
 use crate::node::effects::Effects;
 use crate::node::hex;
@@ -66,14 +67,7 @@ impl Contacts {
     ) -> Result<Option<ContactCommand>, Refusal> {
         match command {
             ContactCommand::CreateAddress { name, seed } => {
-                check_name(&name)?;
-                let (own, prepared) = self.own.create(fx, now, name, seed)?;
-                self.store_prepared(fx, now, prepared);
-                let view = self.address_view(now, &own);
-                let reply = view.map_or(ContactReply::Done, ContactReply::Address);
-                Self::store_and_reply(fx, Vec::new(), id, reply);
-                self.own.arm(fx, now);
-                self.schedule(fx, now.mono);
+                self.create_address(fx, now, id, name, seed)?;
             }
             ContactCommand::Add { id: address, name } => {
                 self.add_contact(fx, now, id, (address, name), context)?;
@@ -180,6 +174,25 @@ impl Contacts {
         })
     }
 
+    fn create_address(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: CommandId,
+        name: String,
+        seed: Key32,
+    ) -> Result<(), Refusal> {
+        check_name(&name)?;
+        let (own, prepared) = self.own.create(fx, now, name, seed)?;
+        self.store_prepared(fx, now, prepared);
+        let view = self.address_view(now, &own);
+        let reply = view.map_or(ContactReply::Done, ContactReply::Address);
+        Self::store_and_reply(fx, Vec::new(), id, reply);
+        self.own.arm(fx, now);
+        self.schedule(fx, now.mono);
+        Ok(())
+    }
+
     // -- contacts
 
     fn add_contact(
@@ -262,24 +275,8 @@ impl Contacts {
         context: ContactContext<'_>,
     ) -> Result<(), Refusal> {
         let introduced = self.book.by_name(of).filter(|(_, entry)| entry.is_pending);
-        if let Some((key, entry)) = introduced {
-            let id = entry.id;
-            if let Some(name) = &name {
-                check_name(name)?;
-                self.book.check_free(name, Some(key))?;
-            }
-            let change = self.book.update(key, |entry| {
-                entry.is_pending = false;
-                if let Some(name) = name {
-                    entry.name = name;
-                }
-            });
-            if let Some(id) = id {
-                self.finder.watch(fx, now.mono, id);
-            }
-            let changes = change.into_iter().collect();
-            self.reply_contact(fx, now, command, (key, changes), context);
-            return Ok(());
+        if let Some((key, _)) = introduced {
+            return self.accept_introduced(fx, now, command, (key, name), context);
         }
         let id = self.request_named(of)?;
         let mut changes = Vec::new();
@@ -328,6 +325,33 @@ impl Contacts {
         };
         Self::store_and_reply(fx, changes, command, reply);
         self.rescan(fx, now.mono, super::scan::Rescan::Topics);
+        Ok(())
+    }
+
+    fn accept_introduced(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        (key, name): (ContactKey, Option<String>),
+        context: ContactContext<'_>,
+    ) -> Result<(), Refusal> {
+        let id = self.book.get(key).and_then(|entry| entry.id);
+        if let Some(name) = &name {
+            check_name(name)?;
+            self.book.check_free(name, Some(key))?;
+        }
+        let change = self.book.update(key, |entry| {
+            entry.is_pending = false;
+            if let Some(name) = name {
+                entry.name = name;
+            }
+        });
+        if let Some(id) = id {
+            self.finder.watch(fx, now.mono, id);
+        }
+        let changes = change.into_iter().collect();
+        self.reply_contact(fx, now, command, (key, changes), context);
         Ok(())
     }
 
