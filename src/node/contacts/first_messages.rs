@@ -1,7 +1,7 @@
 //! First messages: what unknown people write to the cards of this node, and the requests that come of it.
 //!
 //! A first message is opened by a scan, its box by a job of its own. Its ephemeral keys become durable
-//! together with its content: a replay is not opened again. Requests wait apart from accepted
+//! together with its content, so that a replay is not opened again. Requests wait apart from accepted
 //! conversations, in bounded memory; the one with the least work goes first. Everything that fails here
 //! fails without a trace on the network.
 
@@ -41,7 +41,7 @@ pub(super) struct FirstMessages {
     running: BTreeMap<JobId, FirstOpening>,
     waiting: VecDeque<(FirstOpening, Zeroizing<Vec<u8>>)>,
     searches: BTreeMap<JobId, ConversationId>,
-    requests: FirstMessageQuota,
+    requests: WaitingRequests,
     last_tag: u64,
 }
 
@@ -188,7 +188,7 @@ impl FirstMessages {
     }
 
     /// The requests that wait for the user.
-    pub(super) const fn requests_mut(&mut self) -> &mut FirstMessageQuota {
+    pub(super) const fn requests_mut(&mut self) -> &mut WaitingRequests {
         &mut self.requests
     }
 }
@@ -352,7 +352,7 @@ impl Contacts {
 
 /// The requests that wait for the user: how many, how large, and how many came today.
 #[derive(Default)]
-pub(super) struct FirstMessageQuota {
+pub(super) struct WaitingRequests {
     requests: BTreeMap<ConversationId, (u8, usize)>,
     /// Requests in the order of eviction: the least work first.
     order: BTreeSet<(u8, ConversationId)>,
@@ -361,7 +361,7 @@ pub(super) struct FirstMessageQuota {
     today: u32,
 }
 
-impl FirstMessageQuota {
+impl WaitingRequests {
     /// Adds a request, or a message of one.
     pub(super) fn add(&mut self, id: ConversationId, bits: u8, bytes: usize) {
         self.remove(id);
@@ -434,7 +434,7 @@ mod tests {
 
     #[test]
     fn request_with_least_work_is_evicted_first() {
-        let mut quota = FirstMessageQuota::default();
+        let mut quota = WaitingRequests::default();
         quota.add(id(1), 20, MAX_REQUEST_BYTES / 2);
         quota.add(id(2), 16, MAX_REQUEST_BYTES / 2);
         assert!(quota.overflow().is_empty());
@@ -445,7 +445,7 @@ mod tests {
 
     #[test]
     fn tickets_become_harder_at_each_doubling_of_requests() {
-        let mut quota = FirstMessageQuota::default();
+        let mut quota = WaitingRequests::default();
         let now = UnixSecs(1_795_240_000);
         let harder = (1..=1700).filter(|_| quota.count_today(now));
         assert_eq!(harder.collect::<Vec<_>>(), [200, 400, 800, 1600]);
