@@ -192,12 +192,16 @@ impl Contacts {
                 }
             }
             ContactCommand::CardShow(name) => {
-                let card = self.card_of(now, name).ok_or_else(|| {
-                    Refusal::policy(
+                let Some(card) = self.card_of(now, name) else {
+                    // A name that neither a contact nor an own address has is another mistake.
+                    if self.own.named(name).is_err() {
+                        self.book.named(name)?;
+                    }
+                    return Err(Refusal::policy(
                         format!("no card of {name:?} is known now"),
                         "wait until one is found (`whisht contact show`)",
-                    )
-                })?;
+                    ));
+                };
                 ContactReply::Card(card)
             }
             _ => ContactReply::Done,
