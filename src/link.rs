@@ -47,7 +47,7 @@ pub use self::queue::{Priority, QueueBudgets};
 pub use self::snappy::Packing;
 
 use self::handshake::{Auth, Initiator, Reading, RlpxSession};
-use self::state::{ExpectAuth, ExpectHello, FirstMessage, Introduction, LinkState};
+use self::state::{ExpectAuth, ExpectHello, FirstMessage, HelloIntroduction, LinkState};
 
 /// One connection to a peer.
 pub struct Link {
@@ -434,7 +434,7 @@ impl Link {
     }
 
     /// Connects after the peer's Hello.
-    fn open(&mut self, introduction: Introduction, now: Instant) {
+    fn open(&mut self, introduction: HelloIntroduction, now: Instant) {
         if let LinkState::ExpectHello(state) =
             std::mem::replace(&mut self.state, LinkState::Closing)
         {

@@ -100,8 +100,8 @@ pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restor
 pub use contacts::{
     AddressView, Attachment, CardView, ContactCommand, ContactEvent, ContactReply, ContactSend,
     ContactStage, ContactState, ContactView, ConversationMessageView, ConversationStateView,
-    ConversationView, HowKnown, IntroducedView, Introduction, MessageDirection, MessagePartView,
-    MissingCardView, SendPriceView, SentMessage,
+    ConversationView, HowKnown, IntroducedView, IntroductionRequest, MessageDirection,
+    MessagePartView, MissingCardView, SendPriceView, SentMessage,
 };
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
 pub use gossip::MAX_ENVELOPE_SIZE;
@@ -278,7 +278,6 @@ impl Node {
             }
             TimerId::Epoch => self.turn_epoch(now),
             TimerId::TryDecrypt => self.receive.try_decrypt(fx, now, self.gossip.pool()),
-            // The component of contacts does not run yet.
             TimerId::Contacts => {
                 let (contacts, fx, context) = self.contacting();
                 contacts.upkeep(fx, now, context);

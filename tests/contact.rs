@@ -174,12 +174,12 @@ impl Scene {
         while !is(self) {
             steps += 1;
             assert!(steps < 400, "it did not happen with failures");
-            let at = if rng.next_u32() % 2 == 0 {
+            let at = if rng.next_u32().is_multiple_of(2) {
                 SOURCE
             } else {
                 READER
             };
-            if rng.next_u32() % 6 == 0 {
+            if rng.next_u32().is_multiple_of(6) {
                 let commits = u64::from(rng.next_u32() % 4);
                 self.world.disk(at).hang_after(commits);
                 self.world.run(Duration::from_secs(20));

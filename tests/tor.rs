@@ -3,7 +3,7 @@
 //! Relays without an address other than an onion service carry a message at `normal` from a source
 //! behind one daemon to a reader with embedded Tor. A relay restarts under the same address. If the
 //! source's Tor stops during a message, the message is queued, uses no other path, and arrives once
-//! Tor is ready again.
+//! Tor is ready again. Two people who share nothing but an address converse.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,6 +14,8 @@
     reason = "helpers of tests may fail loudly, and wait"
 )]
 
+#[path = "tor/contact.rs"]
+mod contact;
 #[path = "tor/network.rs"]
 mod network;
 #[path = "processes/node.rs"]
@@ -40,6 +42,7 @@ fn message_is_delivered_through_onion_service_relays() {
     world.deliver(b"through onions only");
     world.assert_relay_keeps_onion_address_after_restart();
     world.deliver(b"and after a restart");
+    world.assert_strangers_converse();
     world.assert_message_waits_for_tor_restart();
     world.assert_node_connects_through_bridge();
     world.assert_restricted_relay_requires_client_key();
@@ -83,15 +86,8 @@ impl TorWorld {
                 relays[relay].ask(&["peers", "--add", relays[peer].enode()]);
             }
         }
-        let reader = arti(dir, "reader", &tor, &[], &enodes(&relays[1..4]));
         let daemon = tor.daemon("sourcetor", None);
-        let source = socks(
-            dir,
-            "source",
-            &daemon,
-            &["--no-listen"],
-            &enodes([&relays[0], &relays[2], &relays[4]]),
-        );
+        let (source, reader) = start_clients(dir, &tor, &daemon, &relays);
         let desk = reader.ask(&["id", "new", "desk", "--no-password"]);
         Self {
             desk: desk["public_key"].as_str().unwrap().to_owned(),
@@ -111,6 +107,14 @@ impl TorWorld {
             let status = relay.ask(&["status"]);
             assert_eq!(status["onion"].as_array().unwrap().len(), 1, "{status}");
         }
+        self.wait_for_relays();
+        for relay in self.source.ask(&["relays"]).as_array().unwrap() {
+            assert_eq!(relay["subnet"], "onion", "{relay}");
+        }
+    }
+
+    /// Waits until the source and the reader know all relays, and have peers.
+    fn wait_for_relays(&self) {
         for (node, name) in [(&self.source, "the source"), (&self.reader, "the reader")] {
             until(&format!("{name} knows all relays and has peers"), || {
                 let status = node.ask(&["status"]);
@@ -118,9 +122,6 @@ impl TorWorld {
                 let enough = relays && status["dark_peers"].as_u64() >= Some(2);
                 enough.then_some(())
             });
-        }
-        for relay in self.source.ask(&["relays"]).as_array().unwrap() {
-            assert_eq!(relay["subnet"], "onion", "{relay}");
         }
     }
 
@@ -141,6 +142,13 @@ impl TorWorld {
         let dir = self.scratch.path();
         self.relays[1] = arti(dir, "relay1", &self.tor, &["--relay"], &peers);
         assert_eq!(self.relays[1].enode(), before);
+    }
+
+    /// Starts the source and the reader again in their directories.
+    fn restart_clients(&mut self) {
+        let dir = self.scratch.path();
+        (self.source, self.reader) = start_clients(dir, &self.tor, &self.daemon, &self.relays);
+        self.wait_for_relays();
     }
 
     fn assert_message_waits_for_tor_restart(&mut self) {
@@ -233,12 +241,30 @@ impl TorWorld {
     /// The stage of the source's newest message.
     fn stage(&self) -> String {
         let outbox = self.source.ask(&["outbox"]);
-        let newest = outbox.as_array().and_then(|messages| messages.last());
+        // Messages to contacts, which the list also has, are named otherwise.
+        let mut messages = outbox.as_array().unwrap().iter().rev();
+        let newest = messages.find(|message| message["id"].is_number());
         let stage = newest.map_or("", |message| {
             message["stage"]["stage"].as_str().unwrap_or_default()
         });
         stage.to_owned()
     }
+}
+
+/// The source behind a daemon, and the reader with embedded Tor.
+fn start_clients(
+    dir: &Path,
+    tor: &TorNetwork,
+    daemon: &TorDaemon,
+    relays: &[NodeProcess],
+) -> (NodeProcess, NodeProcess) {
+    // Cards travel at the mixing levels, which a network of seven nodes without cover does not have.
+    let card_level = ["--contact-card-level", "normal"];
+    let reader = arti(dir, "reader", tor, &card_level, &enodes(&relays[1..4]));
+    let options = [&["--no-listen"], &card_level[..]].concat();
+    let peers = enodes([&relays[0], &relays[2], &relays[4]]);
+    let source = socks(dir, "source", daemon, &options, &peers);
+    (source, reader)
 }
 
 /// Waits until a node has this many peers.

@@ -10,7 +10,7 @@ use circuits::time::UnixSecs;
 use rand_core::CryptoRng;
 
 use super::chain::{Direction, StepKey};
-use super::epoch::{Epoch, EpochSecret};
+use super::epoch::{ConversationEpoch, EpochSecret};
 use super::first_contact::{FirstBox, FirstTicket, Tau};
 use super::id::ContactId;
 use super::kdf::{Key32, Label, hash};
@@ -18,11 +18,11 @@ use super::key_block::KeyBlock;
 use super::ratchet::{InitiatorKeys, PreKeys, Ratchet, RatchetError};
 use crate::envelope::Topic;
 
-use self::numbers::{Incoming, Outgoing};
+use self::numbers::{ReceivedNumbers, SentNumbers};
 use self::rekey::Rekey;
 use self::watch::Watch;
 
-pub use self::arrive::{Arrived, NotAwaited, Outcome};
+pub use self::arrive::{ArrivalOutcome, Arrived, NotAwaited};
 pub use self::compose::{ComposeError, ComposedMessage, MAX_OPENING_MESSAGES};
 pub use self::continuity::preferred;
 pub use self::send::{Attempt, AttemptRefusal};
@@ -67,13 +67,13 @@ pub struct Conversation {
     first_box: Option<FirstBox>,
     opening: Option<Opening>,
     /// In ascending order of their numbers; never empty, but for a conversation whose keys are erased.
-    epochs: Vec<Epoch>,
+    epochs: Vec<ConversationEpoch>,
     send_epoch: u16,
     /// The carry of epoch 0, which proves this conversation in a later one. No other key hangs on it.
     continuity: Key32,
     rekey: Rekey,
-    outgoing: Outgoing,
-    incoming: Incoming,
+    outgoing: SentNumbers,
+    incoming: ReceivedNumbers,
     closed_at: Option<UnixSecs>,
     watch: Watch,
 }
@@ -166,12 +166,12 @@ impl Conversation {
             ratchet,
             first_box: Some(first_box),
             opening: None,
-            epochs: vec![Epoch::start(0, &secret, role, unix)],
+            epochs: vec![ConversationEpoch::start(0, &secret, role, unix)],
             send_epoch: 0,
             continuity: secret.carry(),
             rekey: Rekey::start(secret.carry(), unix),
-            outgoing: Outgoing::default(),
-            incoming: Incoming::default(),
+            outgoing: SentNumbers::default(),
+            incoming: ReceivedNumbers::default(),
             closed_at: None,
             watch: Watch::default(),
         })
@@ -276,7 +276,11 @@ impl Conversation {
     /// Stops trying a message; the peer is told with the next one that it will not come.
     pub fn give_up(&mut self, number: u64) {
         self.outgoing.give_up(number);
-        for chain in self.epochs.iter_mut().filter_map(Epoch::send_mut) {
+        for chain in self
+            .epochs
+            .iter_mut()
+            .filter_map(ConversationEpoch::send_mut)
+        {
             chain.forget(number);
         }
     }
@@ -339,7 +343,7 @@ impl Conversation {
         }
     }
 
-    fn epoch_mut(&mut self, number: u16) -> Option<&mut Epoch> {
+    fn epoch_mut(&mut self, number: u16) -> Option<&mut ConversationEpoch> {
         let mut epochs = self.epochs.iter_mut();
         epochs.find(|epoch| epoch.number() == number)
     }
@@ -365,7 +369,10 @@ impl Conversation {
     /// When to call [`tick`](Self::tick) next; tomorrow at the latest.
     #[must_use]
     pub fn next_tick(&self, unix: UnixSecs) -> UnixSecs {
-        let expiries = self.epochs.iter().filter_map(Epoch::next_expiry);
+        let expiries = self
+            .epochs
+            .iter()
+            .filter_map(ConversationEpoch::next_expiry);
         let closes = self.closed_at.map(|at| at.after(super::chain::KEEP_SECS));
         let all = expiries.chain(closes.filter(|_| !self.epochs.is_empty()));
         all.chain([super::resync::next_day(unix)])

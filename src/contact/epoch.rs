@@ -34,7 +34,7 @@ impl EpochSecret {
 }
 
 /// One epoch at one end.
-pub(super) struct Epoch {
+pub(super) struct ConversationEpoch {
     number: u16,
     /// `None` once this end sends in a later epoch.
     send: Option<SendingChain>,
@@ -44,7 +44,7 @@ pub(super) struct Epoch {
     retire_at: Option<UnixSecs>,
 }
 
-impl Epoch {
+impl ConversationEpoch {
     /// Starts an epoch at the end that sends in `role`.
     pub(super) fn start(
         number: u16,

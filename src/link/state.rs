@@ -67,12 +67,12 @@ pub(super) struct ExpectHello {
 
 /// The messages that may precede a Hello.
 pub(super) enum FirstMessage {
-    Hello(Introduction),
+    Hello(HelloIntroduction),
     Disconnect(DisconnectReason),
 }
 
 /// Proof that a Hello was checked against the handshake; only [`ExpectHello::read`] creates one.
-pub(super) struct Introduction {
+pub(super) struct HelloIntroduction {
     client_id: String,
     shared: SharedCapabilities,
 }
@@ -131,7 +131,7 @@ impl ExpectHello {
         hello: Hello,
         config: &LinkConfig,
         us: &RelayKey,
-    ) -> Result<Introduction, PeerFault> {
+    ) -> Result<HelloIntroduction, PeerFault> {
         if hello.id != self.remote {
             return Err(PeerFault::IdentityUnexpected);
         }
@@ -142,7 +142,7 @@ impl ExpectHello {
         if shared.is_empty() {
             return Err(PeerFault::NothingShared);
         }
-        Ok(Introduction {
+        Ok(HelloIntroduction {
             client_id: hello.client_id,
             shared,
         })
@@ -151,7 +151,7 @@ impl ExpectHello {
     /// Connects the link.
     pub(super) fn open(
         self,
-        introduction: Introduction,
+        introduction: HelloIntroduction,
         limits: &LinkLimits,
         now: Instant,
         handshake_time: Duration,

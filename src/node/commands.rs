@@ -2,13 +2,13 @@
 //!
 //! Each command goes to its component. A query reads and changes nothing.
 
-use circuits::ids::{Profile, RelayKey};
+use circuits::ids::Profile;
 use circuits::time::Now;
 
 use super::command::{Command, OpenedState, ReaderKind, Refusal, Reply, SendRequest};
 use super::durability::{Continuation, StateContinuation};
 use super::effects::Counter;
-use super::input::{ClientId, CommandId, Connectivity};
+use super::input::{ClientId, CommandId};
 use super::local_peer::CLIENT_ID;
 use super::peers::PeerKnowledge;
 use super::receive::MAX_FILTERS;
@@ -17,10 +17,7 @@ use super::views::{DirectoryAge, NodeView, StatusView};
 use super::{Node, hex};
 use crate::bloom::Bloom;
 use crate::endpoint::Endpoint;
-use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
-use crate::gossip::OutboundPacket;
-use crate::gossip::packet::{P2pKind, outgoing, v5};
-use crate::link::Capability;
+use crate::envelope::EnvelopeHash;
 use crate::state::StateTable;
 use crate::subscriptions::{Filter, FilterId};
 
@@ -49,9 +46,13 @@ impl Node {
                 self.peers.always_admit(key, always);
                 Ok(Reply::Done)
             }
-            Command::TrustPeer(key) if self.trust_peer(key) => Ok(Reply::Done),
+            Command::TrustPeer(key) if self.gossip.trust(self.peers.to_key(key)) => Ok(Reply::Done),
             Command::TrustPeer(_) => Err(Refusal::no_such_peer()),
-            Command::SendDirect(key, envelope) => self.send_direct(key, &envelope).map(done),
+            Command::SendDirect(key, envelope) => {
+                let gossip = self.gossip.machine();
+                let sent = self.peers.send_direct(&mut self.fx, key, &envelope, gossip);
+                sent.map(done)
+            }
             Command::Drain(drain) => {
                 let publisher = self.directory.publisher_mut();
                 publisher.drain(&mut self.fx, now, drain).map(done)
@@ -104,22 +105,10 @@ impl Node {
             Command::SetMinPow(_)
             | Command::SetBloom(_)
             | Command::SetMaxSize(_)
-            | Command::SetLight(_) => self.set_policy(now, command),
+            | Command::SetLight(_) => self.gossip.set_policy(&mut self.fx, now, command).map(done),
             query => self.answer_query(now, &query),
         };
         self.fx.reply(id, reply);
-    }
-
-    /// Changes what this node requires of its peers.
-    fn set_policy(&mut self, now: Now, command: Command) -> Result<Reply, Refusal> {
-        match command {
-            Command::SetMinPow(min_pow) => self.gossip.set_min_pow(&mut self.fx, now, min_pow),
-            Command::SetBloom(bloom) => self.gossip.set_bloom(&mut self.fx, now, bloom),
-            Command::SetMaxSize(bytes) => self.gossip.set_max_size(bytes)?,
-            Command::SetLight(light) => self.gossip.set_light(light),
-            _ => {}
-        }
-        Ok(Reply::Done)
     }
 
     /// Answers a query; it changes nothing.
@@ -218,52 +207,6 @@ impl Node {
         self.shh_api.shut_down(&mut self.fx);
     }
 
-    // -- direct messages
-
-    /// Trusts a connected peer until its link closes; `false` if there is none.
-    fn trust_peer(&mut self, key: RelayKey) -> bool {
-        let link = self.peers.to_key(key);
-        link.is_some_and(|link| self.gossip.trust(link))
-    }
-
-    /// Sends an envelope to one peer, without gossip. The peer accepts it if it trusts us.
-    fn send_direct(&mut self, key: RelayKey, envelope: &Envelope) -> Result<(), Refusal> {
-        let link = self.peers.to_key(key).ok_or_else(Refusal::no_such_peer)?;
-        let protocol = self.gossip.machine().protocol(link);
-        let protocol = protocol.ok_or_else(Refusal::no_such_peer)?;
-        if protocol != envelope.protocol() {
-            return Err(Refusal::usage(
-                format!(
-                    "the peer speaks {protocol}, and this is an envelope of {}",
-                    envelope.protocol()
-                ),
-                "send it to a peer that speaks the same",
-            ));
-        }
-        let (capability, code) = match protocol {
-            ProtocolVersion::V5 => (Capability::SHH_5, v5::code::P2P_MESSAGE),
-            ProtocolVersion::V6 => (Capability::SHH_6, P2pKind::Message.code()),
-        };
-        let sent = self.peers.send_packet(
-            &mut self.fx,
-            OutboundPacket {
-                link,
-                capability,
-                code,
-                payload: outgoing::p2p_message(envelope),
-            },
-        );
-        if sent {
-            return Ok(());
-        }
-        let queued = self.peers.queued_bytes(link);
-        let queued = queued.ok_or_else(Refusal::no_such_peer)?;
-        Err(Refusal::usage(
-            format!("the peer takes nothing now: {queued} bytes wait for it"),
-            "try again in a moment",
-        ))
-    }
-
     // -- the `shh_*` API
 
     fn on_shh_command(&mut self, now: Now, id: CommandId, command: ShhCommand) {
@@ -274,7 +217,9 @@ impl Node {
                 Err(error) => Err(error),
             },
             ShhCommand::Info => Ok(ShhReply::Info(self.shh_info())),
-            ShhCommand::TrustPeer(key) if self.trust_peer(key) => Ok(ShhReply::Done),
+            ShhCommand::TrustPeer(key) if self.gossip.trust(self.peers.to_key(key)) => {
+                Ok(ShhReply::Done)
+            }
             ShhCommand::TrustPeer(key) => Err(shh_api::no_peer(key)),
             command => match self.shh_api.run_key_command(&mut self.fx, command) {
                 Ok(answer) => answer,
@@ -354,7 +299,11 @@ impl Node {
             PostRoute::Peer(key) if self.peers.to_key(key).is_none() => {
                 return Err(shh_api::no_peer(key));
             }
-            PostRoute::Peer(key) => self.send_direct(key, &envelope)?,
+            PostRoute::Peer(key) => {
+                let gossip = self.gossip.machine();
+                self.peers
+                    .send_direct(&mut self.fx, key, &envelope, gossip)?;
+            }
             PostRoute::Gossip => {
                 shh_api::check_pow_target(route, pow_target, &self.gossip)?;
                 let proofs = self.gossip.machine().validate(now, &envelope);
@@ -425,11 +374,7 @@ impl Node {
             ),
             relays: self.directory.len(),
             eligible_relays: snapshot.relays().len(),
-            directory: if is_young {
-                DirectoryAge::Young
-            } else {
-                DirectoryAge::Settled
-            },
+            directory: DirectoryAge::of(is_young),
             relay: self.config.relay,
             listed: publisher
                 .listing_status(now, self.stem.can_stem(), self.clock.is_wrong(now))
@@ -455,14 +400,8 @@ impl Node {
             state_locked: !self.fx.state_is_open(),
             cards_wait: self.contacts.cards_wait(),
             tor: self.config.via_tor,
-            shut: match self.send.connectivity() {
-                Connectivity::Down(reason) => Some(reason.clone()),
-                Connectivity::Up | Connectivity::Unverified(_) => None,
-            },
-            unverified: match self.send.connectivity() {
-                Connectivity::Unverified(reason) => Some(reason.clone()),
-                Connectivity::Up | Connectivity::Down(_) => None,
-            },
+            shut: self.send.connectivity().down_reason().map(str::to_owned),
+            unverified: self.send.connectivity().doubt().map(str::to_owned),
             onion: endpoints
                 .filter(Endpoint::is_onion)
                 .map(|endpoint| endpoint.to_string())

@@ -38,7 +38,8 @@ use circuits::level::Level;
 use circuits::time::{Instant, Now, UnixSecs};
 
 pub use command::{
-    Attachment, ContactCommand, ContactReply, ContactSend, HowKnown, Introduction, SentMessage,
+    Attachment, ContactCommand, ContactReply, ContactSend, HowKnown, IntroductionRequest,
+    SentMessage,
 };
 pub use event::{ContactEvent, ContactStage};
 pub use views::{

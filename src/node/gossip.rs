@@ -124,9 +124,9 @@ impl EnvelopeGossip {
         self.arm(fx);
     }
 
-    /// Trusts a peer until its link closes; `false` if there is no such gossip peer.
-    pub(super) fn trust(&mut self, link: LinkId) -> bool {
-        self.machine.trust(link)
+    /// Trusts the peer of a link until the link closes; `false` if there is no such gossip peer.
+    pub(super) fn trust(&mut self, link: Option<LinkId>) -> bool {
+        link.is_some_and(|link| self.machine.trust(link))
     }
 
     /// Trusts a gossip peer until its link closes, or stops trusting it.

@@ -76,6 +76,24 @@ impl Connectivity {
         Self::Unverified(reason.to_string())
     }
 
+    /// Why no connection can be established, if that is known.
+    #[must_use]
+    pub fn down_reason(&self) -> Option<&str> {
+        match self {
+            Self::Down(reason) => Some(reason),
+            Self::Up | Self::Unverified(_) => None,
+        }
+    }
+
+    /// What is known while it is not known whether connections can be established.
+    #[must_use]
+    pub fn doubt(&self) -> Option<&str> {
+        match self {
+            Self::Unverified(reason) => Some(reason),
+            Self::Up | Self::Down(_) => None,
+        }
+    }
+
     /// Whether it is known that no connection can be established.
     #[must_use]
     pub const fn is_down(&self) -> bool {

@@ -21,7 +21,7 @@ use super::shh_api::{self, ShhReply};
 use super::stem::StemPeer;
 use super::timers::TimerId;
 use super::{Node, hex};
-use crate::envelope::{Envelope, EnvelopeHash, NotExpired};
+use crate::envelope::{Envelope, NotExpired};
 use crate::envelope_validation::StemRejected;
 use crate::gossip::{GossipFault, PacketOutcome};
 use crate::link::{Capability, LinkEvent, LinkFault};
@@ -303,7 +303,8 @@ impl Node {
         let accepted = &outcome.accepted;
         self.mail
             .acknowledge(&mut self.fx, outcome.replies, accepted);
-        self.on_echoes(outcome.accepted);
+        let (send, fx, context) = self.sending();
+        send.on_echoes(fx, outcome.accepted, context);
         let (mail, _, context) = self.mailing();
         let direct = mail.on_direct(now, from, outcome.direct, context);
         for envelope in direct {
@@ -312,14 +313,6 @@ impl Node {
         if let Some((kind, payload)) = outcome.p2p {
             let (mail, fx, context) = self.mailing();
             mail.on_packet(fx, now, from, kind, &payload, context);
-        }
-    }
-
-    /// A peer sent or announced these envelopes; some may be ours.
-    fn on_echoes(&mut self, hashes: Vec<EnvelopeHash>) {
-        for hash in hashes {
-            let (send, fx, context) = self.sending();
-            send.on_echo(fx, hash, context);
         }
     }
 
@@ -371,7 +364,8 @@ impl Node {
             OnionMessage::Stem(envelope) => self.on_stem(now, from, &envelope),
             OnionMessage::Announce(hashes) => {
                 let known = self.gossip.on_announced(fx, now, from, hashes);
-                self.on_echoes(known);
+                let (send, fx, context) = self.sending();
+                send.on_echoes(fx, known, context);
             }
             OnionMessage::GetEnvelopes(hashes) => self.gossip.on_requested(fx, now, from, hashes),
             // A second status carries no information.

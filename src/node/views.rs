@@ -321,6 +321,13 @@ pub enum DirectoryAge {
     Young,
 }
 
+impl DirectoryAge {
+    /// The age of a directory that is young, or is not.
+    pub(super) const fn of(is_young: bool) -> Self {
+        if is_young { Self::Young } else { Self::Settled }
+    }
+}
+
 /// A level as its word.
 pub(super) mod level_word {
     use circuits::level::Level;

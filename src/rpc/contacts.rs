@@ -16,7 +16,7 @@ use super::call::{bad, nothing, object, text};
 use super::{RpcCall, RpcError};
 use crate::contact::address::ContactAddress;
 use crate::node::{
-    Attachment, Command, ContactCommand, ContactReply, ContactSend, HowKnown, Introduction,
+    Attachment, Command, ContactCommand, ContactReply, ContactSend, HowKnown, IntroductionRequest,
     LevelChoice, SentMessage,
 };
 
@@ -306,7 +306,7 @@ fn introduce(params: Value) -> Result<ContactCommand, RpcError> {
         life: params.life,
         attachment: None,
     })?;
-    Ok(ContactCommand::Introduce(Introduction {
+    Ok(ContactCommand::Introduce(IntroductionRequest {
         send,
         about: params.about,
         how: params.how.unwrap_or(HowKnown::Unsaid),

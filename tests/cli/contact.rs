@@ -174,7 +174,7 @@ fn forgotten_contact_is_gone_after_a_restart() {
 }
 
 #[test]
-fn price_of_a_message_is_shown_before_anything_is_stored() {
+fn price_without_a_card_is_refused_and_stores_nothing() {
     let data = scratch();
     let node = node(&data);
     succeeds(&node.run(&["contact", "add", &address(), "--as", "desk", "--no-wait"]));
@@ -182,14 +182,14 @@ fn price_of_a_message_is_shown_before_anything_is_stored() {
         .args(["send", "--to", "desk", "--dry-run", "--json"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut input = sending.stdin.take().unwrap();
     input.write_all(b"the hedge, at nine").unwrap();
     drop(input);
-    let price = json(&succeeds(&sending.wait_with_output().unwrap()));
-    assert_eq!(price["first"], true, "{price}");
-    assert_eq!(price["estimate"], Value::Null, "{price}");
+    let said = fails(&sending.wait_with_output().unwrap(), 5);
+    assert!(said.contains("no card of desk is known"), "{said}");
     let inbox = succeeds(&node.run(&["inbox", "--json"]));
     assert_eq!(inbox, "", "a price starts no conversation");
 }

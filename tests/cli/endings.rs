@@ -33,7 +33,7 @@ fn usage_errors_are_json_with_json_flag() {
         (&["run", "--json", "--levle", "open"][..], "'--level'"),
         (&["--json", "run", "--max-peers", "0"], "from 1 to 500"),
         (&["stauts", "--json"], "'status'"),
-        (&["send", "--json"], "--to <KEY|NAME>"),
+        (&["send", "--json"], "--to <NAME|KEY>"),
         (&["--json"], "requires a subcommand"),
     ] {
         let said = told(&run(&data.path, args), 2);

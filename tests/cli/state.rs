@@ -75,12 +75,12 @@ fn killed_reader_has_its_messages_after_the_restart_and_only_with_the_password()
     let node = Running::start(&two.path, &alone);
     assert!(fails(&node.run(&["inbox"]), 6).contains("whisht unlock"));
     succeeds(&node.run(&["unlock", "--password-file", &hedge]));
-    assert_eq!(inbox(&node), [received.clone()]);
+    assert_eq!(inbox(&node), std::slice::from_ref(&received));
     drop(node);
 
     let with = |password| [&alone[..], &["--password-file", password]].concat();
     let node = Running::start(&two.path, &with(&hedge));
-    assert_eq!(inbox(&node), [received.clone()]);
+    assert_eq!(inbox(&node), std::slice::from_ref(&received));
     let next = secret_file(&two.parent, "next", "hedge at ten\n");
     let change = ["id", "passwd", "desk", LIGHT, "--old-password-file", &hedge];
     succeeds(&node.run(&[&change[..], &["--password-file", &next]].concat()));

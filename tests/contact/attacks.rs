@@ -75,7 +75,7 @@ impl Attacker {
         self.seal(&EnvelopeSealer::first(&self.id, &self.block), body)
     }
 
-    /// A box that opens, around bytes that are no message of Olm.
+    /// A box that opens, around bytes that are not a message of Olm.
     fn message_without_olm(&mut self) -> SealedData {
         let first = FirstBox::create(&mut self.rng, &self.id, &self.block).unwrap();
         let ticket = self.ticket(&first);

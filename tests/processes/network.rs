@@ -37,7 +37,8 @@ fn processes_deliver_messages_across_relay_kill() {
             .concat(),
         );
     }
-    network.deliver("room", "room", b"after the storm");
+    let sent = network.deliver("room", "room", b"after the storm");
+    network.audit_logs(&[sent, to.trim_start_matches("0x").to_owned()]);
 }
 
 /// The nodes of a network.
@@ -121,7 +122,8 @@ impl ProcessNetwork {
 
     /// Sends a file from the source, and waits until the reader has it. The source must see the
     /// echo before it gossips the envelope itself.
-    fn deliver(&self, to: &str, identity: &str, body: &[u8]) {
+    /// Returns the hash of the envelope.
+    fn deliver(&self, to: &str, identity: &str, body: &[u8]) -> String {
         let file = self.write("body", body);
         let sending = self.source.begin(&[
             "send",
@@ -166,6 +168,37 @@ impl ProcessNetwork {
             seen.iter().all(|seen| seen["first_gossip"] == false),
             "the source was the first to gossip its own envelope: {stages:?}"
         );
+        let envelope = outcome[0]["envelope"].as_str().unwrap();
+        envelope.trim_start_matches("0x").to_owned()
+    }
+
+    /// Checks that the most detailed logs contain neither of the secrets, nor what names
+    /// a message, a path or a reader (test 36 of the anonymity notes).
+    fn audit_logs(&self, secrets: &[String]) {
+        let told = ["desk", "room", "1a2b3c4d", "after the storm"].map(str::to_owned);
+        let relays = self.relays.iter().map(|relay| {
+            let key = relay.enode().trim_start_matches("enode://");
+            let key = hex::decode(key.split_once('@').unwrap().0).unwrap();
+            hex::encode(RelayKey(key.try_into().unwrap()).id().0)
+        });
+        let never: Vec<String> = told.into_iter().chain(relays).collect();
+        let never: Vec<&String> = never.iter().chain(secrets).collect();
+        assert!(never.iter().all(|secret| secret.len() >= 4), "{never:?}");
+        let nodes = self.relays.iter().chain([&self.source, &self.reader]);
+        for node in nodes {
+            let log = node.log();
+            assert!(log.contains("\"trace\""), "the log is not detailed");
+            // A prefix names a message or a relay as well as the whole.
+            let prefixes = never.iter().map(|secret| {
+                let end = secret.len().min(16);
+                secret.get(..end).unwrap()
+            });
+            for secret in prefixes {
+                let mut lines = log.lines();
+                let line = lines.find(|line| line.contains(secret));
+                assert!(line.is_none(), "a log names {secret}: {line:?}");
+            }
+        }
     }
 
     /// Kills a relay and restarts it: it must have the same key, and must not publish a descriptor

@@ -39,6 +39,8 @@ impl NodeProcess {
             .args(["--json", "--threads", "1"])
             .args(["--profile", "local", "--network", "processes"])
             .args(args)
+            // The most that a user can make it write, so that tests can look for what it must not.
+            .env("WHISHT_LOG", "trace")
             .stdout(Stdio::piped())
             .stderr(
                 File::options()
@@ -138,6 +140,11 @@ impl NodeProcess {
         lines(&output.stdout)
     }
 
+    /// The node's log.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
     /// Kills the node without a shutdown.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -152,7 +159,13 @@ impl Drop for NodeProcess {
         let _reaped = self.child.wait();
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         if thread::panicking() && !log.is_empty() {
-            println!("--- {} logged\n{log}", self.name);
+            // The other lines show how libraries work, and are many.
+            let told = ["\"info\"", "\"warn\"", "\"error\""];
+            let lines = log
+                .lines()
+                .filter(|line| told.iter().any(|level| line.contains(level)));
+            let lines: Vec<&str> = lines.collect();
+            println!("--- {} logged\n{}", self.name, lines.join("\n"));
         }
     }
 }

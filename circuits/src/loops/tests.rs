@@ -143,7 +143,7 @@ fn median(fault: Fault, days: u64) -> f64 {
 #[test]
 fn dropping_relay_is_named_within_hours() {
     for (layer, name) in [(2, "middle"), (0, "guard")] {
-        for (loss, days, limit) in [(0.5, 2, 3.0), (0.1, 4, 14.0)] {
+        for (loss, days, limit) in [(1.0, 1, 2.0), (0.5, 2, 3.0), (0.1, 4, 14.0)] {
             let fault = Fault {
                 relay: relay(layer, 0),
                 loss,

@@ -5,7 +5,7 @@ use rand_core::CryptoRng;
 
 use super::numbers::Noted;
 use super::{Conversation, ConversationState};
-use crate::contact::epoch::{Epoch, EpochSecret};
+use crate::contact::epoch::{ConversationEpoch, EpochSecret};
 use crate::contact::parts::{InnerError, InnerMessage, Part};
 use crate::contact::ratchet::RatchetError;
 use crate::contact::watched::StepRef;
@@ -14,7 +14,7 @@ use crate::contact::watched::StepRef;
 #[derive(Debug)]
 pub struct Arrived {
     /// What it is for the user.
-    pub outcome: Outcome,
+    pub outcome: ArrivalOutcome,
     /// Numbers of our messages that it answers.
     pub answered: Vec<u64>,
     /// Whether the conversation became open by it.
@@ -23,7 +23,7 @@ pub struct Arrived {
 
 /// What an arrived message is for the user.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Outcome {
+pub enum ArrivalOutcome {
     /// A new message.
     Message {
         /// Its number.
@@ -70,7 +70,7 @@ impl Conversation {
         }
         self.note_epoch(unix, at.epoch);
         if body.is_empty() && resync.is_some() {
-            return Ok(Arrived::of(Outcome::RenewalAsked));
+            return Ok(Arrived::of(ArrivalOutcome::RenewalAsked));
         }
         Ok(self.decrypt(rng, unix, body))
     }
@@ -88,8 +88,8 @@ impl Conversation {
     fn decrypt(&mut self, rng: &mut impl CryptoRng, unix: UnixSecs, message: &[u8]) -> Arrived {
         match self.ratchet.decrypt(message) {
             Ok(text) => self.take_in(rng, unix, &text),
-            Err(RatchetError::KeyGone) => Arrived::of(Outcome::Duplicate),
-            Err(error) => Arrived::of(Outcome::Refused(error)),
+            Err(RatchetError::KeyGone) => Arrived::of(ArrivalOutcome::Duplicate),
+            Err(error) => Arrived::of(ArrivalOutcome::Refused(error)),
         }
     }
 
@@ -103,7 +103,7 @@ impl Conversation {
         let bind = self.bind(self.role.reverse());
         let message = match InnerMessage::decode(text, &bind) {
             Ok(message) => message,
-            Err(error) => return Arrived::of(Outcome::Unreadable(error)),
+            Err(error) => return Arrived::of(ArrivalOutcome::Unreadable(error)),
         };
         let has_opened = self.note_answer();
         let given_up = message.parts.iter().find_map(|part| match part {
@@ -112,22 +112,26 @@ impl Conversation {
         });
         let noted = self.incoming.note(message.number, given_up);
         if noted == Noted::OutOfRange {
-            return Arrived::of(Outcome::Unreadable(InnerError::Number));
+            return Arrived::of(ArrivalOutcome::Unreadable(InnerError::Number));
         }
         let also: Vec<u64> = message.parts.iter().flat_map(also_came).copied().collect();
         let answered = self.outgoing.acknowledge(message.acks, &also);
-        for chain in self.epochs.iter_mut().filter_map(Epoch::send_mut) {
+        for chain in self
+            .epochs
+            .iter_mut()
+            .filter_map(ConversationEpoch::send_mut)
+        {
             chain.acknowledge(|number| message.acks.contains(number) || also.contains(&number));
         }
         let outcome = match noted {
             Noted::New => {
                 self.rekey.note_message();
-                Outcome::Message {
+                ArrivalOutcome::Message {
                     number: message.number,
                     parts: self.take_parts(rng, unix, message.parts),
                 }
             }
-            _ => Outcome::Duplicate,
+            _ => ArrivalOutcome::Duplicate,
         };
         Arrived {
             outcome,
@@ -182,7 +186,7 @@ impl Conversation {
 
     fn add_epoch(&mut self, unix: UnixSecs, number: u16, secret: &EpochSecret) {
         self.epochs
-            .push(Epoch::start(number, secret, self.role, unix));
+            .push(ConversationEpoch::start(number, secret, self.role, unix));
     }
 
     /// Sends in an epoch from now on; the chains on which this end sent before are erased.
@@ -220,7 +224,7 @@ fn also_came(part: &Part) -> &[u64] {
 }
 
 impl Arrived {
-    const fn of(outcome: Outcome) -> Self {
+    const fn of(outcome: ArrivalOutcome) -> Self {
         Self {
             outcome,
             answered: Vec::new(),

@@ -1,7 +1,7 @@
 //! Numbers of messages: which of ours are unanswered, and which of the peer's have come.
 //!
 //! A receiver acknowledges all numbers up to one, and 32 more by a bitmap. So a number that never comes
-//! would stop all later acknowledgements; a sender that stops trying says so ([`Outgoing::given_up`]), and
+//! would stop all later acknowledgements; a sender that stops trying reports it ([`SentNumbers::given_up`]), and
 //! the receiver closes the gap. A message of a closed gap that does come is still new.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ pub(super) const MAX_UNANSWERED: u64 = 256;
 
 /// Our messages.
 #[derive(Default)]
-pub(super) struct Outgoing {
+pub(super) struct SentNumbers {
     last: u64,
     acked: u64,
     /// Numbers without acknowledgement.
@@ -30,7 +30,7 @@ struct OpenNumber {
     position: Option<SendingPosition>,
 }
 
-impl Outgoing {
+impl SentNumbers {
     /// The number after the last one. `None` if too many are unanswered.
     pub(super) fn next(&self, max: u64) -> Option<u64> {
         let next = self.last.checked_add(1)?;
@@ -142,7 +142,7 @@ impl OpenNumber {
 
 /// The peer's messages.
 #[derive(Default)]
-pub(super) struct Incoming {
+pub(super) struct ReceivedNumbers {
     /// All up to this number have come or are closed.
     up_to: u64,
     above: BTreeSet<u64>,
@@ -159,7 +159,7 @@ pub(super) enum Noted {
     OutOfRange,
 }
 
-impl Incoming {
+impl ReceivedNumbers {
     /// Notes the number of a message, and that its sender gave up all open numbers below `given_up`.
     pub(super) fn note(&mut self, number: u64, given_up: Option<u64>) -> Noted {
         if number == 0 || number > self.up_to.saturating_add(MAX_UNANSWERED) {
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn incoming_numbers_are_new_once_in_any_order() {
-        let mut incoming = Incoming::default();
+        let mut incoming = ReceivedNumbers::default();
         for (number, expected) in [
             (2, Noted::New),
             (2, Noted::Duplicate),
@@ -283,8 +283,8 @@ mod tests {
 
     #[test]
     fn given_up_number_stops_no_later_acknowledgement() {
-        let mut outgoing = Outgoing::default();
-        let mut incoming = Incoming::default();
+        let mut outgoing = SentNumbers::default();
+        let mut incoming = ReceivedNumbers::default();
         for number in 1..=100 {
             outgoing.note_composed(number);
             if number == 1 {
@@ -303,8 +303,8 @@ mod tests {
 
     #[test]
     fn number_beyond_the_bitmap_is_acknowledged_by_itself() {
-        let mut outgoing = Outgoing::default();
-        let mut incoming = Incoming::default();
+        let mut outgoing = SentNumbers::default();
+        let mut incoming = ReceivedNumbers::default();
         for number in 1..=60 {
             outgoing.note_composed(number);
         }
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn number_is_open_until_answered_or_given_up() {
-        let mut outgoing = Outgoing::default();
+        let mut outgoing = SentNumbers::default();
         assert_eq!(outgoing.next(2), Some(1));
         outgoing.note_composed(1);
         outgoing.note_composed(2);
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn hostile_given_up_number_closes_nothing_beyond_its_message() {
-        let mut incoming = Incoming::default();
+        let mut incoming = ReceivedNumbers::default();
         assert_eq!(incoming.note(3, Some(u64::MAX)), Noted::New);
         assert_eq!(incoming.acks().up_to, 3);
         assert_eq!(incoming.lost(), [1, 2]);

@@ -3,13 +3,13 @@
 use circuits::time::UnixSecs;
 use zeroize::Zeroizing;
 
-use super::numbers::{Incoming, Outgoing};
+use super::numbers::{ReceivedNumbers, SentNumbers};
 use super::rekey::Rekey;
 use super::watch::Watch;
 use super::{Conversation, ConversationId, ConversationState, Opening};
 use crate::contact::chain::Direction;
 use crate::contact::codec::{BadState, StateReader, StateWriter};
-use crate::contact::epoch::Epoch;
+use crate::contact::epoch::ConversationEpoch;
 use crate::contact::first_contact::{FirstBox, FirstTicket, Tau};
 use crate::contact::id::ContactId;
 use crate::contact::key_block::{KEY_BLOCK_LEN, KeyBlock};
@@ -72,12 +72,12 @@ impl Conversation {
                 first_box.map_err(|_| BadState::Field("first contact"))
             })?,
             opening: reader.option(read_opening)?,
-            epochs: reader.list(MAX_EPOCHS, |r| Epoch::read(r, role))?,
+            epochs: reader.list(MAX_EPOCHS, |r| ConversationEpoch::read(r, role))?,
             send_epoch: reader.u16()?,
             continuity: reader.key()?,
             rekey: Rekey::read(&mut reader)?,
-            outgoing: Outgoing::read(&mut reader)?,
-            incoming: Incoming::read(&mut reader)?,
+            outgoing: SentNumbers::read(&mut reader)?,
+            incoming: ReceivedNumbers::read(&mut reader)?,
             closed_at: reader.option(|r| r.u32().map(UnixSecs))?,
             watch: Watch::default(),
         };

@@ -15,7 +15,9 @@ use super::history::HistoryMessage;
 use super::scan::Rescan;
 use super::views::MessageDirection;
 use super::{Contacts, MAX_INTRODUCED};
-use crate::contact::conversation::{Arrived, ConversationId, Outcome, Part, StepRef, StepSlot};
+use crate::contact::conversation::{
+    ArrivalOutcome, Arrived, ConversationId, Part, StepRef, StepSlot,
+};
 use crate::contact::parts::{Continuity, Introduction};
 use crate::contact::plaintext::{OuterPlaintext, SealedBody};
 use crate::contact::scan::{ScanForm, ScanHit, ScanTag};
@@ -43,8 +45,8 @@ impl Default for ConversationShards {
     }
 }
 
-/// A message that a conversation took in.
-pub(super) struct ArrivedMessage {
+/// The body of a message that arrived in a conversation.
+pub(super) struct ArrivedBody {
     /// The conversation.
     pub(super) conversation: ConversationId,
     /// What came of it.
@@ -172,7 +174,7 @@ impl Contacts {
         if update.awaits_more {
             self.rescan(fx, now.mono, Rescan::Topics);
         }
-        let arrived = ArrivedMessage {
+        let arrived = ArrivedBody {
             conversation: id,
             arrived,
             is_new_request: false,
@@ -185,7 +187,7 @@ impl Contacts {
         &mut self,
         fx: &mut Effects,
         now: Now,
-        message: ArrivedMessage,
+        message: ArrivedBody,
         mut changes: Vec<StateChange>,
     ) {
         let id = message.conversation;
@@ -193,17 +195,19 @@ impl Contacts {
         self.note_answers(fx, id, &message.arrived.answered, &mut changes, &mut events);
         let mut has_changed = message.arrived.has_opened || message.is_new_request;
         match message.arrived.outcome {
-            Outcome::Message { number, parts } => {
+            ArrivalOutcome::Message { number, parts } => {
                 has_changed |= self.take_parts(now, id, &parts, &mut changes);
                 let place = self.add_incoming(now, id, number, &parts, &mut changes);
                 events.extend(self.message_view(id, place).map(ContactEvent::Message));
             }
-            Outcome::RenewalAsked => {
+            ArrivalOutcome::RenewalAsked => {
                 has_changed = true;
                 changes.extend(self.mark_restored(now, id));
             }
-            Outcome::Refused(_) | Outcome::Unreadable(_) => fx.count(Counter::Malformed),
-            Outcome::Duplicate => {}
+            ArrivalOutcome::Refused(_) | ArrivalOutcome::Unreadable(_) => {
+                fx.count(Counter::Malformed)
+            }
+            ArrivalOutcome::Duplicate => {}
         }
         if has_changed {
             let view = self.conversation_view(id);

@@ -84,7 +84,7 @@ pub enum ContactCommand {
         muted: bool,
     },
     /// Tell one contact of another, unsigned: [`ContactReply::Sent`].
-    Introduce(Introduction),
+    Introduce(IntroductionRequest),
     /// Start a new session with a contact whose conversation is stale: [`ContactReply::Sent`].
     Renew {
         /// The contact.
@@ -141,7 +141,7 @@ pub struct Attachment {
 }
 
 /// An introduction: what one contact is told about another.
-pub struct Introduction {
+pub struct IntroductionRequest {
     /// How the message travels. Its text may be empty.
     pub send: ContactSend,
     /// The contact that is introduced.

@@ -8,10 +8,12 @@ use super::letters::{LetterDecision, LetterRecord};
 use super::{ContactContext, Contacts};
 use crate::contact::conversation::{ConversationId, ConversationState, Part};
 use crate::contact::id::ContactId;
+use crate::contact::kdf::Key32;
 use crate::node::command::{Refusal, Reply};
 use crate::node::effects::Effects;
 use crate::node::hex;
 use crate::node::input::CommandId;
+use crate::state::StateChange;
 
 impl Contacts {
     /// Carries out a command. It is answered when what it changed is durable.
@@ -66,14 +68,7 @@ impl Contacts {
     ) -> Result<Option<ContactCommand>, Refusal> {
         match command {
             ContactCommand::CreateAddress { name, seed } => {
-                check_name(&name)?;
-                let (own, prepared) = self.own.create(fx, now, name, seed)?;
-                self.store_prepared(fx, now, prepared);
-                let view = self.address_view(now, &own);
-                let reply = view.map_or(ContactReply::Done, ContactReply::Address);
-                Self::store_and_reply(fx, Vec::new(), id, reply);
-                self.own.arm(fx, now);
-                self.schedule(fx, now.mono);
+                self.create_address(fx, now, id, (name, seed))?;
             }
             ContactCommand::OpenLetters(root) => {
                 self.open_letters(fx, now, root)?;
@@ -83,18 +78,7 @@ impl Contacts {
                 self.add_contact(fx, now, id, (address, name), context)?;
                 self.follow_letters(fx, now);
             }
-            ContactCommand::Verify(name) => {
-                let (key, entry) = self.book.named(&name)?;
-                if entry.id.is_none() {
-                    return Err(Refusal::usage(
-                        format!("{name} has shown no address, so there are no words to compare"),
-                        "ask for the address",
-                    ));
-                }
-                let change = self.book.update(key, |entry| entry.is_verified = true);
-                let changes = change.into_iter().collect();
-                self.reply_contact(fx, now, id, (key, changes), context);
-            }
+            ContactCommand::Verify(name) => self.verify(fx, now, id, &name, context)?,
             ContactCommand::Forget(name) => {
                 self.forget(fx, id, &name)?;
                 self.follow_keys(fx, now);
@@ -136,6 +120,46 @@ impl Contacts {
             query => return Ok(Some(query)),
         }
         Ok(None)
+    }
+
+    fn create_address(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        (name, seed): (String, Key32),
+    ) -> Result<(), Refusal> {
+        check_name(&name)?;
+        let (own, prepared) = self.own.create(fx, now, name, seed)?;
+        self.store_prepared(fx, now, prepared);
+        let view = self.address_view(now, &own);
+        let reply = view.map_or(ContactReply::Done, ContactReply::Address);
+        Self::store_and_reply(fx, Vec::new(), command, reply);
+        self.own.arm(fx, now);
+        self.schedule(fx, now.mono);
+        Ok(())
+    }
+
+    /// Records that the user has compared the words of a contact.
+    fn verify(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        name: &str,
+        context: ContactContext<'_>,
+    ) -> Result<(), Refusal> {
+        let (key, entry) = self.book.named(name)?;
+        if entry.id.is_none() {
+            return Err(Refusal::usage(
+                format!("{name} has shown no address, so there are no words to compare"),
+                "ask for the address",
+            ));
+        }
+        let change = self.book.update(key, |entry| entry.is_verified = true);
+        let changes = change.into_iter().collect();
+        self.reply_contact(fx, now, command, (key, changes), context);
+        Ok(())
     }
 
     /// Answers a query; it changes nothing.
@@ -180,12 +204,16 @@ impl Contacts {
                 }
             }
             ContactCommand::CardShow(name) => {
-                let card = self.card_of(now, name).ok_or_else(|| {
-                    Refusal::policy(
+                let Some(card) = self.card_of(now, name) else {
+                    // A name that neither a contact nor an own address has is another mistake.
+                    if self.own.named(name).is_err() {
+                        self.book.named(name)?;
+                    }
+                    return Err(Refusal::policy(
                         format!("no card of {name:?} is known now"),
                         "wait until one is found (`whisht contact show`)",
-                    )
-                })?;
+                    ));
+                };
                 ContactReply::Card(card)
             }
             _ => ContactReply::Done,
@@ -236,7 +264,7 @@ impl Contacts {
         fx: &mut Effects,
         now: Now,
         command: CommandId,
-        (key, changes): (ContactKey, Vec<crate::state::StateChange>),
+        (key, changes): (ContactKey, Vec<StateChange>),
         context: ContactContext<'_>,
     ) {
         let view = self.contact_view(now, key, context);
@@ -277,51 +305,50 @@ impl Contacts {
         context: ContactContext<'_>,
     ) -> Result<(), Refusal> {
         let introduced = self.book.by_name(of).filter(|(_, entry)| entry.is_pending);
-        if let Some((key, entry)) = introduced {
-            let id = entry.id;
-            if let Some(name) = &name {
-                check_name(name)?;
-                self.book.check_free(name, Some(key))?;
-            }
-            let change = self.book.update(key, |entry| {
-                entry.is_pending = false;
-                if let Some(name) = name {
-                    entry.name = name;
-                }
-            });
-            if let Some(id) = id {
-                self.finder.watch(fx, now.mono, id);
-            }
-            let changes = change.into_iter().collect();
-            self.reply_contact(fx, now, command, (key, changes), context);
-            return Ok(());
+        match introduced.map(|(key, entry)| (key, entry.id)) {
+            Some((key, id)) => self.accept_introduced(fx, now, command, (key, id, name), context),
+            None => self.accept_request(fx, now, command, (of, name)),
         }
-        let id = self.request_named(of)?;
-        let mut changes = Vec::new();
-        let known = self.conversations.get(id);
-        let known = known.and_then(|record| record.facts.contact);
-        let contact = match (name, known) {
-            (None, Some(contact)) => contact,
-            (None, None) => {
-                return Err(Refusal::usage(
-                    "a request is accepted under a name",
-                    format!("name the contact: `whisht contact accept {of} --as NAME`"),
-                ));
+    }
+
+    /// Accepts a contact that another one has introduced.
+    fn accept_introduced(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        (key, id, name): (ContactKey, Option<ContactId>, Option<String>),
+        context: ContactContext<'_>,
+    ) -> Result<(), Refusal> {
+        if let Some(name) = &name {
+            check_name(name)?;
+            self.book.check_free(name, Some(key))?;
+        }
+        let change = self.book.update(key, |entry| {
+            entry.is_pending = false;
+            if let Some(name) = name {
+                entry.name = name;
             }
-            (Some(name), _) => match self.book.by_name(&name) {
-                // The user says that the request is of a contact that is there already.
-                Some((key, _)) => key,
-                None => {
-                    let entry = ContactEntry {
-                        id: None,
-                        ..ContactEntry::named(name, ContactId([0; 32]))
-                    };
-                    let (key, change) = self.book.add(entry)?;
-                    changes.push(change);
-                    key
-                }
-            },
-        };
+        });
+        if let Some(id) = id {
+            self.finder.watch(fx, now.mono, id);
+        }
+        let changes = change.into_iter().collect();
+        self.reply_contact(fx, now, command, (key, changes), context);
+        Ok(())
+    }
+
+    /// Accepts a request; nothing is sent.
+    fn accept_request(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        (of, name): (&str, Option<String>),
+    ) -> Result<(), Refusal> {
+        let id = self.request_named(of)?;
+        let (contact, added) = self.contact_of_request(id, of, name)?;
+        let mut changes: Vec<_> = added.into_iter().collect();
         let update = self.conversations.update(id, now.unix, |record| {
             record.facts.contact = Some(contact);
             record.conversation.accept_request();
@@ -341,6 +368,37 @@ impl Contacts {
         Self::store_and_reply(fx, changes, command, reply);
         self.rescan(fx, now.mono, super::scan::Rescan::Topics);
         Ok(())
+    }
+
+    /// The contact whose conversation a request becomes, and the change that adds a new one.
+    fn contact_of_request(
+        &mut self,
+        id: ConversationId,
+        of: &str,
+        name: Option<String>,
+    ) -> Result<(ContactKey, Option<StateChange>), Refusal> {
+        let record = self.conversations.get(id);
+        let known = record.and_then(|record| record.facts.contact);
+        let name = match (name, known) {
+            (None, Some(contact)) => return Ok((contact, None)),
+            (None, None) => {
+                return Err(Refusal::usage(
+                    "a request is accepted under a name",
+                    format!("name the contact: `whisht contact accept {of} --as NAME`"),
+                ));
+            }
+            (Some(name), _) => name,
+        };
+        // The user may say that the request is of a contact that is there already.
+        if let Some((key, _)) = self.book.by_name(&name) {
+            return Ok((key, None));
+        }
+        let entry = ContactEntry {
+            id: None,
+            ..ContactEntry::named(name, ContactId([0; 32]))
+        };
+        let (key, change) = self.book.add(entry)?;
+        Ok((key, Some(change)))
     }
 
     fn decline(

@@ -1,7 +1,7 @@
 //! First messages: what unknown people write to the cards of this node, and the requests that come of it.
 //!
 //! A first message is opened by a scan, its box by a job of its own. Its ephemeral keys become durable
-//! together with what it says, so that a replay is not opened again. Requests wait apart from accepted
+//! together with its content, so that a replay is not opened again. Requests wait apart from accepted
 //! conversations, in bounded memory; the one with the least work goes first. Everything that fails here
 //! fails without a trace on the network.
 
@@ -12,7 +12,7 @@ use circuits::time::{Now, UnixSecs};
 use zeroize::Zeroizing;
 
 use super::Contacts;
-use super::arrivals::ArrivedMessage;
+use super::arrivals::ArrivedBody;
 use super::letters::LetterBox;
 use super::record::ConversationFacts;
 use crate::contact::codec::{BadState, StateReader, StateWriter};
@@ -42,7 +42,7 @@ pub(super) struct FirstMessages {
     running: BTreeMap<JobId, FirstOpening>,
     waiting: VecDeque<(FirstOpening, Zeroizing<Vec<u8>>)>,
     searches: BTreeMap<JobId, ConversationId>,
-    requests: RequestQuota,
+    requests: WaitingRequests,
     last_tag: u64,
 }
 
@@ -194,7 +194,7 @@ impl FirstMessages {
     }
 
     /// The requests that wait for the user.
-    pub(super) const fn requests_mut(&mut self) -> &mut RequestQuota {
+    pub(super) const fn requests_mut(&mut self) -> &mut WaitingRequests {
         &mut self.requests
     }
 }
@@ -298,7 +298,7 @@ impl Contacts {
             });
             if let Some(update) = update {
                 changes.push(update.change);
-                let arrived = ArrivedMessage {
+                let arrived = ArrivedBody {
                     conversation: id,
                     arrived: update.result,
                     is_new_request: false,
@@ -324,7 +324,7 @@ impl Contacts {
         facts.own = Some(own);
         let (id, change) = self.conversations.add(conversation, facts);
         changes.push(change);
-        let arrived = ArrivedMessage {
+        let arrived = ArrivedBody {
             conversation: id,
             arrived,
             is_new_request: true,
@@ -374,7 +374,7 @@ impl Contacts {
 
 /// The requests that wait for the user: how many, how large, and how many came today.
 #[derive(Default)]
-pub(super) struct RequestQuota {
+pub(super) struct WaitingRequests {
     requests: BTreeMap<ConversationId, (u8, usize)>,
     /// Requests in the order of eviction: the least work first.
     order: BTreeSet<(u8, ConversationId)>,
@@ -383,7 +383,7 @@ pub(super) struct RequestQuota {
     today: u32,
 }
 
-impl RequestQuota {
+impl WaitingRequests {
     /// Adds a request, or a message of one.
     pub(super) fn add(&mut self, id: ConversationId, bits: u8, bytes: usize) {
         self.remove(id);
@@ -458,7 +458,7 @@ mod tests {
 
     #[test]
     fn request_with_least_work_is_evicted_first() {
-        let mut quota = RequestQuota::default();
+        let mut quota = WaitingRequests::default();
         quota.add(id(1), 20, MAX_REQUEST_BYTES / 2);
         quota.add(id(2), 16, MAX_REQUEST_BYTES / 2);
         assert!(quota.overflow().is_empty());
@@ -469,7 +469,7 @@ mod tests {
 
     #[test]
     fn tickets_become_harder_at_each_doubling_of_requests() {
-        let mut quota = RequestQuota::default();
+        let mut quota = WaitingRequests::default();
         let now = UnixSecs(1_795_240_000);
         let harder = (1..=1700).filter(|_| quota.count_today(now));
         assert_eq!(harder.collect::<Vec<_>>(), [200, 400, 800, 1600]);

@@ -12,7 +12,7 @@ use rand_core::{CryptoRng, SeedableRng};
 
 use super::arrivals::day_of;
 use super::book::ContactKey;
-use super::command::{Attachment, ContactReply, ContactSend, Introduction, SentMessage};
+use super::command::{Attachment, ContactReply, ContactSend, IntroductionRequest, SentMessage};
 use super::conversations::ConversationUpdate;
 use super::event::ContactStage;
 use super::history::{HistoryMessage, Sending};
@@ -159,7 +159,7 @@ impl Contacts {
         fx: &mut Effects,
         now: Now,
         command: CommandId,
-        introduction: &Introduction,
+        introduction: &IntroductionRequest,
         context: ContactContext<'_>,
     ) -> Result<(), Refusal> {
         let (_, about) = self.book.named(&introduction.about)?;

@@ -8,10 +8,31 @@ use circuits::time::Now;
 use super::EnvelopeGossip;
 use crate::bloom::Bloom;
 use crate::gossip::packet::MinPow;
-use crate::node::command::Refusal;
+use crate::node::command::{Command, Refusal};
 use crate::node::effects::Effects;
 
 impl EnvelopeGossip {
+    /// Carries out a command that changes what this node requires of its peers.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if no packet could hold envelopes of the wanted size.
+    pub(in crate::node) fn set_policy(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: Command,
+    ) -> Result<(), Refusal> {
+        match command {
+            Command::SetMinPow(min_pow) => self.set_min_pow(fx, now, min_pow),
+            Command::SetBloom(bloom) => self.set_bloom(fx, now, bloom),
+            Command::SetMaxSize(bytes) => self.set_max_size(bytes)?,
+            Command::SetLight(light) => self.set_light(light),
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Sets the minimum proof of work, and announces it.
     pub(in crate::node) fn set_min_pow(&mut self, fx: &mut Effects, now: Now, min_pow: MinPow) {
         let packets = self.machine.set_min_pow(now, min_pow);

@@ -2,12 +2,15 @@
 //! at the end of a turn.
 
 use circuits::cell::Cell;
-use circuits::ids::LinkId;
+use circuits::ids::{LinkId, RelayKey};
 use circuits::time::Instant;
 
 use super::Peers;
-use crate::gossip::OutboundPacket;
+use crate::envelope::{Envelope, ProtocolVersion};
+use crate::gossip::packet::{P2pKind, outgoing, v5};
+use crate::gossip::{Gossip, OutboundPacket};
 use crate::link::{Capability, Priority};
+use crate::node::command::Refusal;
 use crate::node::effects::{Counter, Effects};
 use crate::onion_wire::OnionMessage;
 
@@ -32,6 +35,50 @@ impl Peers {
         );
         self.count_packet(fx, link, sent);
         sent
+    }
+
+    /// Sends an envelope to the peer with this key, without gossip. The peer accepts it if it trusts us.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if no such peer gossips, if it speaks another version, or if it takes nothing now.
+    pub(in crate::node) fn send_direct(
+        &mut self,
+        fx: &mut Effects,
+        key: RelayKey,
+        envelope: &Envelope,
+        gossip: &Gossip,
+    ) -> Result<(), Refusal> {
+        let link = self.to_key(key).ok_or_else(Refusal::no_such_peer)?;
+        let protocol = gossip.protocol(link).ok_or_else(Refusal::no_such_peer)?;
+        if protocol != envelope.protocol() {
+            return Err(Refusal::usage(
+                format!(
+                    "the peer speaks {protocol}, and this is an envelope of {}",
+                    envelope.protocol()
+                ),
+                "send it to a peer that speaks the same",
+            ));
+        }
+        let (capability, code) = match protocol {
+            ProtocolVersion::V5 => (Capability::SHH_5, v5::code::P2P_MESSAGE),
+            ProtocolVersion::V6 => (Capability::SHH_6, P2pKind::Message.code()),
+        };
+        let payload = outgoing::p2p_message(envelope);
+        let packet = OutboundPacket {
+            link,
+            capability,
+            code,
+            payload,
+        };
+        if self.send_packet(fx, packet) {
+            return Ok(());
+        }
+        let queued = self.queued_bytes(link).ok_or_else(Refusal::no_such_peer)?;
+        Err(Refusal::usage(
+            format!("the peer takes nothing now: {queued} bytes wait for it"),
+            "try again in a moment",
+        ))
     }
 
     /// Queues one `onion/1` message.

@@ -23,8 +23,19 @@ use crate::node::event::MessageId;
 use crate::node::gossip::EnvelopeGossip;
 
 impl Sender {
-    /// A peer sent or announced an envelope, which may be ours.
-    pub(in crate::node) fn on_echo(
+    /// A peer sent or announced these envelopes; some may be ours.
+    pub(in crate::node) fn on_echoes(
+        &mut self,
+        fx: &mut Effects,
+        hashes: Vec<EnvelopeHash>,
+        context: SendContext<'_>,
+    ) {
+        for hash in hashes {
+            self.on_echo(fx, hash, context);
+        }
+    }
+
+    pub(super) fn on_echo(
         &mut self,
         fx: &mut Effects,
         hash: EnvelopeHash,

@@ -81,14 +81,14 @@ fn text_of_another_conversation_or_direction_is_refused() {
     let text = |bind: &[u8; 16]| InnerMessage::encode(9, Acks::default(), bind, &[]);
     for bind in [[0; 16], a.conversation.bind(Direction::FromReader)] {
         let arrived = b.conversation.take_in(&mut rng, START, &text(&bind));
-        let refused = Outcome::Unreadable(InnerError::OtherConversation);
+        let refused = ArrivalOutcome::Unreadable(InnerError::OtherConversation);
         assert_eq!(arrived.outcome, refused);
     }
     let bind = a.conversation.bind(Direction::FromInitiator);
     let arrived = b.conversation.take_in(&mut rng, START, &text(&bind));
     assert!(matches!(
         arrived.outcome,
-        Outcome::Message { number: 9, .. }
+        ArrivalOutcome::Message { number: 9, .. }
     ));
 }
 

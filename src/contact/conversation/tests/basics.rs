@@ -78,10 +78,10 @@ fn initiator_repeats_its_first_form_until_an_answer_comes() {
         assert_eq!(id, Ok(b.conversation.id()));
         let arrived = b.conversation.arrived_first(&mut rng, START, &content);
         assert_eq!(
-            matches!(arrived.outcome, Outcome::Message { number: 1, .. }),
+            matches!(arrived.outcome, ArrivalOutcome::Message { number: 1, .. }),
             is_new
         );
-        assert_eq!(arrived.outcome == Outcome::Duplicate, !is_new);
+        assert_eq!(arrived.outcome == ArrivalOutcome::Duplicate, !is_new);
     }
     assert_eq!(b.conversation.missing(), [0_u64; 0]);
 }
@@ -153,7 +153,10 @@ fn goodbye_closes_both_ends_and_their_keys_are_erased_later() {
     let envelope = a.seal(&mut rng, START, &mut message).unwrap();
     let arrived = b.read(&mut rng, START, &envelope).unwrap();
     let parts = vec![Part::Goodbye];
-    assert_eq!(arrived.outcome, Outcome::Message { number: 2, parts });
+    assert_eq!(
+        arrived.outcome,
+        ArrivalOutcome::Message { number: 2, parts }
+    );
     assert_eq!(b.conversation.state(), ConversationState::Closed);
     for end in [&mut a, &mut b] {
         end.restart();

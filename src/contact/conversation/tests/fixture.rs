@@ -186,7 +186,7 @@ pub(super) fn seal(rng: &mut ChaCha20Rng, attempt: Attempt) -> SealedData {
 
 pub(super) fn text_of(arrived: &Arrived) -> (u64, String) {
     match &arrived.outcome {
-        Outcome::Message { number, parts } => match &parts[..] {
+        ArrivalOutcome::Message { number, parts } => match &parts[..] {
             [Part::Text(text)] => (*number, text.clone()),
             other => panic!("{other:?}"),
         },

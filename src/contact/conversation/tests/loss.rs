@@ -208,11 +208,11 @@ fn deliver(
     seen.delivered[to].insert(number);
     seen.answered[to].extend(&arrived.answered);
     match &arrived.outcome {
-        Outcome::Message { number: shown, .. } => {
+        ArrivalOutcome::Message { number: shown, .. } => {
             assert_eq!(*shown, number);
             *seen.shown[to].entry(number).or_default() += 1;
         }
-        Outcome::Duplicate => {}
+        ArrivalOutcome::Duplicate => {}
         other => panic!("message {number} to {to}: {other:?}"),
     }
 }

@@ -59,7 +59,7 @@ fn stale_end_asks_for_a_renewal_without_the_ratchet() {
     assert!(matches!(attempt.sealer, EnvelopeSealer::Step(_)));
     let envelope = seal(&mut rng, attempt);
     let arrived = b.read(&mut rng, START, &envelope).unwrap();
-    assert_eq!(arrived.outcome, Outcome::RenewalAsked);
+    assert_eq!(arrived.outcome, ArrivalOutcome::RenewalAsked);
     assert!(b.read(&mut rng, START, &envelope).is_none(), "repeated");
     for _ in 1..8 {
         assert!(a.conversation.ask_renewal(START).is_some());
