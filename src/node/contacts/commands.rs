@@ -88,18 +88,7 @@ impl Contacts {
                 self.follow_letters(fx, now);
             }
             ContactCommand::Decline(of) => self.decline(fx, now, id, &of)?,
-            ContactCommand::Mute { of, muted } => {
-                let conversation = self.conversation_named(&of)?;
-                let update = self.conversations.update(conversation, now.unix, |record| {
-                    record.facts.is_muted = muted;
-                });
-                let letters = self
-                    .letters
-                    .update(conversation, |record| record.set_muted(muted));
-                let change = update.map(|update| update.change).or(letters);
-                let changes = change.into_iter().collect();
-                Self::store_and_reply(fx, changes, id, ContactReply::Done);
-            }
+            ContactCommand::Mute { of, muted } => self.mute(fx, now, id, (&of, muted))?,
             ContactCommand::MarkRead { of, place } => {
                 let conversation = self.conversation_named(&of)?;
                 let changes = self.history.mark_read(conversation, place);
@@ -120,6 +109,26 @@ impl Contacts {
             query => return Ok(Some(query)),
         }
         Ok(None)
+    }
+
+    fn mute(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        command: CommandId,
+        (of, muted): (&str, bool),
+    ) -> Result<(), Refusal> {
+        let conversation = self.conversation_named(of)?;
+        let update = self.conversations.update(conversation, now.unix, |record| {
+            record.facts.is_muted = muted;
+        });
+        let letters = self
+            .letters
+            .update(conversation, |record| record.set_muted(muted));
+        let change = update.map(|update| update.change).or(letters);
+        let changes = change.into_iter().collect();
+        Self::store_and_reply(fx, changes, command, ContactReply::Done);
+        Ok(())
     }
 
     fn create_address(

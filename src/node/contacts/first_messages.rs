@@ -274,7 +274,7 @@ impl Contacts {
         first_box: Option<FirstBox>,
         content: &FirstContent,
     ) {
-        let (own, generation) = opening.keys.of;
+        let (own, _) = opening.keys.of;
         if content.mode != FirstMode::Conversation {
             let within = LetterBox {
                 own,
@@ -289,28 +289,50 @@ impl Contacts {
         let Ok(id) = Conversation::id_of_first(&opening.tau, &content.content) else {
             return;
         };
-        let mut changes = opening.seen_changes();
+        let changes = opening.seen_changes();
         if self.conversations.get(id).is_some() {
-            let rng = fx.key_rng();
-            let update = self.conversations.update(id, now.unix, |record| {
-                let conversation = &mut record.conversation;
-                conversation.arrived_first(rng, now.unix, &content.content)
-            });
-            if let Some(update) = update {
-                changes.push(update.change);
-                let arrived = ArrivedBody {
-                    conversation: id,
-                    arrived: update.result,
-                    is_new_request: false,
-                };
-                self.on_arrived(fx, now, arrived, changes);
-                self.measure_request(id);
-            }
-            return;
+            self.on_repeated_first(fx, now, id, content, changes);
+        } else if let Some(first_box) = first_box {
+            self.begin_request(fx, now, opening.keys.of, (first_box, content), changes);
         }
-        let Some(first_box) = first_box else {
+    }
+
+    /// A further message in the form of the first, of a conversation that is there.
+    fn on_repeated_first(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: ConversationId,
+        content: &FirstContent,
+        mut changes: Vec<StateChange>,
+    ) {
+        let rng = fx.key_rng();
+        let update = self.conversations.update(id, now.unix, |record| {
+            let conversation = &mut record.conversation;
+            conversation.arrived_first(rng, now.unix, &content.content)
+        });
+        let Some(update) = update else {
             return;
         };
+        changes.push(update.change);
+        let arrived = ArrivedBody {
+            conversation: id,
+            arrived: update.result,
+            is_new_request: false,
+        };
+        self.on_arrived(fx, now, arrived, changes);
+        self.measure_request(id);
+    }
+
+    /// The first message of an unknown person, with the keys that it was written to.
+    fn begin_request(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        (own, generation): (ContactId, KeyGeneration),
+        (first_box, content): (FirstBox, &FirstContent),
+        mut changes: Vec<StateChange>,
+    ) {
         let rng = fx.key_rng();
         let Some(keys) = self.own.keys_mut(&own, generation) else {
             return;
