@@ -158,6 +158,7 @@ impl Scene {
         );
     }
 
+    #[track_caller]
     fn run_until(&mut self, patience: Duration, mut is: impl FnMut(&mut Self) -> bool) {
         let step = Duration::from_secs(20);
         let mut waited = Duration::ZERO;

@@ -23,6 +23,7 @@ mod letters;
 mod pending;
 mod publication;
 mod record;
+mod requests;
 mod resending;
 mod scan;
 mod show;

@@ -189,8 +189,9 @@ impl Conversations {
         (state != ConversationState::Closed).then_some(first)
     }
 
-    /// Closes all but one of a contact's open conversations after a while: the one that both ends prefer
-    /// stays (both wrote first at the same time).
+    /// Closes all but one of a contact's open conversations after a while. If one end was restored from an older
+    /// state, the latest stays: the keys of the earlier ones are lost at that end. Otherwise both ends wrote
+    /// first at the same time, and the one that both prefer stays.
     pub(super) fn settle_glare(
         &mut self,
         contact: ContactKey,
@@ -200,12 +201,21 @@ impl Conversations {
             record.facts.contact == Some(contact)
                 && record.conversation.state() == ConversationState::Open
         });
-        let open: Vec<_> = open.map(|(id, _)| id).collect();
-        let Some(kept) = open.iter().copied().reduce(preferred) else {
+        let open: Vec<_> = open
+            .map(|(id, record)| (id, record.facts.begun, record.facts.restored_day))
+            .collect();
+        let kept = if open.iter().any(|(.., restored)| restored.is_some()) {
+            let latest = open.iter().max_by_key(|(_, begun, _)| *begun);
+            latest.map(|(id, ..)| *id)
+        } else {
+            open.iter().map(|(id, ..)| *id).reduce(preferred)
+        };
+        let Some(kept) = kept else {
             return Vec::new();
         };
         let mut changes = Vec::new();
-        for id in open.into_iter().filter(|id| *id != kept) {
+        let others = open.into_iter().map(|(id, ..)| id);
+        for id in others.filter(|id| *id != kept) {
             if let Some(record) = self.records.get_mut(&id)
                 && record.facts.closes.is_none()
             {
