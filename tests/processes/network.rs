@@ -254,7 +254,7 @@ fn start_client(
     let peers = numbers.map(|number| relays[number].enode()).join(",");
     let mut args = vec!["--listen", listen, "--peer", &peers];
     args.extend(options.iter().map(String::as_str));
-    NodeProcess::start(dir, name, &args)
+    NodeProcess::start_traced(dir, name, &args)
 }
 
 /// Starts or restarts a relay.
@@ -271,7 +271,7 @@ fn relay(
     if !peers.is_empty() {
         args.extend(["--peer", &peers]);
     }
-    NodeProcess::start(dir, &format!("relay-{number}"), &args)
+    NodeProcess::start_traced(dir, &format!("relay-{number}"), &args)
 }
 
 /// Whether a list contains an object with this field.

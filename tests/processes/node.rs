@@ -31,16 +31,25 @@ impl NodeProcess {
         Self::start_as(parent, name, &["run"], args)
     }
 
+    /// The same with the most detailed log, for tests that look for what no log may contain.
+    pub(crate) fn start_traced(parent: &Path, name: &str, args: &[&str]) -> Self {
+        Self::launch(parent, name, &["run"], args, "trace")
+    }
+
     /// The same with another command than `run`.
     pub(crate) fn start_as(parent: &Path, name: &str, command: &[&str], args: &[&str]) -> Self {
+        // An empty variable stands for the default.
+        Self::launch(parent, name, command, args, "")
+    }
+
+    fn launch(parent: &Path, name: &str, command: &[&str], args: &[&str], log_level: &str) -> Self {
         let (dir, log) = (parent.join(name), parent.join(format!("{name}.log")));
         let mut child = whisht(&dir)
             .args(command)
             .args(["--json", "--threads", "1"])
             .args(["--profile", "local", "--network", "processes"])
             .args(args)
-            // The most that a user can make it write, so that tests can look for what it must not.
-            .env("WHISHT_LOG", "trace")
+            .env("WHISHT_LOG", log_level)
             .stdout(Stdio::piped())
             .stderr(
                 File::options()
