@@ -146,3 +146,18 @@ fn words_of_a_new_address_are_shown_on_a_terminal_only() {
     assert_eq!(code, Some(0), "{shown}");
     assert!(shown.contains("these are the words of desk"), "{shown}");
 }
+
+#[test]
+fn new_words_for_letters_are_shown_on_a_terminal_only() {
+    let data = scratch();
+    let said = fails(&run(&data.path, &["practice", "--new"]), 2);
+    assert!(said.contains("terminal"), "{said}");
+    let (code, shown) = Terminal::open(&data.path, "practice --new").end();
+    assert_eq!(code, Some(0), "{shown}");
+    let numbered = shown.lines().filter_map(|line| {
+        let (number, _) = line.trim().split_once(' ')?;
+        number.parse::<usize>().ok()
+    });
+    assert_eq!(numbered.collect::<Vec<_>>(), (1..=12).collect::<Vec<_>>());
+    assert!(shown.contains("scroll-back"), "{shown}");
+}
