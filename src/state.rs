@@ -2,8 +2,8 @@
 //!
 //! Components describe what changes as [`StateChange`]s; a shell makes the changes of one record durable
 //! together or not at all, and gives every row back at the next start. Rows are sealed under a key that a
-//! password protects ([`MasterKey`]), and an old copy of the state is recognised
-//! ([`RollbackGuard`](guard::RollbackGuard)). The formats are in docs/wire/contact.md, "State".
+//! password protects (`MasterKey`), and an old copy of the state is recognised
+//! (`RollbackGuard`). The formats are in docs/wire/contact.md, "State".
 //!
 //! Nothing here opens a file, and nothing here knows what the values mean.
 

@@ -14,7 +14,7 @@ use crate::node::event::{MessageId, RelayLabel, Trace};
 use crate::node::jobs::{Job, JobOwner};
 
 impl Sender {
-    /// The answer to [`Action::PlanLanes`]: starts the search for the rendezvous' ticket.
+    /// The answer to `Action::PlanLanes`: starts the search for the rendezvous' ticket.
     pub(in crate::node) fn on_lanes(
         &mut self,
         fx: &mut Effects,
