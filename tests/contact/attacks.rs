@@ -114,7 +114,6 @@ const A_WHILE: Duration = Duration::from_secs(1_800);
 
 /// An attacker that recorded a first message sends its data again, also after the reader has restarted.
 #[test]
-#[ignore = "simulates three hours: minutes of a core without optimisation"]
 fn replayed_first_message_stays_one_request() {
     let mut scene = Scene::with_card(Cover::Off);
     let mut attacker = Attacker::new(&mut scene);
@@ -133,7 +132,6 @@ fn replayed_first_message_stays_one_request() {
 
 /// Nothing that fails a check makes a request, and none of it keeps an honest message away.
 #[test]
-#[ignore = "simulates three hours: minutes of a core without optimisation"]
 fn junk_first_messages_make_no_request_and_honest_one_arrives() {
     let mut scene = Scene::with_card(Cover::Off);
     let mut attacker = Attacker::new(&mut scene);
