@@ -38,7 +38,7 @@ pub enum RatchetError {
     NotAuthentic,
 }
 
-/// The keys of the person who starts a session, both used for this session only.
+/// The keys of the initiator, both used for one conversation only.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct InitiatorKeys {
     /// Olm identity key of the initiator.
