@@ -99,7 +99,13 @@ impl ContactDemo<'_> {
         }
         self.answer().await?;
         let answered = |story: &Story| story.source.text.is_some() && story.is_answered(&sent);
-        Ok(self.wait(self.timeout(), answered).await)
+        if !self.wait(self.timeout(), answered).await {
+            return Ok(false);
+        }
+        // The answer is read before its envelope has reached every node. What has not arrived by then is
+        // counted as missing.
+        self.wait(SPREADING_TIMEOUT, Story::is_spread).await;
+        Ok(true)
     }
 
     /// Makes the reader's address.
@@ -190,5 +196,7 @@ impl ContactDemo<'_> {
 const QUESTION: &str = "I have seen the file on the hedge. Do you want it?";
 /// The answer.
 const ANSWER: &str = "Yes. Write nothing about where you saw it.";
+/// Maximum time until the last envelope has reached every node.
+const SPREADING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum time until all relays know each other.
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(20);

@@ -165,6 +165,11 @@ impl Story {
         self.envelopes.values().filter(has).count()
     }
 
+    /// Whether every envelope has reached the bystander, the node that gossip reaches last.
+    pub(super) fn is_spread(&self) -> bool {
+        self.at_bystander() == self.envelopes.len()
+    }
+
     /// Prints the ending.
     pub(super) fn show(&self, report: &DemoReport, level: Level) -> io::Result<()> {
         let printer = report.printer();
