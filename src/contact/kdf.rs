@@ -100,6 +100,16 @@ labels! {
     LETTER_TO = b"whisht/1/letter/to";
     /// The key of the authentication code of a letter.
     LETTER_MAC = b"whisht/1/letter/mac";
+    /// Extracts from the secret of a file that is handed over.
+    BULK_SALT = b"whisht/1/bulk/salt";
+    /// The cookie by which the circuits of an attempt meet.
+    BULK_COOKIE = b"whisht/1/bulk/cookie";
+    /// The key of one direction of an attempt.
+    BULK_KEY = b"whisht/1/bulk/key";
+    /// The hash of a chunk.
+    BULK_LEAF = b"whisht/1/bulk/leaf";
+    /// The hash over the list of chunks.
+    BULK_ROOT = b"whisht/1/bulk/root";
     /// The key of a record of the state.
     STATE_RECORD = b"whisht/1/state/record";
     /// The key under which natural ids of records are hidden.
