@@ -100,7 +100,7 @@ pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restor
 pub use contacts::{
     AddressView, Attachment, CardView, ContactCommand, ContactEvent, ContactReply, ContactSend,
     ContactStage, ContactState, ContactView, ConversationMessageView, ConversationStateView,
-    ConversationView, HowKnown, IntroducedView, IntroductionRequest, MessageDirection,
+    ConversationView, FileVerdictView, HowKnown, IntroducedView, IntroductionRequest, MessageDirection,
     MessagePartView, MissingCardView, SendPriceView, SentMessage,
 };
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};

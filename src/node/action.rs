@@ -17,6 +17,8 @@ use super::event::MessageId;
 use super::peers::LinkPurpose;
 use super::relay::OnionKey;
 use super::send::{AttemptEnd, LaneRelays};
+use super::transfers::{ArrivedPart, FileMessage};
+use crate::contact::conversation::ConversationId;
 use crate::endpoint::PeerAddr;
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::gossip::OutboundPacket;
@@ -60,11 +62,19 @@ pub(super) enum Action {
     /// Give up a single attempt, whose message is not sent any more.
     CancelAttempt(MessageId),
 
-    // -- from sending
-    /// All envelopes of a single attempt have left this node.
-    AttemptLeft(MessageId),
-    /// A single attempt has ended. Its component decides whether there is another one.
-    AttemptEnded(MessageId, AttemptEnd),
+    // -- from contacts to transfers
+    /// A part about a file arrived, and is durable.
+    FilePartArrived(Box<ArrivedPart>),
+    /// A message reports the files that arrived in its conversation.
+    FileReportsSent(ConversationId),
+    /// A conversation is erased.
+    ConversationErased(ConversationId),
+
+    // -- from transfers
+    /// Write a message about a file into a conversation; the result goes to transfers.
+    SendFileMessage(Box<FileMessage>),
+    /// Let the session of a file run.
+    PumpTransfer(u64),
 
     // -- to the relay role
     /// Send a cell of ours to a relay.

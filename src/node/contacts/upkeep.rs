@@ -290,6 +290,7 @@ impl Contacts {
         fx: &mut Effects,
         id: ConversationId,
     ) -> Vec<StateChange> {
+        fx.request(Action::ConversationErased(id));
         let mut changes = vec![self.conversations.remove(id)];
         changes.extend(self.letters.remove(id));
         changes.extend(self.history.forget(id));
