@@ -1,0 +1,1 @@
+//! Whole attempts between two sessions.
