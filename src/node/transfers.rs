@@ -21,8 +21,6 @@ mod offers;
 mod record;
 mod show;
 mod store;
-#[cfg(test)]
-mod tests;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
