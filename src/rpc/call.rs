@@ -10,7 +10,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::mail::FetchCall;
-use super::{KeyCall, RpcError, RpcErrorKind, admin, contacts, inbox, mail, shh};
+use super::{KeyCall, RpcError, RpcErrorKind, admin, contacts, files, inbox, mail, shh};
 use crate::endpoint::PeerAddr;
 use crate::envelope::Topic;
 use crate::identity::parse_topic;
@@ -151,6 +151,10 @@ impl RpcCall {
             permissions.contacts()?;
             return contacts::read(method, params);
         }
+        if files::has(method) {
+            permissions.contacts()?;
+            return files::read(method, params);
+        }
         let command = match method {
             "whisht_addPeer" => add_peer(params)?,
             "whisht_changePassword"
@@ -202,7 +206,7 @@ impl RpcCall {
 }
 
 /// All methods.
-pub const METHODS: [&str; 85] = [
+pub const METHODS: [&str; 95] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -261,6 +265,16 @@ pub const METHODS: [&str; 85] = [
     "whisht_exportCards",
     "whisht_exportIdentity",
     "whisht_fetchMail",
+    "whisht_file",
+    "whisht_fileAccept",
+    "whisht_fileBegin",
+    "whisht_fileChunk",
+    "whisht_fileDecline",
+    "whisht_fileEnd",
+    "whisht_fileErase",
+    "whisht_filePrice",
+    "whisht_fileRead",
+    "whisht_files",
     "whisht_forget",
     "whisht_goodbye",
     "whisht_identities",
@@ -446,7 +460,7 @@ pub(super) fn text(params: Value, name: &str) -> Result<String, RpcError> {
     }
 }
 
-fn number(params: Value, name: &str) -> Result<u64, RpcError> {
+pub(super) fn number(params: Value, name: &str) -> Result<u64, RpcError> {
     only(params, name)?
         .as_u64()
         .ok_or_else(|| bad(name, "it is not a whole number", "give a whole number"))
