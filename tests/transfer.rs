@@ -320,7 +320,11 @@ fn declined_file_is_erased_at_both_ends() {
     scene.run_until(Duration::from_secs(3600), |scene| {
         scene.view(SOURCE, at_source).stage == FileStage::Declined
     });
-    assert!(scene.try_file(READER, FileCommand::Accept(at_reader)).is_err());
+    assert!(
+        scene
+            .try_file(READER, FileCommand::Accept(at_reader))
+            .is_err()
+    );
 }
 
 #[test]
@@ -334,7 +338,11 @@ fn file_is_erased_fourteen_days_after_its_last_step() {
     scene.world.jump_clock(86_400);
     scene.world.run(Duration::from_secs(120));
     assert!(scene.files(SOURCE).is_empty());
-    assert!(scene.try_file(SOURCE, FileCommand::Show(at_source)).is_err());
+    assert!(
+        scene
+            .try_file(SOURCE, FileCommand::Show(at_source))
+            .is_err()
+    );
 }
 
 #[test]
@@ -342,7 +350,9 @@ fn file_at_level_with_cover_is_refused_with_its_time() {
     let mut scene = Scene::open();
     let mut file = outgoing("desk", 20_000_000);
     file.level = Some(Level::Dark);
-    let refused = scene.try_file(SOURCE, FileCommand::Price(file)).unwrap_err();
+    let refused = scene
+        .try_file(SOURCE, FileCommand::Price(file))
+        .unwrap_err();
     assert!(refused.cause.contains("24 h"), "{refused}");
     let price = scene.file(SOURCE, FileCommand::Price(outgoing("desk", 20_000_000)));
     let FileReply::Price(price) = price else {

@@ -18,7 +18,8 @@ use super::remote_node::RemoteNode;
 use super::send::contact::{MessageOptions, send, text};
 use super::{Exit, Failure};
 use crate::node::{
-    ConversationMessageView, ConversationView, FileVerdictView, HowKnown, MessageDirection, MessagePartView,
+    ConversationMessageView, ConversationView, FileVerdictView, HowKnown, MessageDirection,
+    MessagePartView,
 };
 
 /// Options of `whisht read`.

@@ -62,19 +62,15 @@ pub(super) enum Action {
     /// Give up a single attempt, whose message is not sent any more.
     CancelAttempt(MessageId),
 
-    // -- from contacts to transfers
-    /// A part about a file arrived, and is durable.
-    FilePartArrived(Box<ArrivedPart>),
-    /// A message reports the files that arrived in its conversation.
-    FileReportsSent(ConversationId),
-    /// A conversation is erased.
-    ConversationErased(ConversationId),
+    // -- to transfers
+    /// About files that are handed over.
+    Transfer(TransferAction),
 
-    // -- from transfers
-    /// Write a message about a file into a conversation; the result goes to transfers.
-    SendFileMessage(Box<FileMessage>),
-    /// Let the session of a file run.
-    PumpTransfer(u64),
+    // -- from sending
+    /// All envelopes of a single attempt have left this node.
+    AttemptLeft(MessageId),
+    /// A single attempt has ended. Its component decides whether there is another one.
+    AttemptEnded(MessageId, AttemptEnd),
 
     // -- to the relay role
     /// Send a cell of ours to a relay.
@@ -123,6 +119,20 @@ pub(super) enum Action {
     GuardProven(ShortId),
     /// No echo came of an envelope that took these relays, while gossip of others arrived.
     LanesSilent(LaneRelays),
+}
+
+/// What concerns files that are handed over.
+pub(super) enum TransferAction {
+    /// A part about a file arrived, and is durable.
+    PartArrived(Box<ArrivedPart>),
+    /// A message reports the files that arrived in its conversation.
+    Reported(ConversationId),
+    /// A conversation is erased.
+    ConversationErased(ConversationId),
+    /// Write a message about a file into a conversation; the result goes to transfers.
+    Write(Box<FileMessage>),
+    /// Let the session of a file run.
+    Run(u64),
 }
 
 /// Where an envelope for the stem comes from. It is told if there is no stem.

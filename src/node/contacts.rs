@@ -46,8 +46,8 @@ pub use command::{
 pub use event::{ContactEvent, ContactStage};
 pub use views::{
     AddressView, CardView, ContactState, ContactView, ConversationMessageView,
-    ConversationStateView, ConversationView, FileVerdictView, IntroducedView, MessageDirection, MessagePartView,
-    MissingCardView, SendPriceView,
+    ConversationStateView, ConversationView, FileVerdictView, IntroducedView, MessageDirection,
+    MessagePartView, MissingCardView, SendPriceView,
 };
 
 pub(super) use self::delivery::AttemptOwner;

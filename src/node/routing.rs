@@ -7,7 +7,7 @@ use circuits::cell::Cell;
 use circuits::ids::{LinkId, RelayKey, ShortId};
 use circuits::time::Now;
 
-use super::action::{Action, StemSource};
+use super::action::{Action, StemSource, TransferAction};
 use super::clock_skew::ShownTime;
 use super::durability::{Continuation, StateContinuation};
 use super::effects::Counter;
@@ -57,8 +57,10 @@ impl Node {
             Input::Archived(response) => {
                 self.mail.on_archived(&mut self.fx, response, &self.peers);
             }
-            // Only transfers ask for chunks.
-            Input::File(..) => {}
+            Input::File(id, response) => {
+                let (transfers, fx, context) = self.transferring();
+                transfers.on_file_response(fx, now, id, response, context);
+            }
             Input::Worked(job, result) => self.on_job_ended(now, job, result),
             Input::Connectivity(connectivity) => self.on_connectivity(now, connectivity),
             Input::Command(id, command) => self.on_command(now, id, command),
@@ -113,6 +115,7 @@ impl Node {
                 self.contacts.on_attempt_begun(fx, now, owner, begun);
             }
             Action::CancelAttempt(id) => self.send.cancel_attempt(fx, id),
+            Action::Transfer(action) => self.on_transfer_action(now, action),
             Action::AttemptLeft(id) => self.contacts.on_attempt_left(fx, id),
             Action::AttemptEnded(id, end) => self.contacts.on_attempt_ended(fx, now, id, end),
             Action::RestoreTicketBits(epoch, bits) => self.relay.restore_ticket_bits(epoch, bits),
@@ -130,6 +133,32 @@ impl Node {
             }
             Action::GuardProven(guard) => self.directory.guard_proven(guard),
             Action::LanesSilent(relays) => self.directory.on_lanes_silent(now.unix, relays),
+        }
+    }
+
+    fn on_transfer_action(&mut self, now: Now, action: TransferAction) {
+        if let TransferAction::Write(message) = action {
+            let (send, part) = message.content();
+            let (contacts, fx, context) = self.contacting();
+            let written = contacts.compose_file_part(fx, now, send, part, context);
+            let (transfers, fx, context) = self.transferring();
+            let sent = transfers.on_message_written(fx, now, &message, written, context);
+            if let Some(id) = sent {
+                let (contacts, fx, context) = self.contacting();
+                contacts.begin_message(fx, now, id, context);
+            }
+            return;
+        }
+        let (transfers, fx, context) = self.transferring();
+        match action {
+            TransferAction::PartArrived(part) => transfers.on_part(fx, now, &part, context),
+            TransferAction::Reported(id) => transfers.on_reported(fx, id),
+            TransferAction::ConversationErased(id) => {
+                transfers.on_conversation_erased(fx, now, id, context);
+            }
+            TransferAction::Run(file) => transfers.run(fx, now, file, context),
+            // Written above.
+            TransferAction::Write(_) => {}
         }
     }
 
@@ -433,6 +462,10 @@ impl Node {
             StateContinuation::Contact(continuation) => {
                 let (contacts, fx, context) = self.contacting();
                 contacts.on_stored(fx, now, continuation, context);
+            }
+            StateContinuation::Transfer(continuation) => {
+                let (transfers, fx, context) = self.transferring();
+                transfers.on_stored(fx, now, continuation, context);
             }
             StateContinuation::Reply(command, reply) => self.fx.reply(command, reply),
         }

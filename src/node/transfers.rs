@@ -90,8 +90,8 @@ pub(super) struct TransferContext<'a> {
 }
 
 impl Transfers {
-    /// No files yet; none of more than `max_size` bytes.
-    pub(super) fn new(max_size: u64) -> Self {
+    /// No files yet.
+    pub(super) fn new() -> Self {
         Self {
             files: BTreeMap::new(),
             leaves: BTreeMap::new(),
@@ -104,7 +104,7 @@ impl Transfers {
             last_session: 0,
             faults: BTreeMap::new(),
             offers: OffersToday::default(),
-            max_size,
+            max_size: MAX_FILE_BYTES,
         }
     }
 
@@ -125,6 +125,8 @@ impl Transfers {
     }
 }
 
+/// The largest file that is brought in or accepted: 1 GiB.
+const MAX_FILE_BYTES: u64 = 1 << 30;
 /// Maximum number of files of a node.
 const MAX_FILES: usize = 256;
 /// Maximum number of files of one contact in one direction that are not at their end.

@@ -23,7 +23,10 @@ fn file_killed_at_random_commits_on_both_sides_arrives_with_equal_bytes() {
                 scene.is_transferring(READER, at_reader) && view.done * KILLS > view.size * kill / 2
             });
             let at = [SOURCE, READER][usize::from(rng.next_u32().is_multiple_of(2))];
-            scene.world.disk(at).hang_after(u64::from(rng.next_u32() % 4));
+            scene
+                .world
+                .disk(at)
+                .hang_after(u64::from(rng.next_u32() % 4));
             scene.world.run(STEP);
             scene.world.kill(at);
             scene.world.run(Duration::from_secs(5));

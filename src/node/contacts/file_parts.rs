@@ -10,7 +10,7 @@ use super::command::ContactSend;
 use super::writing::WrittenMessage;
 use super::{ContactContext, Contacts};
 use crate::contact::conversation::{ConversationId, Part};
-use crate::node::action::Action;
+use crate::node::action::{Action, TransferAction};
 use crate::node::command::Refusal;
 use crate::node::effects::Effects;
 use crate::node::transfers::ArrivedPart;
@@ -35,14 +35,16 @@ impl Contacts {
             if matches!(part, Part::FileOffer(_) | Part::FileAnswer(_)) {
                 let arrived = ArrivedPart::new(id, number, index, part.clone());
                 changes.push(arrived.put());
-                fx.request(Action::FilePartArrived(Box::new(arrived)));
+                fx.request(Action::Transfer(TransferAction::PartArrived(Box::new(
+                    arrived,
+                ))));
             }
         }
         changes
     }
 
     /// Composes a message with a part of the hand-over. The caller stores its changes together with its own,
-    /// and then [begins](Self::begin_file_message) to send it.
+    /// and then [begins](Self::begin_message) to send it.
     ///
     /// # Errors
     ///
@@ -64,17 +66,6 @@ impl Contacts {
         let target = self.target(now, &send.to)?;
         let draft = self.draft(target, send, vec![part], context)?;
         self.compose_draft(fx, now, draft, context)
-    }
-
-    /// Begins to send a message whose changes are stored.
-    pub(in crate::node) fn begin_file_message(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        (conversation, number): (ConversationId, u64),
-        context: ContactContext<'_>,
-    ) {
-        self.begin_message(fx, now, (conversation, number), context);
     }
 
     /// Checks that a file can be offered to this name.

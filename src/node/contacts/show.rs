@@ -8,8 +8,7 @@ use super::history::HistoryMessage;
 use super::views::{
     AddressView, CardView, ContactState, ContactView, ConversationMessageView,
     ConversationStateView, ConversationView, FileVerdictView, IntroducedView, MessageDirection,
-    MessagePartView,
-    MissingCardView,
+    MessagePartView, MissingCardView,
 };
 use super::{ContactContext, Contacts};
 use crate::contact::card::VerifiedCard;

@@ -27,7 +27,7 @@ use crate::contact::conversation::{
 use crate::contact::first_contact::FirstBox;
 use crate::contact::parts;
 use crate::envelope_builder::SealedShape;
-use crate::node::action::Action;
+use crate::node::action::{Action, TransferAction};
 use crate::node::command::Refusal;
 use crate::node::effects::Effects;
 use crate::node::hex;
@@ -154,7 +154,7 @@ impl Contacts {
         ));
         changes.extend(self.add_outgoing(now, id, number, &draft));
         if draft.reports_files {
-            fx.request(Action::FileReportsSent(id));
+            fx.request(Action::Transfer(TransferAction::Reported(id)));
         }
         Ok(WrittenMessage {
             conversation: id,
@@ -164,7 +164,7 @@ impl Contacts {
     }
 
     /// Takes the first step of a message whose changes are stored.
-    pub(super) fn begin_message(
+    pub(in crate::node) fn begin_message(
         &mut self,
         fx: &mut Effects,
         now: Now,

@@ -18,7 +18,7 @@ use super::live::{EndSession, LiveAttempt, SessionStep};
 use super::record::FileStep;
 use super::views::FileDirection;
 use super::{MAX_LIVE, TransferContext, TransferContinuation, Transfers, limits};
-use crate::node::action::Action;
+use crate::node::action::{Action, TransferAction};
 use crate::node::circuits::{CircuitEnding, CircuitHandle, CircuitOwner};
 use crate::node::durability::StateContinuation;
 use crate::node::effects::Effects;
@@ -51,7 +51,7 @@ impl Transfers {
             if let Some(live) = self.live.get_mut(&number) {
                 live.on_time(now.mono);
             }
-            self.request_pump(fx, number);
+            self.request_run(fx, number);
         }
         self.close_left(fx, now.mono);
         self.begin_attempts(fx, now, context);
@@ -103,7 +103,9 @@ impl Transfers {
         let relay = schedule
             .relay(attempt, file.relays.len())
             .and_then(|place| file.relays.get(place));
-        let relay = relay.copied().filter(|relay| may_meet_at(now, *relay, context));
+        let relay = relay
+            .copied()
+            .filter(|relay| may_meet_at(now, *relay, context));
         let change = vec![file.put(number)];
         match relay {
             Some(relay) => {
@@ -171,7 +173,7 @@ impl Transfers {
         let live = LiveAttempt::new(id, attempt, circuit, session, now.mono);
         self.live.insert(number, live);
         self.by_circuit.insert(circuit, number);
-        self.request_pump(fx, number);
+        self.request_run(fx, number);
         self.notify(fx, now, number, context);
         self.schedule(fx, now);
     }
@@ -227,13 +229,13 @@ impl Transfers {
             self.faults.remove(&number);
             self.notify(fx, now, number, context);
         }
-        self.request_pump(fx, number);
+        self.request_run(fx, number);
     }
 
     /// The circuit can take more.
     pub(in crate::node) fn on_circuit_ready(&mut self, fx: &mut Effects, circuit: CircuitHandle) {
         if let Some(number) = self.by_circuit.get(&circuit).copied() {
-            self.request_pump(fx, number);
+            self.request_run(fx, number);
         }
     }
 
@@ -257,15 +259,15 @@ impl Transfers {
     }
 
     /// Lets the session of a file run at the end of what the node does now, once.
-    pub(super) fn request_pump(&mut self, fx: &mut Effects, number: u64) {
+    pub(super) fn request_run(&mut self, fx: &mut Effects, number: u64) {
         let live = self.live.get_mut(&number);
-        if live.is_some_and(LiveAttempt::take_pump) {
-            fx.request(Action::PumpTransfer(number));
+        if live.is_some_and(LiveAttempt::take_run) {
+            fx.request(Action::Transfer(TransferAction::Run(number)));
         }
     }
 
     /// Does what the session of a file needs, and sends what it has to say, as far as the circuit has room.
-    pub(in crate::node) fn pump(
+    pub(in crate::node) fn run(
         &mut self,
         fx: &mut Effects,
         now: Now,
@@ -275,9 +277,9 @@ impl Transfers {
         let Some(live) = self.live.get_mut(&number) else {
             return;
         };
-        live.pump_begins();
+        live.run_begins();
         let circuit = live.circuit();
-        // No payload that was requested before still waits: pumps and payloads keep their order.
+        // No payload that was requested before still waits: runs and payloads keep their order.
         let mut room = context.circuits.room(circuit);
         loop {
             self.run_steps(fx, now, number, context);
@@ -295,13 +297,7 @@ impl Transfers {
     // -- sessions
 
     /// Does what the session of a file needs.
-    fn run_steps(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        number: u64,
-        context: TransferContext<'_>,
-    ) {
+    fn run_steps(&mut self, fx: &mut Effects, now: Now, number: u64, context: TransferContext<'_>) {
         while let Some(live) = self.live.get_mut(&number) {
             let id = live.id();
             match live.poll_step() {
@@ -359,7 +355,7 @@ impl Transfers {
             Some(chunk) => live.fetched(number, chunk),
             None => live.stop(StopReason::Disk),
         }
-        self.request_pump(fx, id.file);
+        self.request_run(fx, id.file);
     }
 
     /// The store has a chunk, or padding needs none: marks it.
@@ -376,10 +372,7 @@ impl Transfers {
         };
         file.verified.insert(chunk);
         let then = TransferContinuation::Marked(id, chunk);
-        fx.store_state_then(
-            vec![file.put(id.file)],
-            StateContinuation::Transfer(then),
-        );
+        fx.store_state_then(vec![file.put(id.file)], StateContinuation::Transfer(then));
         let live = self.live.get_mut(&id.file);
         if live.is_some_and(|live| live.take_report(now.mono)) {
             self.notify(fx, now, id.file, context);
@@ -391,7 +384,7 @@ impl Transfers {
         let live = self.live.get_mut(&id.file);
         if let Some(live) = live.filter(|live| live.id() == id) {
             live.stored(chunk);
-            self.request_pump(fx, id.file);
+            self.request_run(fx, id.file);
         }
     }
 
@@ -409,7 +402,7 @@ impl Transfers {
             return;
         };
         live.stop(StopReason::Disk);
-        self.request_pump(fx, id.file);
+        self.request_run(fx, id.file);
         let is_lost = matches!(fault, FileFault::Missing | FileFault::Damaged);
         if let Some(file) = self.files.get_mut(&id.file) {
             file.step = if is_lost {
@@ -423,13 +416,7 @@ impl Transfers {
     }
 
     /// Both ends have the whole file.
-    fn complete(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        number: u64,
-        context: TransferContext<'_>,
-    ) {
+    fn complete(&mut self, fx: &mut Effects, now: Now, number: u64, context: TransferContext<'_>) {
         let Some(file) = self.files.get_mut(&number) else {
             return;
         };
@@ -485,7 +472,10 @@ impl Transfers {
         };
         let circuit = live.circuit();
         self.by_circuit.remove(&circuit);
-        match live.poll_payload().filter(|_| context.circuits.room(circuit) > 0) {
+        match live
+            .poll_payload()
+            .filter(|_| context.circuits.room(circuit) > 0)
+        {
             Some(farewell) => {
                 fx.request(Action::SendPayload(circuit, farewell));
                 self.leaving.push((now.after(FAREWELL_TIME), circuit));

@@ -13,7 +13,7 @@ use super::messages::{FileMessage, FileMessageKind};
 use super::record::{FileRecord, FileStep, put_last_number};
 use super::views::{FileDirection, FilePriceView};
 use super::{MAX_FILES, MAX_LIVE_PER_CONTACT, TransferContext, Transfers, limits};
-use crate::node::action::Action;
+use crate::node::action::{Action, TransferAction};
 use crate::node::command::{Refusal, Reply};
 use crate::node::durability::StateContinuation;
 use crate::node::effects::Effects;
@@ -81,7 +81,7 @@ impl Transfers {
             FileCommand::Price(outgoing) => {
                 let (size, _) = self.check_outgoing(now, outgoing, context)?;
                 FileReply::Price(FilePriceView {
-                    level: Level::Normal,
+                    level: Level::Normal.word().to_owned(),
                     size: size.bytes(),
                     sent_bytes: limits::sent_bytes(size),
                     seconds: limits::most_seconds(size),
@@ -126,9 +126,7 @@ impl Transfers {
         limits::check_level(outgoing.level, context.send.default_level(), size)?;
         context.contacts.check_file_recipient(now, &outgoing.to)?;
         let live = self.files.values().filter(|file| {
-            file.direction == FileDirection::Out
-                && file.to == outgoing.to
-                && !file.step.is_final()
+            file.direction == FileDirection::Out && file.to == outgoing.to && !file.step.is_final()
         });
         limits::check_live(live.count(), &outgoing.to)?;
         Ok((size, name))
@@ -167,7 +165,8 @@ impl Transfers {
             is_unreported: false,
         };
         let purpose = DiskPurpose::Begin(command, Box::new(file));
-        self.disk.ask(fx, FileRequest::CheckRoom(size.bytes()), purpose);
+        self.disk
+            .ask(fx, FileRequest::CheckRoom(size.bytes()), purpose);
         Ok(())
     }
 
@@ -190,7 +189,8 @@ impl Transfers {
         let number = self.last;
         let changes = vec![put_last_number(number), file.put(number)];
         if file.step == FileStep::Storing {
-            self.leaves.insert(number, ChunkList::new(file.id, file.size));
+            self.leaves
+                .insert(number, ChunkList::new(file.id, file.size));
         }
         self.files.insert(number, file);
         (number, changes)
@@ -282,7 +282,7 @@ impl Transfers {
             return Err(Refusal::usage("the file is not complete", "bring it in"));
         };
         let message = FileMessage::offer(command, number, file, &offer);
-        fx.request(Action::SendFileMessage(Box::new(message)));
+        fx.request(Action::Transfer(TransferAction::Write(Box::new(message))));
         Ok(())
     }
 
@@ -347,9 +347,7 @@ impl Transfers {
         let allowed = directory.allowed_meeting_relays(now, &file.relays, peers);
         let chosen = distributions::pick(fx.path_rng(), &allowed).copied();
         let kind = match chosen.and_then(|place| u8::try_from(place).ok()) {
-            Some(first) => {
-                FileMessageKind::Accept(AttemptSchedule::answered_at(now.unix, first))
-            }
+            Some(first) => FileMessageKind::Accept(AttemptSchedule::answered_at(now.unix, first)),
             None if file.has_proposed => {
                 return Err(Refusal::policy(
                     "no relay of the offer can be used by this node, which has named others before",
@@ -359,7 +357,7 @@ impl Transfers {
             None => FileMessageKind::Propose(limits::meeting_relays(fx, now, context)?),
         };
         let message = FileMessage::answer(command, number, file, kind);
-        fx.request(Action::SendFileMessage(Box::new(message)));
+        fx.request(Action::Transfer(TransferAction::Write(Box::new(message))));
         Ok(())
     }
 
@@ -377,7 +375,7 @@ impl Transfers {
             ));
         }
         let message = FileMessage::answer(command, number, file, FileMessageKind::Decline);
-        fx.request(Action::SendFileMessage(Box::new(message)));
+        fx.request(Action::Transfer(TransferAction::Write(Box::new(message))));
         Ok(())
     }
 

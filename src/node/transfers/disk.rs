@@ -27,7 +27,7 @@ pub(super) enum DiskPurpose {
 
 /// Names a session of a file: no other session of this run has the same number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct SessionId {
+pub(in crate::node) struct SessionId {
     /// The file.
     pub(super) file: u64,
     /// The number of the session.

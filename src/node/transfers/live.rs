@@ -24,7 +24,7 @@ pub(super) struct LiveAttempt {
     first_chunks: Option<u32>,
     reported: Option<Instant>,
     /// Whether the session runs at the end of what the node does now.
-    is_pumped: bool,
+    is_asked: bool,
 }
 
 /// A session of either end.
@@ -66,7 +66,7 @@ impl LiveAttempt {
             begun: now,
             first_chunks: None,
             reported: None,
-            is_pumped: false,
+            is_asked: false,
         }
     }
 
@@ -161,13 +161,13 @@ impl LiveAttempt {
     }
 
     /// Whether the session has to be asked to run: it has not been asked since it ran last.
-    pub(super) const fn take_pump(&mut self) -> bool {
-        !core::mem::replace(&mut self.is_pumped, true)
+    pub(super) const fn take_run(&mut self) -> bool {
+        !core::mem::replace(&mut self.is_asked, true)
     }
 
     /// The session runs now.
-    pub(super) const fn pump_begins(&mut self) {
-        self.is_pumped = false;
+    pub(super) const fn run_begins(&mut self) {
+        self.is_asked = false;
     }
 
     /// Whether the other end has answered.

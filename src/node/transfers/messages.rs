@@ -168,9 +168,10 @@ impl Transfers {
 
     /// The reports of files that arrived in a conversation, for its next message.
     pub(in crate::node) fn reports(&self, conversation: ConversationId) -> Vec<Part> {
-        let unreported = self.files.values().filter(|file| {
-            file.is_unreported && file.conversation == Some(conversation)
-        });
+        let unreported = self
+            .files
+            .values()
+            .filter(|file| file.is_unreported && file.conversation == Some(conversation));
         let answers = unreported.take(MAX_REPORTS).map(|file| FileAnswer {
             id: file.id,
             verdict: FileVerdict::Received,
@@ -183,9 +184,10 @@ impl Transfers {
     /// A message with these reports is composed: they are not repeated.
     pub(in crate::node) fn on_reported(&mut self, fx: &mut Effects, conversation: ConversationId) {
         let mut changes = Vec::new();
-        let unreported = self.files.iter_mut().filter(|(_, file)| {
-            file.is_unreported && file.conversation == Some(conversation)
-        });
+        let unreported = self
+            .files
+            .iter_mut()
+            .filter(|(_, file)| file.is_unreported && file.conversation == Some(conversation));
         for (number, file) in unreported.take(MAX_REPORTS) {
             file.is_unreported = false;
             changes.push(file.put(*number));
@@ -197,7 +199,9 @@ impl Transfers {
 
     /// How the user names the other end of a file.
     pub(super) fn contact_name(&self, file: &FileRecord, context: TransferContext<'_>) -> String {
-        let contact = file.conversation.and_then(|id| context.contacts.name_of(id));
+        let contact = file
+            .conversation
+            .and_then(|id| context.contacts.name_of(id));
         match (contact, file.direction) {
             (Some(name), _) => name,
             (None, FileDirection::Out) => file.to.clone(),

@@ -59,7 +59,9 @@ impl Transfers {
                 Err(_) => malformed(fx),
             },
             Part::FileAnswer(bytes) => match FileAnswer::decode(bytes) {
-                Ok(answer) => self.on_answer(fx, now, (conversation, answer), &mut changes, context),
+                Ok(answer) => {
+                    self.on_answer(fx, now, (conversation, answer), &mut changes, context)
+                }
                 Err(_) => malformed(fx),
             },
             _ => None,
@@ -147,8 +149,7 @@ impl Transfers {
             FileVerdict::Accepted(schedule) => self.on_accepted(now, number, schedule)?,
             FileVerdict::OtherRelays(relays) => {
                 let directory = context.others.directory;
-                let allowed =
-                    directory.allowed_meeting_relays(now, &relays, context.others.peers);
+                let allowed = directory.allowed_meeting_relays(now, &relays, context.others.peers);
                 let file = self.files.get_mut(&number)?;
                 if file.has_proposed {
                     return None;
@@ -219,7 +220,8 @@ const MAX_OFFERS_PER_DAY: usize = 20;
 const NO_COMMON_RELAY: &str = "no relay that the other side names can be used by this node";
 const OTHER_RELAYS: &str =
     "the other side cannot use the relays of the offer and names others; offer the file again";
-const TOO_LATE: &str = "the answer of the other side came after its time; the other side has to accept again";
+const TOO_LATE: &str =
+    "the answer of the other side came after its time; the other side has to accept again";
 
 #[cfg(test)]
 mod tests {

@@ -14,12 +14,12 @@ use crate::contact::codec::{BadState, StateReader, StateWriter};
 use crate::contact::conversation::ConversationId;
 use crate::sealed_file::{FileKey, StoredFileId};
 use crate::state::{StateChange, StateRow, StateTable};
-use crate::transfer::{FileId, MAX_MEETING_RELAYS};
 use crate::transfer::chunk::{ChunkList, ChunkRoot, FileSize};
 use crate::transfer::chunk_set::ChunkSet;
 use crate::transfer::offer::{FileName, FileOffer};
 use crate::transfer::schedule::{AttemptId, AttemptSchedule};
 use crate::transfer::secret::FileSecret;
+use crate::transfer::{FileId, MAX_MEETING_RELAYS};
 
 /// A file of this node.
 pub(super) struct FileRecord {
@@ -269,7 +269,10 @@ impl FileRow {
         let number = number.try_into().map_err(|_| BadState::Length)?;
         let number = u64::from_be_bytes(number);
         match *kind {
-            RECORD => Ok(Self::Record(number, Box::new(FileRecord::read(&row.value)?))),
+            RECORD => Ok(Self::Record(
+                number,
+                Box::new(FileRecord::read(&row.value)?),
+            )),
             LEAVES => {
                 let mut reader = StateReader::new(&row.value, VERSION)?;
                 let leaves = reader.bytes()?.to_vec();

@@ -34,10 +34,14 @@ impl Transfers {
         context: TransferContext<'_>,
     ) -> FileView {
         let live = self.live.get(&number);
-        let rate = live.and_then(|live| live.rate(now.mono)).filter(|rate| *rate > 0);
+        let rate = live
+            .and_then(|live| live.rate(now.mono))
+            .filter(|rate| *rate > 0);
         let done = self.done_bytes(number, file);
         let left = file.size.bytes().saturating_sub(done);
-        let contact = file.conversation.and_then(|id| context.contacts.name_of(id));
+        let contact = file
+            .conversation
+            .and_then(|id| context.contacts.name_of(id));
         let named = Some(file.to.clone()).filter(|to| !to.is_empty());
         FileView {
             number,
@@ -62,9 +66,8 @@ impl Transfers {
             FileStep::Accepted { last, .. } => {
                 let live = self.live.get(&number);
                 let attempt = live.map(|live| live.attempt()).or(*last);
-                let attempt = attempt.map_or(1, |attempt| {
-                    u32::from(attempt.number()).saturating_add(1)
-                });
+                let attempt =
+                    attempt.map_or(1, |attempt| u32::from(attempt.number()).saturating_add(1));
                 if live.is_some_and(|live| live.has_met()) {
                     FileStage::Transferring { attempt }
                 } else {

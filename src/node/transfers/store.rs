@@ -1,5 +1,6 @@
 //! What is kept: rows of the state, chunks in the store for files, and when both are erased.
 
+use circuits::secret::Redacted;
 use circuits::time::Now;
 
 use super::arrived::ArrivedPart;
@@ -8,7 +9,7 @@ use super::disk::DiskPurpose;
 use super::record::{FileRow, FileStep, delete_leaves, delete_record};
 use super::{TransferContext, Transfers};
 use crate::contact::conversation::ConversationId;
-use crate::node::action::Action;
+use crate::node::action::{Action, TransferAction};
 use crate::node::command::{Refusal, Reply};
 use crate::node::effects::Effects;
 use crate::node::file_storage::{FileFault, FileRequest, FileRequestId, FileResponse};
@@ -19,17 +20,14 @@ use crate::transfer::chunk::{Chunk, ChunkList};
 
 impl Transfers {
     /// Takes what the last run left. A file that was being brought in is erased.
-    pub(in crate::node) fn open_state(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        rows: &mut StateRows,
-    ) {
+    pub(in crate::node) fn open_state(&mut self, fx: &mut Effects, now: Now, rows: &mut StateRows) {
         let mut bad = 0_usize;
         let mut leaves = Vec::new();
         for row in rows.take(StateTable::File) {
             match ArrivedPart::restore(&row) {
-                Ok(Some(part)) => fx.request(Action::FilePartArrived(Box::new(part))),
+                Ok(Some(part)) => fx.request(Action::Transfer(TransferAction::PartArrived(
+                    Box::new(part),
+                ))),
                 Ok(None) => match FileRow::restore(&row) {
                     Ok(FileRow::Record(number, file)) => {
                         self.last = self.last.max(number);
@@ -106,7 +104,7 @@ impl Transfers {
             }
             (DiskPurpose::ReadOut(command, len), Ok(FileResponse::Chunk(mut bytes))) => {
                 bytes.truncate(len);
-                let reply = FileReply::Chunk(bytes);
+                let reply = FileReply::Chunk(Redacted(bytes));
                 fx.reply(command, Ok(Reply::File(Box::new(reply))));
             }
             (DiskPurpose::ReadOut(command, _), Err(fault)) => refuse(fx, command, &fault),
@@ -166,12 +164,7 @@ impl Transfers {
     }
 
     /// Erases the files whose time is over.
-    pub(super) fn erase_old(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        context: TransferContext<'_>,
-    ) {
+    pub(super) fn erase_old(&mut self, fx: &mut Effects, now: Now, context: TransferContext<'_>) {
         let old = self.files.iter().filter(|(_, file)| file.until <= now.unix);
         let old: Vec<u64> = old.map(|(number, _)| *number).collect();
         for number in old {

@@ -92,5 +92,8 @@ fn leaves_and_last_number_are_read_as_they_were_written() {
         panic!("a number is written");
     };
     let row = StateRow { table, id, value };
-    assert!(matches!(FileRow::restore(&row).unwrap(), FileRow::LastNumber(77)));
+    assert!(matches!(
+        FileRow::restore(&row).unwrap(),
+        FileRow::LastNumber(77)
+    ));
 }

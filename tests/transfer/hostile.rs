@@ -1,0 +1,1 @@
+//! Offers and answers of a hostile correspondent.
