@@ -279,6 +279,17 @@ impl CircuitTable {
         Ok(())
     }
 
+    /// Number of payloads that [`Self::send`] takes now for a circuit of this node; none after its end.
+    #[must_use]
+    pub fn room(&self, circuit: CircuitRef) -> usize {
+        let state = self.circuits.get(&circuit);
+        let port = state.and_then(|state| state.ahead.filter(|_| state.role.is_own()));
+        port.map_or(0, |port| {
+            let waiting = self.egress.waiting(circuit, Side::Ahead, port.link);
+            MAX_OWN_QUEUE_CELLS.saturating_sub(waiting)
+        })
+    }
+
     /// A cell of a known circuit came from one side.
     pub(super) fn on_cell(&mut self, now: Instant, circuit: CircuitRef, side: Side, body: Body) {
         let Some(state) = self.circuits.get_mut(&circuit) else {
