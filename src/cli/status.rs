@@ -11,8 +11,8 @@ use super::{Exit, Failure};
 use crate::endpoint::PeerAddr;
 use crate::gossip::PowRule;
 use crate::node::{
-    ClockView, DirectoryAge, EmissionView, InboundView, PeerView, RelayView, StatusView,
-    UnreachedPeerView,
+    CircuitsView, ClockView, DirectoryAge, EmissionView, InboundView, PeerView, RelayView,
+    StatusView, UnreachedPeerView,
 };
 
 /// Options of `whisht peers`.
@@ -326,6 +326,22 @@ fn inbound(view: &InboundView) -> Vec<String> {
     lines
 }
 
+/// The circuits, once there was one.
+fn circuits(circuits: &CircuitsView) -> Option<String> {
+    let any = circuits.own > 0 || circuits.relayed > 0 || circuits.bytes_received > 0;
+    any.then(|| {
+        format!(
+            "circuits  {} own, {} relayed, {} cells queued; {} bytes received, {} sent, {} cells dropped",
+            count(circuits.own),
+            count(circuits.relayed),
+            count(circuits.queued_cells),
+            grouped(circuits.bytes_received),
+            grouped(circuits.bytes_sent),
+            grouped(circuits.cells_dropped)
+        )
+    })
+}
+
 /// Envelopes, cells and messages.
 fn traffic(status: &StatusView) -> Vec<String> {
     let mut lines = vec![format!(
@@ -340,6 +356,7 @@ fn traffic(status: &StatusView) -> Vec<String> {
         grouped(status.cells_dropped),
         grouped(status.rebuilt)
     )]);
+    lines.extend(circuits(&status.circuits));
     lines.extend(cover(&status.emission));
     lines.extend([
         format!(

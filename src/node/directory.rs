@@ -4,6 +4,7 @@
 //! (`guards`) and lanes (`lanes`) are chosen from a snapshot of the directory. Our own descriptor is
 //! made by `publisher`. This component sends no cell.
 
+mod circuit_paths;
 mod frozen;
 mod guard_links;
 mod guard_trial;

@@ -51,6 +51,12 @@ pub(super) enum Counter {
     CellsDropped,
     /// Cells passed on to their next hop.
     CellsForwarded,
+    /// Cells of circuits that arrived.
+    CircuitCellsReceived,
+    /// Cells of circuits that left.
+    CircuitCellsSent,
+    /// Cells of circuits that were dropped because their link exceeds its rate.
+    CircuitCellsDropped,
     /// Descriptors that the directory refused.
     DescriptorsRefused,
     /// Offers of files above the limits of a conversation or of this node.
@@ -102,6 +108,11 @@ impl Effects {
     /// The generator for keys, and for what is encrypted or padded with them.
     pub(super) const fn key_rng(&mut self) -> &mut ErasingRng {
         self.generators.keys()
+    }
+
+    /// For circuits of this node.
+    pub(super) const fn circuit_rng(&mut self) -> &mut ErasingRng {
+        self.generators.circuits()
     }
 
     /// The generator for guards, lanes and stems, and for the delays on them.

@@ -7,7 +7,7 @@ use circuits::cell::Cell;
 use circuits::ids::{LinkId, RelayKey, ShortId};
 use circuits::time::Now;
 
-use super::action::{Action, StemSource, TransferAction};
+use super::action::{Action, StemSource};
 use super::clock_skew::ShownTime;
 use super::durability::{Continuation, StateContinuation};
 use super::effects::Counter;
@@ -17,10 +17,9 @@ use super::gossip::NewPeer;
 use super::input::{Input, StoreId};
 use super::jobs::{JobId, JobOwner, JobResult};
 use super::peers::{BanScope, OnionHandshake, PeerConnection, PeerKnowledge, RemotePeer};
-use super::shh_api::{self, ShhReply};
 use super::stem::StemPeer;
 use super::timers::TimerId;
-use super::{Node, hex};
+use super::{Node, circuit_routing, hex, transfer_routing};
 use crate::envelope::{Envelope, NotExpired};
 use crate::envelope_validation::StemRejected;
 use crate::gossip::{GossipFault, PacketOutcome};
@@ -89,6 +88,7 @@ impl Node {
                 self.peers.send_onion(fx, link, priority, &message);
             }
             Action::SendCellOver(link, cell) => self.peers.send_cell(fx, now.mono, link, &cell),
+            Action::Circuit(action) => circuit_routing::run_action(self, now, action),
             Action::LinkClosed {
                 link,
                 peer,
@@ -115,7 +115,7 @@ impl Node {
                 self.contacts.on_attempt_begun(fx, now, owner, begun);
             }
             Action::CancelAttempt(id) => self.send.cancel_attempt(fx, id),
-            Action::Transfer(action) => self.on_transfer_action(now, action),
+            Action::Transfer(action) => transfer_routing::run_action(self, now, action),
             Action::AttemptLeft(id) => self.contacts.on_attempt_left(fx, id),
             Action::AttemptEnded(id, end) => self.contacts.on_attempt_ended(fx, now, id, end),
             Action::RestoreTicketBits(epoch, bits) => self.relay.restore_ticket_bits(epoch, bits),
@@ -133,32 +133,6 @@ impl Node {
             }
             Action::GuardProven(guard) => self.directory.guard_proven(guard),
             Action::LanesSilent(relays) => self.directory.on_lanes_silent(now.unix, relays),
-        }
-    }
-
-    fn on_transfer_action(&mut self, now: Now, action: TransferAction) {
-        if let TransferAction::Write(message) = action {
-            let (send, part) = message.content();
-            let (contacts, fx, context) = self.contacting();
-            let written = contacts.compose_file_part(fx, now, send, part, context);
-            let (transfers, fx, context) = self.transferring();
-            let sent = transfers.on_message_written(fx, now, &message, written, context);
-            if let Some(id) = sent {
-                let (contacts, fx, context) = self.contacting();
-                contacts.begin_message(fx, now, id, context);
-            }
-            return;
-        }
-        let (transfers, fx, context) = self.transferring();
-        match action {
-            TransferAction::PartArrived(part) => transfers.on_part(fx, now, &part, context),
-            TransferAction::Reported(id) => transfers.on_reported(fx, id),
-            TransferAction::ConversationErased(id) => {
-                transfers.on_conversation_erased(fx, now, id, context);
-            }
-            TransferAction::Run(file) => transfers.run(fx, now, file, context),
-            // Written above.
-            TransferAction::Write(_) => {}
         }
     }
 
@@ -280,6 +254,7 @@ impl Node {
         self.directory.on_link_closed(link);
         self.stem.on_link_closed(&mut self.fx, link);
         self.relay.on_link_closed(link);
+        self.circuits.on_link_closed(&mut self.fx, now, link);
         if let Some(relay) = unreachable {
             self.on_relay_unreachable(now, relay);
         }
@@ -399,6 +374,7 @@ impl Node {
                 send.on_echoes(fx, known, context);
             }
             OnionMessage::GetEnvelopes(hashes) => self.gossip.on_requested(fx, now, from, hashes),
+            OnionMessage::CircuitCell(cell) => circuit_routing::on_cell(self, now, from, &cell),
             // A second status carries no information.
             OnionMessage::Status { .. } => self.peers.on_unread(fx, now, from),
         }
@@ -512,17 +488,6 @@ impl Node {
             }
             // The job was cancelled, or stopped by the shell.
             _ => {}
-        }
-    }
-
-    fn on_post_nonce(&mut self, now: Now, job: JobId, result: Option<JobResult>) {
-        let ended = self.shh_api.on_job_ended(job, result);
-        let delays = self.directory.mix_network(now).class();
-        self.shh_api
-            .mine_posts(&mut self.fx, now, &self.gossip, delays);
-        if let Some((command, post)) = ended {
-            let sent = post.and_then(|post| self.send_post(now, command, post));
-            shh_api::answer(&mut self.fx, command, sent.map(ShhReply::Posted));
         }
     }
 }

@@ -41,10 +41,14 @@ fn message() -> impl Strategy<Value = OnionMessage> {
                     have
                 }
             )),
-        any::<[u8; 32]>().prop_map(|seed| {
-            OnionMessage::Cell(Box::new(core::array::from_fn(|i| {
+        any::<([u8; 32], bool)>().prop_map(|(seed, circuit)| {
+            let cell = Box::new(core::array::from_fn(|i| {
                 seed.get(i % 32).copied().unwrap_or_default()
-            })))
+            }));
+            match circuit {
+                true => OnionMessage::CircuitCell(cell),
+                false => OnionMessage::Cell(cell),
+            }
         }),
         Just(OnionMessage::Stem(envelope())),
         hashes.clone().prop_map(OnionMessage::Announce),

@@ -4,6 +4,7 @@
 //! earliest event, gives it to the node that it concerns, and does what the node asks for. It reads
 //! no clock and starts no thread. It keeps no event: they go to an [`Observer`].
 
+mod circuits;
 mod effects;
 mod population;
 
@@ -32,7 +33,7 @@ use super::seed::{SmallRng, WorldSeed};
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::{
     ClientId, Command, CommandId, Connectivity, Input, MessageId, Output, Refusal, RefusalKind,
-    Reply,
+    Reply, simulation,
 };
 
 /// The rules of a world.
@@ -253,7 +254,7 @@ impl World {
     pub(super) fn send_cell(&mut self, at: usize, next: ShortId, cell: Cell) {
         let now = self.clock_of(at);
         if let Process::Node(node) = &mut self.machine_mut(at).process {
-            let outputs: Vec<Output> = node.send_synthetic_cell(now, next, cell).collect();
+            let outputs: Vec<Output> = simulation::send_cell(node, now, next, cell).collect();
             for output in outputs {
                 self.apply(at, output);
             }
@@ -272,7 +273,7 @@ impl World {
         let Process::Node(node) = &mut self.machine_mut(at).process else {
             return 0;
         };
-        let queued = node.queue_synthetic_cells(now, MessageId(message), count);
+        let queued = simulation::queue_cells(node, now, MessageId(message), count);
         self.feed(at, Input::Timeout);
         queued
     }

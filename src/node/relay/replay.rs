@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use circuits::cell::HopDelay;
+use circuits::circuit::{CircuitIds, HopKeys, SetupSource};
 use circuits::distributions;
 use circuits::erasing_rng::ErasingRng;
 use circuits::ids::{Epoch, LinkId};
@@ -14,6 +15,8 @@ use circuits::time::{Instant, Now};
 
 use super::rendezvous::PayloadSource;
 use super::{MixedCell, Relay, RelayContext};
+use crate::node::action::{Action, CircuitAction};
+use crate::node::circuits::PeeledCircuit;
 use crate::node::durability::Continuation;
 use crate::node::effects::{Counter, Effects};
 use crate::node::event::{RelayLabel, Trace};
@@ -75,7 +78,10 @@ impl Relay {
                 break;
             };
             match &outcome {
-                Peeled::Forward { mark, .. } | Peeled::Terminal { mark, .. } => {
+                Peeled::Forward { mark, .. }
+                | Peeled::Terminal { mark, .. }
+                | Peeled::Extend { mark, .. }
+                | Peeled::Meet { mark, .. } => {
                     tags.entry(mark.epoch).or_default().push(mark.tag);
                     cells.push(PeeledCell {
                         from,
@@ -83,7 +89,9 @@ impl Relay {
                         peeled: outcome,
                     });
                 }
-                Peeled::Dropped(_) => fx.count(Counter::CellsDropped),
+                Peeled::Extend { .. } | Peeled::Meet { .. } | Peeled::Dropped(_) => {
+                    fx.count(Counter::CellsDropped);
+                }
             }
         }
         for (epoch, tags) in tags {
@@ -138,9 +146,36 @@ impl Relay {
                 };
                 self.on_payload(fx, now, source, &delta, gossip);
             }
+            // The stream that follows shows its timing anyway, so the cell does not wait in the mix.
+            Peeled::Extend {
+                next,
+                cell,
+                ids,
+                keys,
+                ..
+            } => {
+                let circuit = context.peeled_circuit(from, ids, keys);
+                let extend = CircuitAction::Extend(circuit, next, cell);
+                fx.request(Action::Circuit(extend));
+            }
+            Peeled::Meet {
+                cookie, ids, keys, ..
+            } => {
+                let circuit = context.peeled_circuit(from, ids, keys);
+                fx.request(Action::Circuit(CircuitAction::Meet(circuit, cookie)));
+            }
             Peeled::Dropped(_) => {}
         }
         self.arm(fx);
+    }
+}
+
+impl RelayContext<'_> {
+    /// A circuit whose setup cell came over a link.
+    fn peeled_circuit(self, link: LinkId, ids: CircuitIds, keys: HopKeys) -> Box<PeeledCircuit> {
+        let class = self.link_class(link);
+        let source = SetupSource { link, class, ids };
+        Box::new(PeeledCircuit { source, keys })
     }
 }
 

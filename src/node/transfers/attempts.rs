@@ -18,7 +18,7 @@ use super::live::{EndSession, LiveAttempt, SessionStep};
 use super::record::FileStep;
 use super::views::FileDirection;
 use super::{MAX_LIVE, TransferContext, TransferContinuation, Transfers, limits};
-use crate::node::action::{Action, TransferAction};
+use crate::node::action::{Action, CircuitAction, TransferAction};
 use crate::node::circuits::{CircuitEnding, CircuitHandle, CircuitOwner};
 use crate::node::durability::StateContinuation;
 use crate::node::effects::Effects;
@@ -169,7 +169,7 @@ impl Transfers {
             file: number,
             session: self.last_session,
         };
-        fx.request(Action::OpenCircuit(circuit, relay, cookie));
+        fx.request(Action::Circuit(CircuitAction::Open(circuit, relay, cookie)));
         let live = LiveAttempt::new(id, attempt, circuit, session, now.mono);
         self.live.insert(number, live);
         self.by_circuit.insert(circuit, number);
@@ -290,7 +290,7 @@ impl Transfers {
                 return self.schedule(fx, now);
             };
             room = room.saturating_sub(1);
-            fx.request(Action::SendPayload(circuit, payload));
+            fx.request(Action::Circuit(CircuitAction::Send(circuit, payload)));
         }
     }
 
@@ -477,17 +477,17 @@ impl Transfers {
             .filter(|_| context.circuits.room(circuit) > 0)
         {
             Some(farewell) => {
-                fx.request(Action::SendPayload(circuit, farewell));
+                fx.request(Action::Circuit(CircuitAction::Send(circuit, farewell)));
                 self.leaving.push((now.after(FAREWELL_TIME), circuit));
             }
-            None => fx.request(Action::CloseCircuit(circuit)),
+            None => fx.request(Action::Circuit(CircuitAction::Close(circuit))),
         }
     }
 
     /// Closes the circuits whose last payload has had its time.
     fn close_left(&mut self, fx: &mut Effects, now: Instant) {
         for (_, circuit) in self.leaving.extract_if(.., |(due, _)| *due <= now) {
-            fx.request(Action::CloseCircuit(circuit));
+            fx.request(Action::Circuit(CircuitAction::Close(circuit)));
         }
     }
 }
