@@ -89,7 +89,7 @@ impl Relay {
                         peeled: outcome,
                     });
                 }
-                Peeled::Extend { .. } | Peeled::Meet { .. } | Peeled::Dropped(_) => {
+                Peeled::Dropped(_) => {
                     fx.count(Counter::CellsDropped);
                 }
             }
