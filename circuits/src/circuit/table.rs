@@ -194,7 +194,7 @@ impl CircuitTable {
         if let Some((circuit, left)) = popped.of
             && left <= OWN_QUEUE_LOW_CELLS
             && let Some(state) = self.circuits.get_mut(&circuit)
-            && state.role.take_refused()
+            && state.role.take_full()
         {
             self.events.push_back(CircuitEvent::Ready(circuit));
         }

@@ -13,7 +13,7 @@ pub struct CircuitRef(pub(super) u64);
 pub enum CircuitEvent {
     /// A payload of the other end.
     Received(CircuitRef, Box<[u8; CIRCUIT_PAYLOAD_LEN]>),
-    /// The circuit takes more cells, after it has refused one.
+    /// The circuit takes more cells, after its queue was full: it has taken the last cell that fitted.
     Ready(CircuitRef),
     /// The circuit has ended, for another reason than [`close`](super::CircuitTable::close).
     Ended(CircuitRef, CircuitEnd),

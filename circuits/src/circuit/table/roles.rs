@@ -24,8 +24,8 @@ pub(super) enum Role {
     /// The origin.
     Own {
         keys: CircuitKeys,
-        /// Whether a cell has been refused since the queue was last short.
-        has_refused: bool,
+        /// Whether the queue has been full since it was last short.
+        was_full: bool,
     },
     /// A relay before the last one.
     Passing {
@@ -62,10 +62,10 @@ impl Role {
         }
     }
 
-    /// Whether a cell has been refused; only once for each time.
-    pub(super) const fn take_refused(&mut self) -> bool {
+    /// Whether the queue of an own circuit has been full; only once for each time.
+    pub(super) const fn take_full(&mut self) -> bool {
         match self {
-            Self::Own { has_refused, .. } => core::mem::replace(has_refused, false),
+            Self::Own { was_full, .. } => core::mem::replace(was_full, false),
             Self::Passing { .. } | Self::Meeting { .. } => false,
         }
     }
@@ -219,7 +219,7 @@ impl CircuitTable {
         }
         let role = Role::Own {
             keys,
-            has_refused: false,
+            was_full: false,
         };
         let circuit = self.add(now, role, false);
         if let Err(why) = self.bind_ahead(now, circuit, to, setup) {
@@ -265,11 +265,12 @@ impl CircuitTable {
         let Some(state) = self.circuits.get_mut(&circuit) else {
             return Ok(());
         };
-        let (Role::Own { keys, has_refused }, Some(port)) = (&mut state.role, state.ahead) else {
+        let (Role::Own { keys, was_full }, Some(port)) = (&mut state.role, state.ahead) else {
             return Ok(());
         };
-        if self.egress.waiting(circuit, Side::Ahead, port.link) >= MAX_OWN_QUEUE_CELLS {
-            *has_refused = true;
+        let waiting = self.egress.waiting(circuit, Side::Ahead, port.link);
+        *was_full |= waiting.saturating_add(1) >= MAX_OWN_QUEUE_CELLS;
+        if waiting >= MAX_OWN_QUEUE_CELLS {
             return Err(CircuitFull);
         }
         match keys.seal(&mut self.rng, payload) {
@@ -277,6 +278,17 @@ impl CircuitTable {
             Err(_) => self.end(now, circuit, CircuitEnd::Broken, None),
         }
         Ok(())
+    }
+
+    /// Number of payloads that [`Self::send`] takes now for a circuit of this node; none after its end.
+    #[must_use]
+    pub fn room(&self, circuit: CircuitRef) -> usize {
+        let state = self.circuits.get(&circuit);
+        let port = state.and_then(|state| state.ahead.filter(|_| state.role.is_own()));
+        port.map_or(0, |port| {
+            let waiting = self.egress.waiting(circuit, Side::Ahead, port.link);
+            MAX_OWN_QUEUE_CELLS.saturating_sub(waiting)
+        })
     }
 
     /// A cell of a known circuit came from one side.
