@@ -39,7 +39,7 @@ pub enum CircuitEnd {
     CookieUsed,
     /// The circuit had no cell for 60 s.
     Idle,
-    /// The link to a neighbour on the circuit is closed.
+    /// The link to a peer on the circuit is closed.
     LinkClosed,
     /// No cell came back.
     NoAnswer,
