@@ -169,8 +169,8 @@ fn attack_with_the_id_of_a_circuit_on_another_link_reaches_nothing() {
     net.pump();
     let forged = CircuitCell::new(id.get().unwrap(), &[7; 908]);
     let now = net.now;
-    for stranger in 1..net.nodes.len() {
-        let link = Net::link(stranger.max(first + 1), first);
+    for other in 1..net.nodes.len() {
+        let link = Net::link(other.max(first + 1), first);
         net.nodes[first].table.receive(now, link, forged.clone());
     }
     net.send(0, a, &payload(1));
@@ -179,7 +179,7 @@ fn attack_with_the_id_of_a_circuit_on_another_link_reaches_nothing() {
 }
 
 #[test]
-fn attack_with_random_cells_by_a_neighbour_ends_only_its_circuit() {
+fn attack_with_random_cells_by_a_peer_ends_only_its_circuit() {
     let (mut net, [a, b], paths) = joined(3, 3);
     let other = net.open(0, &[paths[0][0], 2], 9);
     let first = paths[0][0];

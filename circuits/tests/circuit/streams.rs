@@ -111,16 +111,24 @@ fn own_circuit_refuses_cells_above_its_queue_and_says_when_it_takes_more() {
     let (now, link) = (net.now, Net::link(0, paths[0][0]));
     net.nodes[0].table.set_blocked(now, link, true);
     let table = &mut net.nodes[0].table;
-    let sent = (0..).take_while(|_| table.send(now, a, &payload(0)).is_ok());
-    assert_eq!(sent.count(), 64);
-    assert_eq!(table.send(now, a, &payload(0)), Err(CircuitFull));
+    for room in (1..=64).rev() {
+        assert_eq!(table.room(a), room);
+        assert_eq!(table.send(now, a, &payload(0)), Ok(()));
+    }
+    assert_eq!(table.room(a), 0);
     net.run(Duration::from_secs(1));
     assert_eq!((net.nodes[0].ready, net.crossed), (0, 0));
     let now = net.now;
     net.nodes[0].table.set_blocked(now, link, false);
     net.run(Duration::from_secs(1));
-    assert_eq!(net.nodes[0].ready, 1);
+    assert_eq!(net.nodes[0].ready, 1, "although no cell was refused");
     assert_eq!(net.nodes[1].received.len(), 64);
+    let now = net.now;
+    net.nodes[0].table.set_blocked(now, link, true);
+    let table = &mut net.nodes[0].table;
+    let sent = (0..).take_while(|_| table.send(now, a, &payload(0)).is_ok());
+    assert_eq!(sent.count(), 64);
+    assert_eq!(table.send(now, a, &payload(0)), Err(CircuitFull));
 }
 
 #[test]
