@@ -69,10 +69,10 @@ mod views;
 use core::time::Duration;
 use std::sync::Arc;
 
-use circuits::directory::BadSigningKey;
-use circuits::ids::LinkId;
-use circuits::path::GuardSeed;
-use circuits::time::{Instant, Now};
+use ::circuits::directory::BadSigningKey;
+use ::circuits::ids::LinkId;
+use ::circuits::path::GuardSeed;
+use ::circuits::time::{Instant, Now};
 
 use self::circuits::Circuits;
 use self::client_messages::ClientMessages;

@@ -101,7 +101,8 @@ fn stream(world: &mut World, from: usize, to: usize, number: u64, seconds: u64) 
     let (mut sent, mut arrived) = (0, 0);
     for _ in 0..seconds * 10 {
         let room: Vec<_> = (sent..sent + 64).map(payload).collect();
-        sent += world.send_payloads(from, number, &room) as u64;
+        let taken = world.send_payloads(from, number, &room);
+        sent += u64::try_from(taken).unwrap();
         world.run(Duration::from_millis(100));
         for (of, news) in world.take_circuit_news(to) {
             match news {
@@ -208,10 +209,11 @@ fn attack_with_64_stalled_circuits_costs_bounded_memory_and_delays_no_other() {
     let (one, other) = (client(8), client(9));
     meet(&mut world, 1, [one, other], COOKIE);
     let meeting = id(&world, MEETING);
-    for stalled in 0..8 {
-        for number in 0..8 {
-            let cookie = [u8::try_from(stalled * 8 + number + 50).unwrap(); 20];
-            world.open_circuit(client(stalled), number as u64, meeting, cookie);
+    for stalled in 0..8_u8 {
+        for number in 0..8_u8 {
+            let cookie = [50 + stalled * 8 + number; 20];
+            let end = client(usize::from(stalled));
+            world.open_circuit(end, number.into(), meeting, cookie);
         }
     }
     world.run(Duration::from_secs(3));

@@ -52,6 +52,7 @@ macro_rules! replay {
 
 replay! {
     cell: 3_000,
+    circuit: 1_000,
     onion_packet: 20_000,
     contact_address: 400,
     contact_card: 2_000,

@@ -17,7 +17,7 @@ pub(super) fn run_action(node: &mut Node, now: Now, action: CircuitAction) {
     match action {
         CircuitAction::Open(handle, rendezvous, cookie) => {
             let (directory, peers) = (&mut node.directory, &node.peers);
-            let path = directory.pick_circuit(fx, now, rendezvous, peers);
+            let path = directory.pick_circuit(fx, now, &rendezvous, peers);
             let opened = node.circuits.open(fx, now, handle, &cookie, path, peers);
             if let Err(why) = opened {
                 report(

@@ -26,7 +26,6 @@ use circuits::circuit::{
 use circuits::erasing_rng::ErasingRng;
 use circuits::geometry::{CELL_LEN, CIRCUIT_PAYLOAD_LEN};
 use circuits::ids::{Epoch, LinkId, ShortId};
-use circuits::path::PathRefusal;
 use circuits::relay::LinkClass;
 use circuits::time::{Instant, Now};
 
@@ -34,6 +33,7 @@ pub(super) use self::handle::{CircuitEnding, CircuitHandle, CircuitOwner};
 
 use self::ingress::CircuitIngress;
 use super::action::{Action, CircuitAction};
+use super::directory::LanePlanError;
 use super::effects::{Counter, Effects};
 use super::peers::Peers;
 use super::timers::TimerId;
@@ -43,7 +43,7 @@ use super::views::CircuitsView;
 pub(super) type CircuitPayload = Box<[u8; CIRCUIT_PAYLOAD_LEN]>;
 
 /// The path of a circuit: the epoch of its onion keys, and its relays, the rendezvous last.
-pub(super) type CircuitPath = Result<(Epoch, Vec<Hop>), PathRefusal>;
+pub(super) type CircuitPath = Result<(Epoch, Vec<Hop>), LanePlanError>;
 
 /// A circuit of another node whose setup cell was peeled here.
 pub(super) struct PeeledCircuit {
@@ -71,7 +71,7 @@ impl CircuitSetupCell {
 pub(super) enum CircuitOpenError {
     /// The directory cannot satisfy the rules of a path.
     #[error("{0}")]
-    Path(#[from] PathRefusal),
+    Path(#[from] LanePlanError),
     /// The link to the guard is down. It is dialled by its own clock, never for a circuit.
     #[error("the link to the guard is down; it is dialled again by itself")]
     GuardDown,
@@ -162,7 +162,7 @@ impl Circuits {
         fx: &mut Effects,
         now: Now,
         handle: CircuitHandle,
-        payload: &CircuitPayload,
+        payload: &[u8; CIRCUIT_PAYLOAD_LEN],
     ) {
         let Some(circuit) = self.own.get(&handle).copied() else {
             return;
@@ -237,7 +237,7 @@ impl Circuits {
         cookie: MeetCookie,
     ) {
         let PeeledCircuit { source, keys } = peeled;
-        if self.table.meet(now.mono, source, keys, cookie).is_err() {
+        if self.table.meet(now.mono, source, cookie, keys).is_err() {
             fx.count(Counter::CellsDropped);
         }
         self.take_events(fx);

@@ -7,7 +7,7 @@
 //! a fraction inside a tagged enum are only read from a [`serde_json::Value`], because serde buffers
 //! them.
 
-mod circuits;
+mod circuit;
 mod condition;
 mod emission;
 mod levels;
@@ -16,7 +16,7 @@ use circuits::ids::Profile;
 use circuits::level::Level;
 use serde::{Deserialize, Serialize};
 
-pub use self::circuits::CircuitsView;
+pub use self::circuit::CircuitsView;
 pub use self::condition::{ClockView, InboundView, ListenerFaultView, TurnTimes};
 pub use self::emission::{EmissionView, LoopAlarmView};
 pub use self::levels::{

@@ -83,10 +83,11 @@ proptest! {
 #[test]
 fn cell_body_has_918_bytes_for_every_content() {
     for byte in [0x00, 0x7f, 0x80, 0xff] {
-        let body = OnionMessage::Cell(Box::new([byte; CELL_LEN]))
-            .encode()
-            .unwrap();
+        let cell = Box::new([byte; CELL_LEN]);
+        let body = OnionMessage::Cell(cell.clone()).encode().unwrap();
         assert_eq!(body.len(), 918);
+        // A circuit cell differs from it by the code alone.
+        assert_eq!(OnionMessage::CircuitCell(cell).encode(), Ok(body));
     }
 }
 

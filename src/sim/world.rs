@@ -4,9 +4,9 @@
 //! earliest event, gives it to the node that it concerns, and does what the node asks for. It reads
 //! no clock and starts no thread. It keeps no event: they go to an [`Observer`].
 
-mod circuits;
 mod effects;
 mod population;
+mod streams;
 
 use std::any::Any;
 use std::collections::BTreeMap;

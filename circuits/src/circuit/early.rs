@@ -33,7 +33,7 @@ impl EarlyCells {
     /// Keeps a cell whose id is unknown. If the link has its maximum, the cell is lost, and if all links
     /// together have theirs, the link with most cells loses its oldest.
     pub(super) fn push(&mut self, now: Instant, link: LinkId, cell: CircuitCell) {
-        self.expire(now);
+        self.expire(now, link);
         if self.ended.contains_key(&(link, cell.id())) {
             return;
         }
@@ -53,7 +53,7 @@ impl EarlyCells {
 
     /// The cells of a circuit that exists now, in the order of their arrival.
     pub(super) fn take(&mut self, now: Instant, link: LinkId, id: CircuitId) -> Vec<CircuitCell> {
-        self.expire(now);
+        self.expire(now, link);
         self.ended.remove(&(link, id));
         let Some(cells) = self.links.get_mut(&link) else {
             return Vec::new();
@@ -82,17 +82,20 @@ impl EarlyCells {
         self.len
     }
 
-    fn expire(&mut self, now: Instant) {
+    /// Drops the cells of a link that have waited too long. Those of other links stay until their link
+    /// has its turn, within the bounds.
+    fn expire(&mut self, now: Instant, link: LinkId) {
         while self.ended.pop_first_if(|until| until <= now).is_some() {}
-        let mut expired = 0;
-        self.links.retain(|_, cells| {
-            while cells.front().is_some_and(|(until, _)| *until <= now) {
-                cells.pop_front();
-                expired += 1;
-            }
-            !cells.is_empty()
-        });
-        self.len -= expired;
+        let Some(cells) = self.links.get_mut(&link) else {
+            return;
+        };
+        while cells.front().is_some_and(|(until, _)| *until <= now) {
+            cells.pop_front();
+            self.len -= 1;
+        }
+        if cells.is_empty() {
+            self.links.remove(&link);
+        }
     }
 }
 

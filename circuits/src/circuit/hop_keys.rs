@@ -13,9 +13,9 @@ pub struct HopKeys {
     forward: LayerCipher,
     backward: LayerCipher,
     /// Cells from the origin so far.
-    forwarded: Counter,
+    forwarded: CellCounter,
     /// Cells to the origin so far.
-    returned: Counter,
+    returned: CellCounter,
 }
 
 impl HopKeys {
@@ -30,8 +30,8 @@ impl HopKeys {
         Self {
             forward: LayerCipher(forward),
             backward: LayerCipher(backward),
-            forwarded: Counter::START,
-            returned: Counter::START,
+            forwarded: CellCounter::START,
+            returned: CellCounter::START,
         }
     }
 
@@ -68,8 +68,8 @@ impl HopKeys {
     pub fn forward(&mut self, body: &mut [u8; CIRCUIT_BODY_LEN]) -> Result<(), Broken> {
         let opened = self.forward.open(self.forwarded.next()?, body);
         if opened.is_err() {
-            self.forwarded = Counter::ENDED;
-            self.returned = Counter::ENDED;
+            self.forwarded = CellCounter::ENDED;
+            self.returned = CellCounter::ENDED;
         }
         opened
     }
@@ -135,9 +135,9 @@ impl core::error::Error for Broken {}
 
 /// Number of the next cell in one direction; no number is used twice.
 #[derive(Clone, Copy)]
-pub(super) struct Counter(Option<u64>);
+pub(super) struct CellCounter(Option<u64>);
 
-impl Counter {
+impl CellCounter {
     pub(super) const START: Self = Self(Some(0));
     pub(super) const ENDED: Self = Self(None);
 

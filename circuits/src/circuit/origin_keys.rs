@@ -4,7 +4,7 @@ use core::fmt;
 
 use rand_core::CryptoRng;
 
-use super::hop_keys::{Broken, Counter, HopKeys};
+use super::hop_keys::{Broken, CellCounter, HopKeys};
 use super::layer_cipher::{DATA_LEN, LayerCipher};
 use crate::bytes::{part, part_mut};
 use crate::geometry::{CIRCUIT_BODY_LEN, CIRCUIT_PAYLOAD_LEN, CIRCUIT_TAG_LEN};
@@ -14,8 +14,8 @@ use crate::geometry::{CIRCUIT_BODY_LEN, CIRCUIT_PAYLOAD_LEN, CIRCUIT_TAG_LEN};
 pub struct CircuitKeys {
     forward: Vec<LayerCipher>,
     backward: Vec<LayerCipher>,
-    sent: Counter,
-    received: Counter,
+    sent: CellCounter,
+    received: CellCounter,
 }
 
 impl CircuitKeys {
@@ -25,8 +25,8 @@ impl CircuitKeys {
         Self {
             forward,
             backward,
-            sent: Counter::START,
-            received: Counter::START,
+            sent: CellCounter::START,
+            received: CellCounter::START,
         }
     }
 
@@ -90,8 +90,8 @@ impl CircuitKeys {
         let counter = self.received.next()?;
         let opened = self.open_layers(counter, body);
         if opened.is_err() {
-            self.sent = Counter::ENDED;
-            self.received = Counter::ENDED;
+            self.sent = CellCounter::ENDED;
+            self.received = CellCounter::ENDED;
         }
         opened
     }

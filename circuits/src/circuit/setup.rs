@@ -133,3 +133,102 @@ fn stand_in(
         keys: CircuitKeys::new(keys.map(|(alpha, layer)| HopKeys::stand_in(alpha, &layer.hop.id))),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::{Rng, SeedableRng};
+
+    use super::*;
+    use crate::ids::{LinkId, RelayId};
+    use crate::keys::OnionSecret;
+    use crate::relay::{OnionRelay, Peeled, RelayLimits, ReplaySet};
+    use crate::time::{Instant, Now};
+
+    const EPOCH: Epoch = Epoch(41_000);
+
+    /// A setup cell peeled by its three relays, a payload forth, another one back; and the next draw
+    /// of the builder's generator.
+    fn journey(arithmetic: Arithmetic) -> u64 {
+        let mut rng = ChaCha20Rng::from_seed([3; 32]);
+        let now = Now {
+            mono: Instant::ZERO,
+            unix: EPOCH.start(),
+        };
+        let (mut relays, mut hops) = (Vec::new(), Vec::new());
+        for number in 1..=3 {
+            let secret = OnionSecret::generate(&mut rng);
+            let id = RelayId([number; 32]);
+            let onion = *secret.public();
+            hops.push(Hop { id, onion });
+            let mut relay = OnionRelay::new(id, RelayLimits::default()).with_arithmetic(arithmetic);
+            let seen = ReplaySet::default();
+            relay.install_key(EPOCH, secret, seen).unwrap();
+            relays.push(relay);
+        }
+        let cookie = MeetCookie([9; 20]);
+        let setup = CircuitSetup::build_with(arithmetic, &mut rng, EPOCH, &hops, &cookie).unwrap();
+        let CircuitSetup {
+            mut cell,
+            keys: mut origin,
+        } = setup;
+        let mut passing = Vec::new();
+        let mut last = None;
+        for relay in &mut relays {
+            let arrived = CircuitIds::of(cell.as_bytes());
+            relay.accept(now, LinkId(1), cell.clone()).unwrap();
+            match relay.next_peel(now).unwrap().outcome {
+                Peeled::Extend {
+                    cell: inner,
+                    ids,
+                    keys,
+                    ..
+                } => {
+                    assert_eq!(ids, arrived);
+                    passing.push(keys);
+                    cell = inner;
+                }
+                Peeled::Meet {
+                    cookie: read,
+                    ids,
+                    keys,
+                    ..
+                } => {
+                    assert_eq!((ids, read), (arrived, cookie));
+                    last = Some(keys);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let mut last = last.unwrap();
+        let mut body = origin.seal(&mut rng, &[5; 812]).unwrap();
+        for keys in &mut passing {
+            keys.forward(&mut body).unwrap();
+        }
+        assert_eq!(*last.take_payload(body).unwrap(), [5; 812]);
+        let mut body = last.return_payload(&[6; 812]).unwrap();
+        for keys in passing.iter_mut().rev() {
+            keys.backward(&mut body).unwrap();
+        }
+        assert_eq!(*origin.open(&body).unwrap(), [6; 812]);
+        rng.next_u64()
+    }
+
+    #[test]
+    fn setup_cell_leaves_keys_that_fit_at_every_relay() {
+        journey(Arithmetic::REAL);
+    }
+
+    #[cfg(feature = "sim")]
+    #[test]
+    fn stand_in_circuit_works_as_a_real_one_and_draws_as_much() {
+        assert_eq!(journey(Arithmetic::stand_in()), journey(Arithmetic::REAL));
+    }
+
+    #[test]
+    fn setup_cell_needs_a_path() {
+        let mut rng = ChaCha20Rng::from_seed([3; 32]);
+        let built = CircuitSetup::build(&mut rng, EPOCH, &[], &MeetCookie([0; 20]));
+        assert_eq!(built.map(|_| ()), Err(SealError::NoLayers));
+    }
+}

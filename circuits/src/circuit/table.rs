@@ -5,7 +5,7 @@
 //! [`CircuitTable::expire`] at [`CircuitTable::next_due`]. A setup cell leaves before its circuit is
 //! [connected](CircuitTable::connect), on the same link, so that it arrives before the first cell.
 //!
-//! A node that ends a circuit forgets it and sends each neighbour one last cell with a random body. To
+//! A node that ends a circuit forgets it and sends each peer one last cell with a random body. To
 //! the next relay, and to the origin, this is a cell that fails: it ends the circuit there too. On the
 //! wire it cannot be told from any other cell (docs/decisions/0027).
 //!
@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rand_core::Rng;
 
-use self::egress::{Body, Egress, Port, Side};
+use self::egress::{CircuitBody, CircuitEgress, CircuitPort, CircuitSide};
 pub use self::event::{
     CircuitEnd, CircuitEvent, CircuitFull, CircuitRef, CircuitRefusal, CircuitStats,
 };
@@ -30,7 +30,7 @@ use self::limits::{
     MAX_PER_CLIENT_LINK, MAX_PER_RELAY_LINK, MAX_QUEUE_CELLS, OWN_QUEUE_LOW_CELLS,
     UNANSWERED_TIMEOUT, UNPAIRED_TIMEOUT,
 };
-use self::roles::Role;
+use self::roles::CircuitRole;
 use super::cell::{CircuitCell, CircuitId, CircuitIds};
 use super::early::EarlyCells;
 use super::setup::MeetCookie;
@@ -57,10 +57,10 @@ pub struct CircuitTable {
     rng: ErasingRng,
     circuits: BTreeMap<CircuitRef, Circuit>,
     /// The circuit of the cells that arrive, and the side on which they do.
-    by_id: BTreeMap<(LinkId, CircuitId), (CircuitRef, Side)>,
+    by_id: BTreeMap<(LinkId, CircuitId), (CircuitRef, CircuitSide)>,
     /// The circuits that wait for another one with this cookie or have found it.
     cookies: BTreeMap<MeetCookie, CircuitRef>,
-    egress: Egress,
+    egress: CircuitEgress,
     early: EarlyCells,
     expiry: DueIndex<CircuitRef>,
     events: VecDeque<CircuitEvent>,
@@ -69,11 +69,11 @@ pub struct CircuitTable {
 
 /// One circuit at this node.
 struct Circuit {
-    role: Role,
+    role: CircuitRole,
     /// Towards the origin; none at the origin.
-    back: Option<Port>,
+    back: Option<CircuitPort>,
     /// Away from the origin; none at the last relay, or while the link does not exist.
-    ahead: Option<Port>,
+    ahead: Option<CircuitPort>,
     opened: Instant,
     /// When the last cell came.
     active: Instant,
@@ -83,10 +83,10 @@ struct Circuit {
 }
 
 impl Circuit {
-    const fn port(&self, side: Side) -> Option<Port> {
+    const fn port(&self, side: CircuitSide) -> Option<CircuitPort> {
         match side {
-            Side::Back => self.back,
-            Side::Ahead => self.ahead,
+            CircuitSide::Back => self.back,
+            CircuitSide::Ahead => self.ahead,
         }
     }
 
@@ -94,14 +94,14 @@ impl Circuit {
     fn deadline(&self) -> (Instant, CircuitEnd) {
         let wait = match &self.role {
             _ if self.is_answered => (self.active.after(IDLE_TIMEOUT), CircuitEnd::Idle),
-            Role::Meeting { .. } => {
+            CircuitRole::Meeting { .. } => {
                 let until = self.opened.after(UNPAIRED_TIMEOUT);
                 (until, CircuitEnd::Unconnected)
             }
-            Role::Passing { .. } if self.ahead.is_none() => {
+            CircuitRole::Passing { .. } if self.ahead.is_none() => {
                 (self.opened.after(CONNECT_TIMEOUT), CircuitEnd::Unconnected)
             }
-            Role::Passing { .. } | Role::Own { .. } => {
+            CircuitRole::Passing { .. } | CircuitRole::Own { .. } => {
                 let until = self.opened.after(UNANSWERED_TIMEOUT);
                 (until, CircuitEnd::NoAnswer)
             }
@@ -120,7 +120,7 @@ impl CircuitTable {
             circuits: BTreeMap::new(),
             by_id: BTreeMap::new(),
             cookies: BTreeMap::new(),
-            egress: Egress::default(),
+            egress: CircuitEgress::default(),
             early: EarlyCells::new(),
             expiry: DueIndex::default(),
             events: VecDeque::new(),
@@ -194,7 +194,7 @@ impl CircuitTable {
         if let Some((circuit, left)) = popped.of
             && left <= OWN_QUEUE_LOW_CELLS
             && let Some(state) = self.circuits.get_mut(&circuit)
-            && state.role.take_refused()
+            && state.role.take_full()
         {
             self.events.push_back(CircuitEvent::Ready(circuit));
         }
@@ -215,15 +215,15 @@ impl CircuitTable {
     /// Counts circuits and cells.
     #[must_use]
     pub fn stats(&self) -> CircuitStats {
-        let count = |is: fn(&Role) -> bool| {
+        let count = |is: fn(&CircuitRole) -> bool| {
             let roles = self.circuits.values().map(|circuit| &circuit.role);
             roles.filter(|role| is(role)).count()
         };
         let waiting = self.circuits.values().map(|circuit| circuit.role.waiting());
         CircuitStats {
             circuits: self.circuits.len(),
-            own: count(Role::is_own),
-            unpaired: count(Role::is_unpaired),
+            own: count(CircuitRole::is_own),
+            unpaired: count(CircuitRole::is_unpaired),
             queued: self.egress.len().saturating_add(waiting.sum()),
         }
     }
@@ -233,18 +233,18 @@ impl CircuitTable {
         &mut self,
         now: Instant,
         from: SetupSource,
-        role: Role,
+        role: CircuitRole,
     ) -> Result<CircuitRef, CircuitRefusal> {
         let is_from_client = from.class == LinkClass::Unlisted;
         self.check_room(from.link, is_from_client)?;
-        let port = Port {
+        let port = CircuitPort {
             link: from.link,
             incoming: from.ids.forward,
             outgoing: from.ids.backward,
         };
         self.check_ids(port)?;
         let circuit = self.add(now, role, is_from_client);
-        self.bind(now, circuit, Side::Back, port);
+        self.bind(now, circuit, CircuitSide::Back, port);
         Ok(circuit)
     }
 
@@ -261,20 +261,20 @@ impl CircuitTable {
         } else {
             MAX_PER_RELAY_LINK
         };
-        if self.count_on(link, Side::Back) >= limit {
+        if self.count_on(link, CircuitSide::Back) >= limit {
             return Err(CircuitRefusal::TooManyOnLink);
         }
         Ok(())
     }
 
     /// Number of circuits that have this link on this side.
-    fn count_on(&self, link: LinkId, side: Side) -> usize {
+    fn count_on(&self, link: LinkId, side: CircuitSide) -> usize {
         let all = (link, CircuitId::FIRST)..=(link, CircuitId::LAST);
         let ports = self.by_id.range(all);
         ports.filter(|(_, (_, at))| *at == side).count()
     }
 
-    fn check_ids(&self, port: Port) -> Result<(), CircuitRefusal> {
+    fn check_ids(&self, port: CircuitPort) -> Result<(), CircuitRefusal> {
         let is_used = self.by_id.contains_key(&(port.link, port.incoming))
             || self.egress.uses(port.link, port.outgoing);
         if is_used {
@@ -283,7 +283,7 @@ impl CircuitTable {
         Ok(())
     }
 
-    fn add(&mut self, now: Instant, role: Role, is_from_client: bool) -> CircuitRef {
+    fn add(&mut self, now: Instant, role: CircuitRole, is_from_client: bool) -> CircuitRef {
         self.last = self.last.saturating_add(1);
         let circuit = CircuitRef(self.last);
         let state = Circuit {
@@ -301,13 +301,13 @@ impl CircuitTable {
     }
 
     /// Gives a circuit its end at a link, and the cells that have come over the link too early.
-    fn bind(&mut self, now: Instant, circuit: CircuitRef, side: Side, port: Port) {
+    fn bind(&mut self, now: Instant, circuit: CircuitRef, side: CircuitSide, port: CircuitPort) {
         let Some(state) = self.circuits.get_mut(&circuit) else {
             return;
         };
         match side {
-            Side::Back => state.back = Some(port),
-            Side::Ahead => state.ahead = Some(port),
+            CircuitSide::Back => state.back = Some(port),
+            CircuitSide::Ahead => state.ahead = Some(port),
         }
         self.by_id
             .insert((port.link, port.incoming), (circuit, side));
@@ -316,7 +316,7 @@ impl CircuitTable {
     }
 
     /// Delivers the cells that came before their circuit existed.
-    fn deliver_early(&mut self, now: Instant, circuit: CircuitRef, side: Side) {
+    fn deliver_early(&mut self, now: Instant, circuit: CircuitRef, side: CircuitSide) {
         let port = self
             .circuits
             .get(&circuit)
@@ -333,8 +333,8 @@ impl CircuitTable {
             .set(circuit, state.map(|state| state.deadline().0));
     }
 
-    /// Queues a body for the neighbour on one side. A full queue ends the circuit.
-    fn push(&mut self, now: Instant, circuit: CircuitRef, side: Side, body: Body) {
+    /// Queues a body for the peer on one side. A full queue ends the circuit.
+    fn push(&mut self, now: Instant, circuit: CircuitRef, side: CircuitSide, body: CircuitBody) {
         let port = self
             .circuits
             .get(&circuit)
@@ -350,14 +350,20 @@ impl CircuitTable {
         }
     }
 
-    /// Forgets a circuit and the one that it is joined with, and tells the neighbours, except that on
+    /// Forgets a circuit and the one that it is joined with, and tells the peers, except that on
     /// the side which knows.
-    fn end(&mut self, now: Instant, circuit: CircuitRef, why: CircuitEnd, knows: Option<Side>) {
+    fn end(
+        &mut self,
+        now: Instant,
+        circuit: CircuitRef,
+        why: CircuitEnd,
+        knows: Option<CircuitSide>,
+    ) {
         let Some(state) = self.circuits.remove(&circuit) else {
             return;
         };
         self.expiry.set(circuit, None);
-        for side in [Side::Back, Side::Ahead] {
+        for side in [CircuitSide::Back, CircuitSide::Ahead] {
             let Some(port) = state.port(side) else {
                 continue;
             };
@@ -367,11 +373,11 @@ impl CircuitTable {
             self.egress.close(now, circuit, side, port.link, last);
         }
         match state.role {
-            Role::Own { .. } if why != CircuitEnd::Closed => {
+            CircuitRole::Own { .. } if why != CircuitEnd::Closed => {
                 self.events.push_back(CircuitEvent::Ended(circuit, why));
             }
-            Role::Own { .. } | Role::Passing { .. } => {}
-            Role::Meeting { cookie, other, .. } => {
+            CircuitRole::Own { .. } | CircuitRole::Passing { .. } => {}
+            CircuitRole::Meeting { cookie, other, .. } => {
                 self.cookies.remove(&cookie);
                 if let Some(other) = other {
                     self.end(now, other, CircuitEnd::OtherEnded, None);

@@ -2,7 +2,7 @@
 
 use circuits::cell_builder::Hop;
 use circuits::keys::OnionSecret;
-use circuits::path::{PathRule, RemovedRelays};
+use circuits::path::{PathRefusal, PathRule, RemovedRelays};
 
 use super::*;
 use crate::node::fixture::{Fixture, START, peer_key};
@@ -59,12 +59,12 @@ fn circuit_is_refused_while_the_link_to_the_guard_is_down() {
 fn circuit_without_a_path_is_refused_with_the_rule() {
     let mut test = Fixture::new(|_| {});
     let mut circuits = circuits(&mut test);
-    let refusal = PathRefusal {
+    let refusal = LanePlanError::Refused(PathRefusal {
         rule: PathRule::Guard,
         needed: 1,
         known: 0,
         removed: RemovedRelays::default(),
-    };
+    });
     let (fx, peers) = (&mut test.fx, &test.peers);
     let opened = circuits.open(fx, START, HANDLE, &COOKIE, Err(refusal), peers);
     assert_eq!(opened, Err(CircuitOpenError::Path(refusal)));
@@ -76,7 +76,7 @@ fn setup_cell_leaves_before_the_first_payload() {
     let mut circuits = circuits(&mut test);
     let link = open(&mut test, &mut circuits);
     let (fx, peers) = (&mut test.fx, &test.peers);
-    circuits.send(fx, START, HANDLE, &Box::new([0; CIRCUIT_PAYLOAD_LEN]));
+    circuits.send(fx, START, HANDLE, &[0; CIRCUIT_PAYLOAD_LEN]);
     circuits.send_due(fx, START, peers);
     assert!(matches!(
         fx.take_actions()[..],
@@ -96,7 +96,7 @@ fn circuit_takes_as_many_payloads_as_it_has_room_for() {
     let room = circuits.room(HANDLE);
     assert_eq!(room, 64);
     for left in (0..room).rev() {
-        let payload = Box::new([0; CIRCUIT_PAYLOAD_LEN]);
+        let payload = [0; CIRCUIT_PAYLOAD_LEN];
         circuits.send(&mut test.fx, START, HANDLE, &payload);
         assert_eq!(circuits.room(HANDLE), left);
     }
@@ -118,7 +118,7 @@ fn cells_wait_while_their_link_has_no_room_and_follow_when_it_is_written() {
     let (fx, peers) = (&mut test.fx, &mut test.peers);
     fx.take_actions();
     for _ in 0..64 {
-        circuits.send(fx, START, HANDLE, &Box::new([0; CIRCUIT_PAYLOAD_LEN]));
+        circuits.send(fx, START, HANDLE, &[0; CIRCUIT_PAYLOAD_LEN]);
     }
     // Nothing is flushed, so the queue of the link fills up.
     let mut now = START;

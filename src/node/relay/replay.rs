@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use circuits::cell::HopDelay;
-use circuits::circuit::{CircuitIds, HopKeys, SetupSource};
+use circuits::circuit::SetupSource;
 use circuits::distributions;
 use circuits::erasing_rng::ErasingRng;
 use circuits::ids::{Epoch, LinkId};
@@ -89,7 +89,7 @@ impl Relay {
                         peeled: outcome,
                     });
                 }
-                Peeled::Extend { .. } | Peeled::Meet { .. } | Peeled::Dropped(_) => {
+                Peeled::Dropped(_) => {
                     fx.count(Counter::CellsDropped);
                 }
             }
@@ -146,37 +146,35 @@ impl Relay {
                 };
                 self.on_payload(fx, now, source, &delta, gossip);
             }
-            // The stream that follows shows its timing anyway, so the cell does not wait in the mix.
-            Peeled::Extend {
-                next,
-                cell,
-                ids,
-                keys,
-                ..
-            } => {
-                let circuit = context.peeled_circuit(from, ids, keys);
-                let extend = CircuitAction::Extend(circuit, next, cell);
-                fx.request(Action::Circuit(extend));
-            }
-            Peeled::Meet {
-                cookie, ids, keys, ..
-            } => {
-                let circuit = context.peeled_circuit(from, ids, keys);
-                fx.request(Action::Circuit(CircuitAction::Meet(circuit, cookie)));
-            }
-            Peeled::Dropped(_) => {}
+            circuit => request_circuit(fx, from, circuit, context),
         }
         self.arm(fx);
     }
 }
 
-impl RelayContext<'_> {
-    /// A circuit whose setup cell came over a link.
-    fn peeled_circuit(self, link: LinkId, ids: CircuitIds, keys: HopKeys) -> Box<PeeledCircuit> {
-        let class = self.link_class(link);
+/// Hands the setup cell of a circuit to `circuits`. It does not wait in the mix: the stream that follows
+/// shows its times anyway.
+fn request_circuit(fx: &mut Effects, from: LinkId, peeled: Peeled, context: RelayContext<'_>) {
+    let class = context.link_class(from);
+    let circuit = |ids, keys| {
+        let link = from;
         let source = SetupSource { link, class, ids };
         Box::new(PeeledCircuit { source, keys })
-    }
+    };
+    let action = match peeled {
+        Peeled::Extend {
+            next,
+            cell,
+            ids,
+            keys,
+            ..
+        } => CircuitAction::Extend(circuit(ids, keys), next, cell),
+        Peeled::Meet {
+            cookie, ids, keys, ..
+        } => CircuitAction::Meet(circuit(ids, keys), cookie),
+        Peeled::Forward { .. } | Peeled::Terminal { .. } | Peeled::Dropped(_) => return,
+    };
+    fx.request(Action::Circuit(action));
 }
 
 /// A delay of a cell, with a random part of one unit. The sender counts delays and holds in units of

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Circuits, and their cells since the start. A byte here is one of a cell, of 912 bytes.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct CircuitsView {
     /// Number of circuits that this node opened.
     pub own: usize,

@@ -156,15 +156,7 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         }),
         cells_forwarded: 1,
         cells_dropped: 0,
-        circuits: CircuitsView {
-            own: 0,
-            relayed: 0,
-            unpaired: 0,
-            queued_cells: 0,
-            bytes_received: 0,
-            bytes_sent: 0,
-            cells_dropped: 0,
-        },
+        circuits: CircuitsView::default(),
         rebuilt: 4,
         emission: EmissionView {
             cover: "full".into(),

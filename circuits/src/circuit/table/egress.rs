@@ -12,11 +12,11 @@ use crate::rate_limit::TokenBucket;
 use crate::time::Instant;
 
 /// The body of a circuit cell.
-pub(super) type Body = Box<[u8; CIRCUIT_BODY_LEN]>;
+pub(super) type CircuitBody = Box<[u8; CIRCUIT_BODY_LEN]>;
 
 /// A direction along a circuit, seen from this node.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Side {
+pub(super) enum CircuitSide {
     /// Towards the origin.
     Back,
     /// Away from the origin.
@@ -25,7 +25,7 @@ pub(super) enum Side {
 
 /// The end of a circuit at one link.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Port {
+pub(super) struct CircuitPort {
     pub(super) link: LinkId,
     /// The id of cells that arrive.
     pub(super) incoming: CircuitId,
@@ -37,7 +37,7 @@ pub(super) struct Port {
 #[derive(Debug)]
 struct PortQueue {
     id: CircuitId,
-    cells: VecDeque<Body>,
+    cells: VecDeque<CircuitBody>,
     bucket: TokenBucket,
 }
 
@@ -46,16 +46,16 @@ struct PortQueue {
 struct LinkQueue {
     /// Cells that end circuits. They leave first.
     closing: VecDeque<CircuitCell>,
-    ports: BTreeMap<(CircuitRef, Side), PortQueue>,
+    ports: BTreeMap<(CircuitRef, CircuitSide), PortQueue>,
     /// The circuits that have cells, in the order of their turns.
-    turns: VecDeque<(CircuitRef, Side)>,
+    turns: VecDeque<(CircuitRef, CircuitSide)>,
     bucket: TokenBucket,
     is_blocked: bool,
 }
 
 /// The queues of all links.
 #[derive(Debug, Default)]
-pub(super) struct Egress {
+pub(super) struct CircuitEgress {
     links: BTreeMap<LinkId, LinkQueue>,
     /// When each link may have its next cell.
     due: DueIndex<LinkId>,
@@ -69,9 +69,15 @@ pub(super) struct Popped {
     pub(super) of: Option<(CircuitRef, usize)>,
 }
 
-impl Egress {
+impl CircuitEgress {
     /// Opens a queue.
-    pub(super) fn open(&mut self, now: Instant, circuit: CircuitRef, side: Side, port: Port) {
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        circuit: CircuitRef,
+        side: CircuitSide,
+        port: CircuitPort,
+    ) {
         let link = self.links.entry(port.link).or_insert_with(|| LinkQueue {
             bucket: TokenBucket::full(now),
             ..LinkQueue::default()
@@ -95,9 +101,9 @@ impl Egress {
         &mut self,
         now: Instant,
         circuit: CircuitRef,
-        side: Side,
+        side: CircuitSide,
         link: LinkId,
-        body: Body,
+        body: CircuitBody,
     ) -> usize {
         let Some(state) = self.links.get_mut(&link) else {
             return 0;
@@ -116,7 +122,7 @@ impl Egress {
     }
 
     /// Number of cells of a circuit that wait for a link.
-    pub(super) fn waiting(&self, circuit: CircuitRef, side: Side, link: LinkId) -> usize {
+    pub(super) fn waiting(&self, circuit: CircuitRef, side: CircuitSide, link: LinkId) -> usize {
         let queue = self.links.get(&link);
         let queue = queue.and_then(|link| link.ports.get(&(circuit, side)));
         queue.map_or(0, |queue| queue.cells.len())
@@ -127,7 +133,7 @@ impl Egress {
         &mut self,
         now: Instant,
         circuit: CircuitRef,
-        side: Side,
+        side: CircuitSide,
         link: LinkId,
         last: Option<CircuitCell>,
     ) {
@@ -268,5 +274,5 @@ impl LinkQueue {
     }
 }
 
-/// Maximum number of closing cells that wait for one link. Beyond it neighbours learn by silence.
+/// Maximum number of closing cells that wait for one link. Beyond it peers learn by silence.
 const MAX_CLOSING: usize = 128;

@@ -13,7 +13,7 @@ pub struct CircuitRef(pub(super) u64);
 pub enum CircuitEvent {
     /// A payload of the other end.
     Received(CircuitRef, Box<[u8; CIRCUIT_PAYLOAD_LEN]>),
-    /// The circuit takes more cells, after it has refused one.
+    /// The circuit takes more cells, after its queue was full: it has taken the last cell that fitted.
     Ready(CircuitRef),
     /// The circuit has ended, for another reason than [`close`](super::CircuitTable::close).
     Ended(CircuitRef, CircuitEnd),
@@ -39,7 +39,7 @@ pub enum CircuitEnd {
     CookieUsed,
     /// The circuit had no cell for 60 s.
     Idle,
-    /// The link to a neighbour on the circuit is closed.
+    /// The link to a peer on the circuit is closed.
     LinkClosed,
     /// No cell came back.
     NoAnswer,

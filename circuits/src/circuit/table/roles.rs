@@ -1,6 +1,6 @@
 //! What this node is on a circuit, and what it does with the cells there.
 
-use super::egress::{Body, Port, Side};
+use super::egress::{CircuitBody, CircuitPort, CircuitSide};
 use super::event::{CircuitEnd, CircuitEvent, CircuitFull, CircuitRef, CircuitRefusal};
 use super::limits::{
     MAX_OWN, MAX_OWN_QUEUE_CELLS, MAX_PER_RELAY_LINK, MAX_UNPAIRED, MAX_UNPAIRED_PER_LINK,
@@ -16,22 +16,19 @@ use crate::geometry::CIRCUIT_PAYLOAD_LEN;
 use crate::ids::LinkId;
 use crate::time::Instant;
 
-/// What one end sends to the other in one cell.
-type CircuitPayload = Box<[u8; CIRCUIT_PAYLOAD_LEN]>;
-
 /// What this node is on a circuit.
-pub(super) enum Role {
+pub(super) enum CircuitRole {
     /// The origin.
     Own {
         keys: CircuitKeys,
-        /// Whether a cell has been refused since the queue was last short.
-        has_refused: bool,
+        /// Whether the queue has been full since it was last short.
+        was_full: bool,
     },
     /// A relay before the last one.
     Passing {
         keys: HopKeys,
         /// Bodies that wait for the link to the next relay.
-        waiting: Vec<Body>,
+        waiting: Vec<CircuitBody>,
     },
     /// The last relay.
     Meeting {
@@ -40,11 +37,11 @@ pub(super) enum Role {
         /// The circuit with which this one is joined.
         other: Option<CircuitRef>,
         /// Payloads that wait for the other circuit.
-        waiting: Vec<CircuitPayload>,
+        waiting: Vec<Box<[u8; CIRCUIT_PAYLOAD_LEN]>>,
     },
 }
 
-impl Role {
+impl CircuitRole {
     pub(super) const fn is_own(&self) -> bool {
         matches!(self, Self::Own { .. })
     }
@@ -62,10 +59,10 @@ impl Role {
         }
     }
 
-    /// Whether a cell has been refused; only once for each time.
-    pub(super) const fn take_refused(&mut self) -> bool {
+    /// Whether the queue of an own circuit has been full; only once for each time.
+    pub(super) const fn take_full(&mut self) -> bool {
         match self {
-            Self::Own { has_refused, .. } => core::mem::replace(has_refused, false),
+            Self::Own { was_full, .. } => core::mem::replace(was_full, false),
             Self::Passing { .. } | Self::Meeting { .. } => false,
         }
     }
@@ -85,8 +82,8 @@ impl CircuitTable {
         keys: HopKeys,
     ) -> Result<CircuitRef, CircuitRefusal> {
         let waiting = Vec::new();
-        let circuit = self.add_from(now, from, Role::Passing { keys, waiting })?;
-        self.deliver_early(now, circuit, Side::Back);
+        let circuit = self.add_from(now, from, CircuitRole::Passing { keys, waiting })?;
+        self.deliver_early(now, circuit, CircuitSide::Back);
         Ok(circuit)
     }
 
@@ -104,7 +101,7 @@ impl CircuitTable {
     ) -> Result<(), CircuitRefusal> {
         let state = self.circuits.get_mut(&circuit);
         let state = state.ok_or(CircuitRefusal::Ended)?;
-        let Role::Passing { waiting, .. } = &mut state.role else {
+        let CircuitRole::Passing { waiting, .. } = &mut state.role else {
             return Err(CircuitRefusal::Ended);
         };
         let waiting = core::mem::take(waiting);
@@ -113,7 +110,7 @@ impl CircuitTable {
             return Err(why);
         }
         for body in waiting {
-            self.push(now, circuit, Side::Ahead, body);
+            self.push(now, circuit, CircuitSide::Ahead, body);
         }
         Ok(())
     }
@@ -147,7 +144,7 @@ impl CircuitTable {
         if first.is_none() {
             self.check_unpaired(from.link)?;
         }
-        let role = Role::Meeting {
+        let role = CircuitRole::Meeting {
             keys,
             cookie,
             other: first,
@@ -160,7 +157,7 @@ impl CircuitTable {
                 self.cookies.insert(cookie, circuit);
             }
         }
-        self.deliver_early(now, circuit, Side::Back);
+        self.deliver_early(now, circuit, CircuitSide::Back);
         Ok(circuit)
     }
 
@@ -190,7 +187,7 @@ impl CircuitTable {
             };
             state.is_answered = true;
             state.active = now;
-            if let Role::Meeting { other, waiting, .. } = &mut state.role {
+            if let CircuitRole::Meeting { other, waiting, .. } = &mut state.role {
                 *other = Some(partner);
                 payloads.append(waiting);
             }
@@ -217,9 +214,9 @@ impl CircuitTable {
         if own.count() >= MAX_OWN {
             return Err(CircuitRefusal::TooMany);
         }
-        let role = Role::Own {
+        let role = CircuitRole::Own {
             keys,
-            has_refused: false,
+            was_full: false,
         };
         let circuit = self.add(now, role, false);
         if let Err(why) = self.bind_ahead(now, circuit, to, setup) {
@@ -237,16 +234,16 @@ impl CircuitTable {
         setup: &Cell,
     ) -> Result<(), CircuitRefusal> {
         let ids = CircuitIds::of(setup.as_bytes());
-        let port = Port {
+        let port = CircuitPort {
             link: to,
             incoming: ids.backward,
             outgoing: ids.forward,
         };
-        if self.count_on(to, Side::Ahead) >= MAX_PER_RELAY_LINK {
+        if self.count_on(to, CircuitSide::Ahead) >= MAX_PER_RELAY_LINK {
             return Err(CircuitRefusal::TooManyOnLink);
         }
         self.check_ids(port)?;
-        self.bind(now, circuit, Side::Ahead, port);
+        self.bind(now, circuit, CircuitSide::Ahead, port);
         Ok(())
     }
 
@@ -265,15 +262,17 @@ impl CircuitTable {
         let Some(state) = self.circuits.get_mut(&circuit) else {
             return Ok(());
         };
-        let (Role::Own { keys, has_refused }, Some(port)) = (&mut state.role, state.ahead) else {
+        let (CircuitRole::Own { keys, was_full }, Some(port)) = (&mut state.role, state.ahead)
+        else {
             return Ok(());
         };
-        if self.egress.waiting(circuit, Side::Ahead, port.link) >= MAX_OWN_QUEUE_CELLS {
-            *has_refused = true;
+        let waiting = self.egress.waiting(circuit, CircuitSide::Ahead, port.link);
+        *was_full |= waiting.saturating_add(1) >= MAX_OWN_QUEUE_CELLS;
+        if waiting >= MAX_OWN_QUEUE_CELLS {
             return Err(CircuitFull);
         }
         match keys.seal(&mut self.rng, payload) {
-            Ok(body) => self.push(now, circuit, Side::Ahead, body),
+            Ok(body) => self.push(now, circuit, CircuitSide::Ahead, body),
             Err(_) => self.end(now, circuit, CircuitEnd::Broken, None),
         }
         Ok(())
@@ -285,49 +284,55 @@ impl CircuitTable {
         let state = self.circuits.get(&circuit);
         let port = state.and_then(|state| state.ahead.filter(|_| state.role.is_own()));
         port.map_or(0, |port| {
-            let waiting = self.egress.waiting(circuit, Side::Ahead, port.link);
+            let waiting = self.egress.waiting(circuit, CircuitSide::Ahead, port.link);
             MAX_OWN_QUEUE_CELLS.saturating_sub(waiting)
         })
     }
 
     /// A cell of a known circuit came from one side.
-    pub(super) fn on_cell(&mut self, now: Instant, circuit: CircuitRef, side: Side, body: Body) {
+    pub(super) fn on_cell(
+        &mut self,
+        now: Instant,
+        circuit: CircuitRef,
+        side: CircuitSide,
+        body: CircuitBody,
+    ) {
         let Some(state) = self.circuits.get_mut(&circuit) else {
             return;
         };
         state.active = now;
-        let is_first_answer = side == Side::Ahead && !state.is_answered;
-        state.is_answered |= side == Side::Ahead;
+        let is_first_answer = side == CircuitSide::Ahead && !state.is_answered;
+        state.is_answered |= side == CircuitSide::Ahead;
         if is_first_answer {
             self.arm(circuit);
         }
         match side {
-            Side::Back => self.on_forward(now, circuit, body),
-            Side::Ahead => self.on_backward(now, circuit, body),
+            CircuitSide::Back => self.on_forward(now, circuit, body),
+            CircuitSide::Ahead => self.on_backward(now, circuit, body),
         }
     }
 
     /// A body on its way from the origin.
-    fn on_forward(&mut self, now: Instant, circuit: CircuitRef, mut body: Body) {
+    fn on_forward(&mut self, now: Instant, circuit: CircuitRef, mut body: CircuitBody) {
         let Some(state) = self.circuits.get_mut(&circuit) else {
             return;
         };
         let is_connected = state.ahead.is_some();
         match &mut state.role {
-            Role::Own { .. } => {}
-            Role::Passing { keys, waiting } => match keys.forward(&mut body) {
-                Err(_) => self.end(now, circuit, CircuitEnd::Broken, Some(Side::Back)),
-                Ok(()) if is_connected => self.push(now, circuit, Side::Ahead, body),
+            CircuitRole::Own { .. } => {}
+            CircuitRole::Passing { keys, waiting } => match keys.forward(&mut body) {
+                Err(_) => self.end(now, circuit, CircuitEnd::Broken, Some(CircuitSide::Back)),
+                Ok(()) if is_connected => self.push(now, circuit, CircuitSide::Ahead, body),
                 Ok(()) if waiting.len() < MAX_WAITING_CELLS => waiting.push(body),
                 Ok(()) => self.end(now, circuit, CircuitEnd::QueueFull, None),
             },
-            Role::Meeting {
+            CircuitRole::Meeting {
                 keys,
                 other,
                 waiting,
                 ..
             } => match (keys.take_payload(body), *other) {
-                (Err(_), _) => self.end(now, circuit, CircuitEnd::Broken, Some(Side::Back)),
+                (Err(_), _) => self.end(now, circuit, CircuitEnd::Broken, Some(CircuitSide::Back)),
                 (Ok(payload), Some(other)) => self.return_payload(now, other, &payload),
                 (Ok(payload), None) if waiting.len() < MAX_WAITING_CELLS => waiting.push(payload),
                 (Ok(_), None) => self.end(now, circuit, CircuitEnd::QueueFull, None),
@@ -336,23 +341,23 @@ impl CircuitTable {
     }
 
     /// A body on its way to the origin.
-    fn on_backward(&mut self, now: Instant, circuit: CircuitRef, mut body: Body) {
+    fn on_backward(&mut self, now: Instant, circuit: CircuitRef, mut body: CircuitBody) {
         let Some(state) = self.circuits.get_mut(&circuit) else {
             return;
         };
         match &mut state.role {
-            Role::Own { keys, .. } => match keys.open(&body) {
+            CircuitRole::Own { keys, .. } => match keys.open(&body) {
                 Ok(payload) => {
                     let event = CircuitEvent::Received(circuit, payload);
                     self.events.push_back(event);
                 }
                 Err(_) => self.end(now, circuit, CircuitEnd::Broken, None),
             },
-            Role::Passing { keys, .. } => match keys.backward(&mut body) {
-                Ok(()) => self.push(now, circuit, Side::Back, body),
+            CircuitRole::Passing { keys, .. } => match keys.backward(&mut body) {
+                Ok(()) => self.push(now, circuit, CircuitSide::Back, body),
                 Err(_) => self.end(now, circuit, CircuitEnd::Broken, None),
             },
-            Role::Meeting { .. } => {}
+            CircuitRole::Meeting { .. } => {}
         }
     }
 
@@ -367,11 +372,11 @@ impl CircuitTable {
             return;
         };
         state.active = now;
-        let Role::Meeting { keys, .. } = &mut state.role else {
+        let CircuitRole::Meeting { keys, .. } = &mut state.role else {
             return;
         };
         match keys.return_payload(payload) {
-            Ok(body) => self.push(now, circuit, Side::Back, body),
+            Ok(body) => self.push(now, circuit, CircuitSide::Back, body),
             Err(_) => self.end(now, circuit, CircuitEnd::Broken, None),
         }
     }
