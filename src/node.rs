@@ -19,6 +19,7 @@
 //! * `mail`: mail server and client
 //! * `contacts`: own addresses, contacts and conversations
 //! * `transfers`: files that are handed over within conversations
+//! * `talks`: talk lines between the two ends of a conversation
 //! * `clock_skew`: whether this machine's clock agrees with those of its peers
 //!
 //! `routing` connects them: inputs, timers and `action`s go to the component that they concern.
@@ -60,6 +61,8 @@ mod shh_api;
 #[cfg(feature = "sim")]
 pub(crate) mod simulation;
 mod stem;
+mod talk_routing;
+mod talks;
 mod timers;
 mod transfer_routing;
 mod transfers;
@@ -93,6 +96,7 @@ use self::shh_api::ShhApi;
 #[cfg(feature = "sim")]
 use self::simulation::SimulatedCircuits;
 use self::stem::Stem;
+use self::talks::Talks;
 use self::timers::TimerId;
 use self::transfers::{TransferContext, Transfers};
 
@@ -122,6 +126,7 @@ pub use local_peer::CLIENT_ID;
 pub use output::{Drain, Output, Record};
 pub use peers::MAX_INBOUND_LINKS;
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
+pub use talks::{TALK_BYTES_PER_MINUTE, TalkCommand, TalkEvent, TalkReply, TalkStage, TalkView};
 pub use transfers::{
     FileCommand, FileDirection, FileOutgoing, FilePriceView, FileReply, FileStage, FileView,
 };
@@ -167,6 +172,7 @@ pub struct Node {
     client_messages: ClientMessages,
     contacts: Contacts,
     transfers: Transfers,
+    talks: Talks,
     mail: Mail,
     turn_times: Option<TurnTimes>,
     clock: ClockSkew,
@@ -213,6 +219,7 @@ impl Node {
             client_messages: ClientMessages::default(),
             contacts: Contacts::new(config.profile, config.card_level, now.mono),
             transfers: Transfers::new(),
+            talks: Talks::default(),
             mail,
             turn_times: None,
             clock: ClockSkew::new(config.profile),
@@ -309,6 +316,7 @@ impl Node {
                 let (transfers, fx, context) = self.transferring();
                 transfers.upkeep(fx, now, context);
             }
+            TimerId::Talks => talk_routing::upkeep(self, now),
             TimerId::CloseIdle => self.peers.close_idle_cell_links(fx, now),
             TimerId::Link(link) => self.peers.on_link_timeout(fx, now, link),
             TimerId::Status(link) => {

@@ -18,6 +18,7 @@ mod keys;
 pub mod mail;
 mod request;
 pub mod shh;
+mod talk;
 mod value;
 mod views;
 
@@ -67,6 +68,7 @@ pub fn result(reply: &Reply) -> Result<Value, RpcError> {
         Reply::Levels(view) => to_value(view),
         Reply::Contact(reply) => contacts::result(reply),
         Reply::File(reply) => files::result(reply),
+        Reply::Talk(reply) => talk::result(reply),
         Reply::Shh(outcome) => return shh::result(outcome),
     })
 }

@@ -19,6 +19,8 @@ pub mod schedule;
 pub mod secret;
 pub mod send;
 pub mod session;
+pub mod talk;
+pub mod talk_part;
 
 use core::fmt;
 

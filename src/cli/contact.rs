@@ -5,6 +5,7 @@
 
 mod add;
 mod decide;
+pub(super) mod talk;
 pub(super) mod words;
 
 use serde_json::json;
@@ -13,7 +14,7 @@ use self::words::{card_line, state_words, verified_word};
 use super::output::one_line;
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
-use crate::node::{ContactState, ContactView};
+use crate::node::{ContactState, ContactView, TalkView};
 
 /// Options of `whisht contact`.
 #[derive(Debug, clap::Args)]
@@ -46,6 +47,8 @@ enum ContactAction {
     Mute(decide::MuteArgs),
     /// Tell one contact of another; the message is not signed, and proves nothing to others
     Introduce(decide::IntroduceArgs),
+    /// Talk by lines of text within seconds, for up to ten minutes, with less protection; shows the cost first
+    Talk(talk::TalkArgs),
     /// Start a new session in place of one whose state was restored from a backup
     Renew(decide::RenewContactArgs),
     /// Erase a contact with its conversations, or one conversation
@@ -67,6 +70,7 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
         ContactAction::Decline { request } => decide::decline(node, &request).await,
         ContactAction::Mute(args) => decide::mute(node, args).await,
         ContactAction::Introduce(args) => decide::introduce(node, args).await,
+        ContactAction::Talk(args) => talk::run(node, args).await,
         ContactAction::Renew(args) => decide::renew(node, args).await,
         ContactAction::Forget(args) => decide::forget(node, args).await,
     }
@@ -82,6 +86,10 @@ async fn list(node: &mut RemoteNode) -> Result<Exit, Failure> {
     let empty = "no contacts; name one with `whisht contact add shh1... --as NAME`";
     node.printer
         .table(["NAME", "WORDS", "STATE", "LEVEL"], &rows, empty)?;
+    let talks: Vec<TalkView> = node.call("whisht_talks", json!([])).await?;
+    for offer in talks.iter().filter_map(talk::offer_line) {
+        node.printer.line(offer)?;
+    }
     Ok(Exit::Done)
 }
 

@@ -239,6 +239,13 @@ fn show_part(
             FileVerdictView::Received => "has the file",
         }
         .to_owned(),
+        MessagePartView::TalkOffer => {
+            "offers a talk line; `whisht contact list` shows whether it still waits".to_owned()
+        }
+        MessagePartView::TalkAnswer { accepted: true } => "accepts the talk line".to_owned(),
+        MessagePartView::TalkAnswer { accepted: false } => {
+            "declines the talk line, or withdraws it".to_owned()
+        }
         MessagePartView::Goodbye => "closes the conversation".to_owned(),
         MessagePartView::Unknown { kind } => {
             format!("a part of type {kind}, which needs a newer version of whisht")

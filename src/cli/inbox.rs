@@ -10,13 +10,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use self::conversations::ShownReplies;
+use super::contact::talk;
 use super::date::UtcTime;
 use super::durations::time;
 use super::file;
 use super::output::{Printer, count, one_line, safe, width, wrap};
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
-use crate::node::{Event, MessageIdPrefix, MessageView};
+use crate::node::{Event, MessageIdPrefix, MessageView, TalkEvent};
 use crate::rpc::EventNotice;
 use crate::shell::clock::Clock;
 
@@ -128,6 +129,15 @@ async fn watch(node: &mut RemoteNode, mut shown: ShownMessages) -> Result<(), Fa
             EventNotice::Event(Event::Contact(event)) => replies.event(node.printer, &event)?,
             EventNotice::Event(Event::File(view)) => {
                 if let Some(line) = file::offer_line(&view) {
+                    node.printer.line(line)?;
+                }
+            }
+            EventNotice::Event(Event::Talk(event)) => {
+                let offer = match &*event {
+                    TalkEvent::Stage(view) => talk::offer_line(view),
+                    TalkEvent::Line { .. } => None,
+                };
+                if let Some(line) = offer {
                     node.printer.line(line)?;
                 }
             }

@@ -72,6 +72,11 @@ pub enum Part {
     /// Numbers that have come, too, beyond the bitmap; at most [`MAX_ALSO_CAME`]. The conversation adds and
     /// consumes it.
     AlsoCame(Vec<u64>),
+    /// An offer of a talk line, in the format of the hand-over. A stored message has it without its bytes:
+    /// they hold a secret.
+    TalkOffer(Vec<u8>),
+    /// The answer to an offer of a talk line.
+    TalkAnswer(Vec<u8>),
     /// A part that a newer version of the program must read, with its type.
     NeedsNewer(u8),
 }

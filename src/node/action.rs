@@ -21,8 +21,9 @@ use super::event::MessageId;
 use super::peers::LinkPurpose;
 use super::relay::OnionKey;
 use super::send::{AttemptEnd, LaneRelays};
+use super::talks::TalkMessage;
 use super::transfers::{ArrivedPart, FileMessage};
-use crate::contact::conversation::ConversationId;
+use crate::contact::conversation::{ConversationId, Part};
 use crate::endpoint::PeerAddr;
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::gossip::OutboundPacket;
@@ -69,6 +70,10 @@ pub(super) enum Action {
     // -- to transfers
     /// About files that are handed over.
     Transfer(TransferAction),
+
+    // -- to talk lines
+    /// About talk lines.
+    Talk(TalkAction),
 
     // -- from sending
     /// All envelopes of a single attempt have left this node.
@@ -141,6 +146,18 @@ pub(super) enum TransferAction {
     Write(Box<FileMessage>),
     /// Let the session of a file run.
     Run(u64),
+}
+
+/// What concerns talk lines.
+pub(super) enum TalkAction {
+    /// A part about a line arrived.
+    PartArrived(ConversationId, Box<Part>),
+    /// A conversation is erased.
+    ConversationErased(ConversationId),
+    /// Let the session of a line run.
+    Run(ConversationId),
+    /// Write a message about a line into a conversation; the result goes to talk lines.
+    Write(Box<TalkMessage>),
 }
 
 /// A request about circuits, or a report of what happened to one.

@@ -7,9 +7,9 @@ use circuits::geometry::CELL_LEN;
 use circuits::ids::LinkId;
 use circuits::time::Now;
 
-use super::Node;
 use super::action::CircuitAction;
 use super::circuits::{CircuitEnding, CircuitOwner};
+use super::{Node, talk_routing};
 
 /// Carries out one action about circuits.
 pub(super) fn run_action(node: &mut Node, now: Now, action: CircuitAction) {
@@ -55,11 +55,19 @@ fn report(node: &mut Node, now: Now, report: CircuitAction) {
                 let (transfers, fx, context) = node.transferring();
                 transfers.on_payload(fx, now, handle, &payload, context);
             }
+            CircuitOwner::Talks => {
+                let (talks, fx, context) = talk_routing::talking(node);
+                talks.on_payload(fx, now, handle, &payload, context);
+            }
             #[cfg(feature = "sim")]
             CircuitOwner::Simulation => node.simulated.on_payload(handle, payload),
         },
         CircuitAction::Ready(handle) => match handle.owner() {
             CircuitOwner::Transfers => node.transfers.on_circuit_ready(&mut node.fx, handle),
+            CircuitOwner::Talks => {
+                let (talks, fx, context) = talk_routing::talking(node);
+                talks.on_circuit_ready(fx, now, handle, context);
+            }
             #[cfg(feature = "sim")]
             CircuitOwner::Simulation => node.simulated.on_ready(handle),
         },
@@ -67,6 +75,10 @@ fn report(node: &mut Node, now: Now, report: CircuitAction) {
             CircuitOwner::Transfers => {
                 let (transfers, fx, context) = node.transferring();
                 transfers.on_circuit_ended(fx, now, handle, &ending, context);
+            }
+            CircuitOwner::Talks => {
+                let (talks, fx, context) = talk_routing::talking(node);
+                talks.on_circuit_ended(fx, now, handle, &ending, context);
             }
             #[cfg(feature = "sim")]
             CircuitOwner::Simulation => node.simulated.on_ended(handle, &ending),

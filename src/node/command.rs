@@ -13,6 +13,7 @@ use super::contacts::{ContactCommand, ContactReply};
 use super::event::MessageId;
 use super::inbox_query::InboxQuery;
 use super::shh_api::{ShhCommand, ShhError, ShhReply};
+use super::talks::{TalkCommand, TalkReply};
 use super::transfers::{FileCommand, FileReply};
 use super::views::{
     FetchView, IdentityView, MessageView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
@@ -88,6 +89,8 @@ pub enum Command {
     Contact(ContactCommand),
     /// A command about files that are handed over; [`Reply::File`] answers it.
     File(FileCommand),
+    /// A command about talk lines; [`Reply::Talk`] answers it.
+    Talk(TalkCommand),
     /// A call of a `shh_*` method; [`Reply::Shh`] answers it.
     Shh(ShhCommand),
     /// Continue with the state of the user, which was locked at the start.
@@ -320,6 +323,8 @@ pub enum Reply {
     Contact(Box<ContactReply>),
     /// The reply to a command about files.
     File(Box<FileReply>),
+    /// The reply to a command about talk lines.
+    Talk(Box<TalkReply>),
     /// The result of a `shh_*` call; errors have go-ethereum's words.
     #[serde(skip)]
     Shh(Result<ShhReply, ShhError>),

@@ -15,7 +15,7 @@ use super::peers::PeerKnowledge;
 use super::receive::MAX_FILTERS;
 use super::shh_api::{self, Post, PostRoute, SealedPost, ShhCommand, ShhError, ShhInfo, ShhReply};
 use super::views::{DirectoryAge, NodeView, StatusView};
-use super::{Node, hex};
+use super::{Node, hex, talk_routing};
 use crate::bloom::Bloom;
 use crate::endpoint::Endpoint;
 use crate::envelope::EnvelopeHash;
@@ -94,6 +94,10 @@ impl Node {
             Command::File(command) => {
                 let (transfers, fx, context) = self.transferring();
                 return transfers.on_command(fx, now, id, command, context);
+            }
+            Command::Talk(command) => {
+                let (talks, fx, context) = talk_routing::talking(self);
+                return talks.on_command(fx, now, id, command, context);
             }
             Command::OpenState(_) if self.fx.state_is_open() => Err(Refusal::usage(
                 "the state of this node is not locked",

@@ -6,6 +6,7 @@ use circuits::ids::ShortId;
 use serde::{Deserialize, Serialize, de};
 
 use super::contacts::ContactEvent;
+use super::talks::TalkEvent;
 use super::transfers::FileView;
 use super::views::{ClockView, MessageView};
 use crate::subscriptions::{FilterId, FilteredMessage};
@@ -35,6 +36,8 @@ pub enum Event {
     Contact(Box<ContactEvent>),
     /// A file reached another stage, or more of it is stored.
     File(Box<FileView>),
+    /// A report about a talk line.
+    Talk(Box<TalkEvent>),
     /// A message for a [`ShhCommand::Subscribe`](super::ShhCommand::Subscribe). Only its subscriber
     /// is notified, in go-ethereum's format.
     #[serde(skip)]

@@ -40,6 +40,8 @@ pub(super) enum TimerId {
     PublishCards,
     /// Attempts of files that are handed over, and files that expire.
     Transfers,
+    /// Frames of talk lines, attempts to meet, offers that expire.
+    Talks,
     /// Close idle links that were dialled for cells. Periodic.
     CloseIdle,
     /// A deadline of a link: handshake, ping, idle or congestion timeout.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::mail::FetchCall;
-use super::{KeyCall, RpcError, RpcErrorKind, admin, contacts, files, inbox, mail, shh};
+use super::{KeyCall, RpcError, RpcErrorKind, admin, contacts, files, inbox, mail, shh, talk};
 use crate::endpoint::PeerAddr;
 use crate::envelope::Topic;
 use crate::identity::parse_topic;
@@ -155,6 +155,10 @@ impl RpcCall {
             permissions.contacts()?;
             return files::read(method, params);
         }
+        if talk::has(method) {
+            permissions.contacts()?;
+            return talk::read(method, params);
+        }
         let command = match method {
             "whisht_addPeer" => add_peer(params)?,
             "whisht_changePassword"
@@ -206,7 +210,7 @@ impl RpcCall {
 }
 
 /// All methods.
-pub const METHODS: [&str; 95] = [
+pub const METHODS: [&str; 99] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -298,6 +302,10 @@ pub const METHODS: [&str; 95] = [
     "whisht_send",
     "whisht_status",
     "whisht_subscribe",
+    "whisht_talk",
+    "whisht_talkEnd",
+    "whisht_talkSay",
+    "whisht_talks",
     "whisht_unlock",
     "whisht_unmuteContact",
     "whisht_unsubscribe",

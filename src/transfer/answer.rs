@@ -78,7 +78,7 @@ impl FileAnswer {
     }
 }
 
-fn read_schedule(fields: &mut ByteReader<'_>) -> Result<AttemptSchedule, BadFilePart> {
+pub(super) fn read_schedule(fields: &mut ByteReader<'_>) -> Result<AttemptSchedule, BadFilePart> {
     let start = u32::try_from(fields.u64()?).map_err(|_| BadFilePart::Field("start"))?;
     let first_relay = fields.u8()?;
     if usize::from(first_relay) >= MAX_MEETING_RELAYS {

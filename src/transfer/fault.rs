@@ -47,6 +47,9 @@ pub enum TransferFault {
         /// The limit.
         max: u32,
     },
+    /// More frames than one a second on a talk line.
+    #[error("the other end sent more than one frame a second")]
+    Rate,
     /// The other end did not come.
     #[error("the other end did not answer within {secs} s")]
     NoHello {

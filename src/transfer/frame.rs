@@ -42,6 +42,8 @@ pub enum BulkFrame<'a> {
     Stop(StopReason),
     /// Nothing.
     Padding,
+    /// A line of a talk: 1 to 793 bytes. No session of a file takes it.
+    Line(&'a [u8]),
 }
 
 impl fmt::Debug for BulkFrame<'_> {
@@ -65,6 +67,9 @@ pub enum StopReason {
     /// It no longer has the file.
     #[error("the file is no longer there")]
     Gone,
+    /// The time of a talk line is over.
+    #[error("the ten minutes of the line are over")]
+    TimeOver,
 }
 
 impl StopReason {
@@ -74,6 +79,7 @@ impl StopReason {
             Self::Disk => 2,
             Self::Protocol => 3,
             Self::Gone => 4,
+            Self::TimeOver => 5,
         }
     }
 
@@ -83,6 +89,7 @@ impl StopReason {
             2 => Some(Self::Disk),
             3 => Some(Self::Protocol),
             4 => Some(Self::Gone),
+            5 => Some(Self::TimeOver),
             _ => None,
         }
     }
@@ -125,6 +132,7 @@ impl<'a> BulkFrame<'a> {
             Self::Done => "done",
             Self::Stop(_) => "stop",
             Self::Padding => "padding",
+            Self::Line(_) => "line",
         }
     }
 
@@ -150,6 +158,7 @@ impl<'a> BulkFrame<'a> {
                 (STOP, [&stop_bytes, &[]])
             }
             Self::Padding => (PADDING, [&[], &[]]),
+            Self::Line(bytes) => (LINE, [bytes, &[]]),
         };
         encode_parts(kind, parts)
     }
@@ -180,6 +189,8 @@ impl<'a> BulkFrame<'a> {
             DONE => Self::Done,
             STOP => Self::Stop(StopReason::from_code(fields.u8()?).ok_or(BadFrame::Field)?),
             PADDING => Self::Padding,
+            LINE if content.is_empty() => return Err(BadFrame::Length),
+            LINE => Self::Line(fields.take(content.len())?),
             kind => return Err(BadFrame::Kind(kind)),
         };
         fields.finish().map_err(|_| BadFrame::Length)?;
@@ -257,5 +268,6 @@ const CREDIT: u8 = 4;
 const DONE: u8 = 5;
 const STOP: u8 = 6;
 const PADDING: u8 = 7;
+const LINE: u8 = 8;
 
 const _: () = assert!(MAX_CONTENT_LEN == 793 && MAX_LEAVES == 24 && HELLO_LEN == 764);

@@ -228,7 +228,7 @@ fn done(node: &RemoteNode, value: &Value, text: &str) -> Result<Exit, Failure> {
 }
 
 /// A line that the user types at a terminal.
-fn ask(question: &str) -> Result<String, Failure> {
+pub(super) fn ask(question: &str) -> Result<String, Failure> {
     if !stdin().is_terminal() {
         return Err(Failure::usage(
             "there is no terminal for the question; answer it with the option that the help names",

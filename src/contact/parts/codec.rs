@@ -22,6 +22,8 @@ const SMALL_FILE: u8 = 10;
 const CONTINUITY: u8 = 11;
 const GIVEN_UP: u8 = 12;
 const ALSO_CAME: u8 = 13;
+const TALK_OFFER: u8 = 14;
+const TALK_ANSWER: u8 = 15;
 /// Unknown types from here on must not be ignored.
 const FIRST_CRITICAL: u8 = 128;
 const HOW_MAX: u8 = 2;
@@ -97,6 +99,14 @@ fn encode_part(part: &Part) -> Result<(u8, Zeroizing<Vec<u8>>), PartTooLong> {
             let bytes = limited("list of numbers", &bytes, MAX_ALSO_CAME * 8)?;
             (ALSO_CAME, bytes.to_vec())
         }
+        Part::TalkOffer(bytes) => (
+            TALK_OFFER,
+            limited("talk offer", bytes, MAX_TEXT_LEN)?.to_vec(),
+        ),
+        Part::TalkAnswer(bytes) => (
+            TALK_ANSWER,
+            limited("talk answer", bytes, MAX_TEXT_LEN)?.to_vec(),
+        ),
         Part::NeedsNewer(kind) => (*kind, Vec::new()),
     };
     Ok((kind, Zeroizing::new(value)))
@@ -192,6 +202,8 @@ fn decode_part(kind: u8, value: &[u8]) -> Result<Option<Part>, InnerError> {
             }
             Part::AlsoCame(numbers)
         }
+        TALK_OFFER => Part::TalkOffer(bounded(fields.take(value.len())?)?),
+        TALK_ANSWER => Part::TalkAnswer(bounded(fields.take(value.len())?)?),
         FIRST_CRITICAL.. => return Ok(Some(Part::NeedsNewer(kind))),
         _ => return Ok(None),
     };

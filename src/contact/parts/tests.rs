@@ -22,6 +22,8 @@ fn every_part() -> Vec<Part> {
         Part::Address(ContactId([7; 32])),
         Part::FileOffer(vec![8; 9]),
         Part::FileAnswer(vec![10; 11]),
+        Part::TalkOffer(vec![12; 13]),
+        Part::TalkAnswer(vec![14; 15]),
         Part::Introduction(Introduction {
             id: ContactId([12; 32]),
             day: 20_834,

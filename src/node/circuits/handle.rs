@@ -11,6 +11,8 @@ use super::CircuitOpenError;
 pub(in crate::node) enum CircuitOwner {
     /// Files that are handed over.
     Transfers,
+    /// Talk lines.
+    Talks,
     /// A simulated world, in place of a user.
     #[cfg(feature = "sim")]
     Simulation,

@@ -5,11 +5,11 @@
 //! told. A body that comes again changes nothing that is seen.
 
 use circuits::time::Now;
-use zeroize::Zeroizing;
 
 use super::book::{ContactEntry, IntroducedBy};
 use super::command::HowKnown;
 use super::event::{ContactEvent, ContactStage};
+use super::file_parts::stored_parts;
 use super::first_messages::seen_changes;
 use super::history::HistoryMessage;
 use super::scan::Rescan;
@@ -264,8 +264,7 @@ impl Contacts {
         if is_declined {
             return 0;
         }
-        // What was decoded is within the limits of the encoding.
-        let parts = Part::encode_all(parts).unwrap_or_else(|_| Zeroizing::new(Vec::new()));
+        let parts = stored_parts(parts);
         let (place, stored) = self.history.add(
             id,
             HistoryMessage {

@@ -5,12 +5,13 @@
 //! component of transfers erases the row once it has acted on the part. Nothing here reads a part.
 
 use circuits::time::Now;
+use zeroize::Zeroizing;
 
 use super::command::ContactSend;
-use super::writing::WrittenMessage;
+use super::writing::{Target, WrittenMessage};
 use super::{ContactContext, Contacts};
-use crate::contact::conversation::{ConversationId, Part};
-use crate::node::action::{Action, TransferAction};
+use crate::contact::conversation::{ConversationId, ConversationState, Part};
+use crate::node::action::{Action, TalkAction, TransferAction};
 use crate::node::command::Refusal;
 use crate::node::effects::Effects;
 use crate::node::transfers::ArrivedPart;
@@ -30,6 +31,7 @@ impl Contacts {
         if record.is_none_or(|record| record.facts.is_declined) {
             return Vec::new();
         }
+        let is_muted = record.is_some_and(|record| record.facts.is_muted);
         let mut changes = Vec::new();
         for (index, part) in (0_u8..).zip(parts) {
             if matches!(part, Part::FileOffer(_) | Part::FileAnswer(_)) {
@@ -38,6 +40,13 @@ impl Contacts {
                 fx.request(Action::Transfer(TransferAction::PartArrived(Box::new(
                     arrived,
                 ))));
+            }
+            // Nothing of a talk line survives a crash, and a muted contact offers none.
+            let is_talk = matches!(part, Part::TalkAnswer(_))
+                || (matches!(part, Part::TalkOffer(_)) && !is_muted);
+            if is_talk {
+                let part = Box::new(part.clone());
+                fx.request(Action::Talk(TalkAction::PartArrived(id, part)));
             }
         }
         changes
@@ -80,11 +89,64 @@ impl Contacts {
         self.target(now, to).map(drop)
     }
 
+    /// The conversation with a contact, for a talk line.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if there is none in which both sides have written.
+    pub(in crate::node) fn talk_partner(
+        &self,
+        now: Now,
+        to: &str,
+    ) -> Result<ConversationId, Refusal> {
+        if self.letters_with(to).is_some() {
+            return Err(letters_refused(to));
+        }
+        let id = match self.target(now, to)? {
+            Target::Conversation(id) => Some(id),
+            Target::Card(..) => None,
+        };
+        let id = id.filter(|id| {
+            let record = self.conversations.get(*id);
+            let is_open = |state| state == ConversationState::Open;
+            record.is_some_and(|record| is_open(record.conversation.state()))
+        });
+        id.filter(|id| self.name_of(*id).is_some()).ok_or_else(|| {
+            Refusal::usage(
+                format!("there is no open conversation with a contact {to}"),
+                "exchange messages first (`whisht send --to`, `whisht contact accept`)",
+            )
+        })
+    }
+
     /// The contact of a conversation.
     pub(in crate::node) fn name_of(&self, id: ConversationId) -> Option<String> {
         let contact = self.conversations.get(id)?.facts.contact?;
         Some(self.book.get(contact)?.name.clone())
     }
+}
+
+/// The parts of a message as they are stored: an offer of a talk line without its secret.
+pub(super) fn stored_parts(parts: &[Part]) -> Zeroizing<Vec<u8>> {
+    let without_secret = Part::TalkOffer(Vec::new());
+    let encoded = parts.iter().map(|part| {
+        let stored = match part {
+            Part::TalkOffer(_) => &without_secret,
+            other => other,
+        };
+        Part::encode_all(core::slice::from_ref(stored))
+    });
+    // What was decoded or composed is within the limits of the encoding.
+    let encoded: Result<Vec<_>, _> = encoded.collect();
+    let encoded = encoded.unwrap_or_default();
+    let len = encoded
+        .iter()
+        .fold(0, |len: usize, part| len.saturating_add(part.len()));
+    let mut stored = Zeroizing::new(Vec::with_capacity(len));
+    encoded
+        .iter()
+        .for_each(|part| stored.extend_from_slice(part));
+    stored
 }
 
 fn letters_refused(to: &str) -> Refusal {

@@ -18,6 +18,7 @@ use crate::contact::voice::VoiceWords;
 use crate::node::hex;
 use crate::transfer::answer::{FileAnswer, FileVerdict};
 use crate::transfer::offer::FileOffer;
+use crate::transfer::talk_part::TalkAnswer;
 
 impl Contacts {
     /// Why cards of own addresses that are due cannot be published now.
@@ -266,6 +267,10 @@ fn part_view(part: Part) -> Option<MessagePartView> {
                 FileVerdict::Accepted(_) => FileVerdictView::Accepted,
                 FileVerdict::Received => FileVerdictView::Received,
             },
+        },
+        Part::TalkOffer(_) => MessagePartView::TalkOffer,
+        Part::TalkAnswer(bytes) => MessagePartView::TalkAnswer {
+            accepted: TalkAnswer::decode(&bytes).ok()?.schedule.is_some(),
         },
         Part::Offer(_) | Part::Accept(_) | Part::GivenUp(_) | Part::AlsoCame(_) => return None,
     })

@@ -262,6 +262,13 @@ pub enum MessagePartView {
         /// What the answer says.
         verdict: FileVerdictView,
     },
+    /// The sender offers a talk line.
+    TalkOffer,
+    /// The sender answers the offer of a talk line, or withdraws its own.
+    TalkAnswer {
+        /// Whether the line is accepted.
+        accepted: bool,
+    },
     /// The sender closes the conversation.
     Goodbye,
     /// A part that needs a newer version.

@@ -15,6 +15,7 @@ use super::book::ContactKey;
 use super::command::{Attachment, ContactReply, ContactSend, IntroductionRequest, SentMessage};
 use super::conversations::ConversationUpdate;
 use super::event::ContactStage;
+use super::file_parts::stored_parts;
 use super::history::{HistoryMessage, Sending};
 use super::pending::{PendingId, PendingMessage, PendingProgress};
 use super::record::ConversationFacts;
@@ -395,7 +396,7 @@ impl Contacts {
         number: u64,
         draft: &Draft,
     ) -> Vec<StateChange> {
-        let parts = Part::encode_all(&draft.parts).unwrap_or_default();
+        let parts = stored_parts(&draft.parts);
         let (_, changes) = self.history.add(
             id,
             HistoryMessage {

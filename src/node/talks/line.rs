@@ -1,0 +1,300 @@
+//! The line itself: attempts to meet, the circuit, and the session over it.
+//!
+//! Both ends open a circuit to the same relay in each window of the schedule, until they meet. A line that
+//! was open and ends is not opened again: its users decide.
+
+use core::time::Duration;
+
+use circuits::circuit::MeetCookie;
+use circuits::time::{Instant, Now, UnixSecs};
+
+use super::command::TalkEvent;
+use super::{TalkContext, TalkStep, Talks};
+use crate::contact::conversation::ConversationId;
+use crate::node::action::{Action, CircuitAction, TalkAction};
+use crate::node::circuits::{CircuitEnding, CircuitHandle, CircuitOwner};
+use crate::node::contacts::MessageDirection;
+use crate::node::effects::Effects;
+use crate::node::event::Event;
+use crate::node::hex;
+use crate::node::timers::TimerId;
+use crate::transfer::frame::PAYLOAD_LEN;
+use crate::transfer::schedule::AttemptId;
+use crate::transfer::secret::FileEnd;
+use crate::transfer::talk::{TalkLine, TalkSession, TalkStep as SessionStep};
+
+/// A circuit, and the session over it.
+pub(super) struct LiveLine {
+    pub(super) session: TalkSession,
+    circuit: CircuitHandle,
+    has_met: bool,
+}
+
+impl Talks {
+    /// Does what is due: forgets old offers, begins attempts, sends the frames of each second.
+    pub(in crate::node) fn upkeep(&mut self, fx: &mut Effects, now: Now, context: TalkContext<'_>) {
+        let ids: Vec<ConversationId> = self.talks.keys().copied().collect();
+        for id in ids {
+            let Some(talk) = self.talks.get_mut(&id) else {
+                continue;
+            };
+            match &mut talk.step {
+                TalkStep::Offered if talk.until <= now.unix => {
+                    self.finish(fx, now, id, NOT_ANSWERED, context);
+                }
+                TalkStep::Offered => {}
+                TalkStep::Agreed {
+                    live: Some(live), ..
+                } => {
+                    live.session.on_time(now.mono);
+                    self.run(fx, now, id, context);
+                }
+                TalkStep::Agreed { live: None, .. } => self.begin_attempt(fx, now, id, context),
+            }
+        }
+        for (_, circuit) in self.leaving.extract_if(.., |(due, _)| *due <= now.mono) {
+            fx.request(Action::Circuit(CircuitAction::Close(circuit)));
+        }
+        self.schedule(fx, now);
+    }
+
+    /// Sets the timer for what is due next.
+    pub(in crate::node) fn schedule(&self, fx: &mut Effects, now: Now) {
+        let mut due: Option<Instant> = None;
+        let mut at = |instant: Instant| due = Some(due.map_or(instant, |due| due.min(instant)));
+        self.leaving.iter().for_each(|(due, _)| at(*due));
+        for talk in self.talks.values() {
+            let next = match &talk.step {
+                TalkStep::Offered => talk.until,
+                TalkStep::Agreed {
+                    live: Some(live), ..
+                } => {
+                    live.session.deadline().into_iter().for_each(&mut at);
+                    continue;
+                }
+                TalkStep::Agreed { schedule, last, .. } => {
+                    let next = schedule.next(now.unix, *last).map(AttemptId::begins);
+                    next.unwrap_or_else(|| now.unix.after(1))
+                }
+            };
+            at(now.mono.after(wait_until(now.unix, next)));
+        }
+        fx.arm(TimerId::Talks, due);
+    }
+
+    /// Begins the next attempt to meet, if its time has come.
+    fn begin_attempt(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: ConversationId,
+        context: TalkContext<'_>,
+    ) {
+        let Some(talk) = self.talks.get_mut(&id) else {
+            return;
+        };
+        let TalkStep::Agreed {
+            schedule,
+            last,
+            live,
+        } = &mut talk.step
+        else {
+            return;
+        };
+        let Some(attempt) = schedule.next(now.unix, *last) else {
+            return self.finish(fx, now, id, NOT_MET, context);
+        };
+        if attempt.begins() > now.unix {
+            return;
+        }
+        *last = Some(attempt);
+        let relay = schedule
+            .relay(attempt, talk.relays.len())
+            .and_then(|place| talk.relays.get(place));
+        let (directory, peers) = (context.others.directory, context.others.peers);
+        let relay = relay.filter(|relay| {
+            let allowed = directory.allowed_meeting_relays(now, &[**relay], peers);
+            !allowed.is_empty()
+        });
+        // At a relay that this node may not use the other end waits alone, and the next attempt names
+        // another one.
+        if let Some(relay) = relay.copied() {
+            self.last_circuit = self.last_circuit.saturating_add(1);
+            let circuit = CircuitHandle::new(CircuitOwner::Talks, self.last_circuit);
+            let cookie = MeetCookie(talk.secret.attempt(attempt).cookie());
+            let own = match talk.direction {
+                MessageDirection::Out => FileEnd::Sender,
+                MessageDirection::In => FileEnd::Receiver,
+            };
+            let keys = talk.secret.attempt(attempt);
+            let session = TalkSession::start(fx.key_rng(), now.mono, keys, own);
+            *live = Some(Box::new(LiveLine {
+                session,
+                circuit,
+                has_met: false,
+            }));
+            self.by_circuit.insert(circuit, id);
+            fx.request(Action::Circuit(CircuitAction::Open(circuit, relay, cookie)));
+            // The circuit exists once that is carried out.
+            fx.request(Action::Talk(TalkAction::Run(id)));
+        }
+        self.notify(fx, id, context);
+    }
+
+    /// A payload arrived.
+    pub(in crate::node) fn on_payload(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        circuit: CircuitHandle,
+        payload: &[u8; PAYLOAD_LEN],
+        context: TalkContext<'_>,
+    ) {
+        let Some(id) = self.by_circuit.get(&circuit).copied() else {
+            return;
+        };
+        if let Some(live) = self.live(id) {
+            live.session.receive(now.mono, payload);
+            self.run(fx, now, id, context);
+        }
+        self.schedule(fx, now);
+    }
+
+    /// The circuit can take more.
+    pub(in crate::node) fn on_circuit_ready(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        circuit: CircuitHandle,
+        context: TalkContext<'_>,
+    ) {
+        if let Some(id) = self.by_circuit.get(&circuit).copied() {
+            self.run(fx, now, id, context);
+        }
+    }
+
+    /// A circuit has ended.
+    pub(in crate::node) fn on_circuit_ended(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        circuit: CircuitHandle,
+        ending: &CircuitEnding,
+        context: TalkContext<'_>,
+    ) {
+        let Some(id) = self.by_circuit.remove(&circuit) else {
+            return;
+        };
+        let Some(live) = self.take_live(id) else {
+            return;
+        };
+        if live.has_met {
+            self.finish(fx, now, id, &ending.to_string(), context);
+        }
+        self.schedule(fx, now);
+    }
+
+    /// Reports what the session of a line says, and sends its payloads as far as the circuit has room.
+    pub(in crate::node) fn run(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: ConversationId,
+        context: TalkContext<'_>,
+    ) {
+        loop {
+            let Some(live) = self.live(id) else {
+                return;
+            };
+            let Some(step) = live.session.poll_step() else {
+                break;
+            };
+            match step {
+                SessionStep::Opened => {
+                    live.has_met = true;
+                    self.notify(fx, id, context);
+                }
+                SessionStep::Line(line) => report_line(fx, id, &line, context),
+                SessionStep::Ended(fault) if live.has_met => {
+                    return self.finish(fx, now, id, &fault.to_string(), context);
+                }
+                SessionStep::Ended(_) => {
+                    self.leave_circuit(fx, now.mono, id, context);
+                    return self.schedule(fx, now);
+                }
+            }
+        }
+        let Some(live) = self.live(id) else {
+            return;
+        };
+        let circuit = live.circuit;
+        if context.circuits.room(circuit) > 0
+            && let Some(payload) = live.session.poll_payload()
+        {
+            fx.request(Action::Circuit(CircuitAction::Send(circuit, payload)));
+            // The payload may have been the last line before the end.
+            self.run(fx, now, id, context);
+        }
+    }
+
+    /// Leaves the circuit of a line, if it has one. What its session has to say leaves first.
+    pub(super) fn leave_circuit(
+        &mut self,
+        fx: &mut Effects,
+        now: Instant,
+        id: ConversationId,
+        context: TalkContext<'_>,
+    ) {
+        let Some(mut live) = self.take_live(id) else {
+            return;
+        };
+        let circuit = live.circuit;
+        if self.by_circuit.remove(&circuit).is_none() {
+            return;
+        }
+        live.session.stop();
+        let farewell = live.session.poll_payload();
+        match farewell.filter(|_| context.circuits.room(circuit) > 0) {
+            Some(farewell) => {
+                fx.request(Action::Circuit(CircuitAction::Send(circuit, farewell)));
+                self.leaving.push((now.after(FAREWELL_TIME), circuit));
+            }
+            None => fx.request(Action::Circuit(CircuitAction::Close(circuit))),
+        }
+    }
+
+    fn live(&mut self, id: ConversationId) -> Option<&mut LiveLine> {
+        match &mut self.talks.get_mut(&id)?.step {
+            TalkStep::Agreed { live, .. } => live.as_deref_mut(),
+            TalkStep::Offered => None,
+        }
+    }
+
+    fn take_live(&mut self, id: ConversationId) -> Option<Box<LiveLine>> {
+        match &mut self.talks.get_mut(&id)?.step {
+            TalkStep::Agreed { live, .. } => live.take(),
+            TalkStep::Offered => None,
+        }
+    }
+}
+
+fn report_line(fx: &mut Effects, id: ConversationId, line: &TalkLine, context: TalkContext<'_>) {
+    let event = TalkEvent::Line {
+        contact: context.contacts.name_of(id).unwrap_or_default(),
+        conversation: hex(&id.0),
+        text: line.as_str().to_owned(),
+    };
+    fx.notify_durable(Event::Talk(Box::new(event)));
+}
+
+/// Time until an instant of the wall clock. Never above a minute, because that clock may be set meanwhile.
+fn wait_until(now: UnixSecs, at: UnixSecs) -> Duration {
+    let secs = at.0.saturating_sub(now.0);
+    Duration::from_secs(secs.into()).min(MAX_WAIT)
+}
+
+/// Time that the last payload of a session has to leave before its circuit is closed.
+const FAREWELL_TIME: Duration = Duration::from_secs(3);
+const MAX_WAIT: Duration = Duration::from_secs(60);
+const NOT_ANSWERED: &str = "the offer was not answered within an hour";
+const NOT_MET: &str = "the other side was not there within twenty minutes";
