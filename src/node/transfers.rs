@@ -1,7 +1,7 @@
 //! Files that are handed over within conversations.
 //!
 //! The component owns which files there are and how far each is (`record`). Offers and answers travel as parts
-//! of messages (`offers`, `messages`); the bytes travel through circuits in attempts (`attempts`, `live`) and
+//! of messages (`offers`, `messages`); the bytes travel through circuits in attempts (`attempts`, `sessions`, `live`) and
 //! rest in the shell's store for files, sealed (`disk`). The formats and the sessions are in
 //! `crate::transfer`.
 //!
@@ -19,6 +19,7 @@ mod live;
 mod messages;
 mod offers;
 mod record;
+mod sessions;
 mod show;
 mod store;
 mod views;
