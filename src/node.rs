@@ -61,7 +61,6 @@ mod shh_api;
 #[cfg(feature = "sim")]
 pub(crate) mod simulation;
 mod stem;
-mod talk_routing;
 mod talks;
 mod timers;
 mod transfer_routing;
@@ -69,13 +68,13 @@ mod transfers;
 mod untried;
 mod views;
 
-use core::time::Duration;
 use std::sync::Arc;
 
 use ::circuits::directory::BadSigningKey;
 use ::circuits::ids::LinkId;
 use ::circuits::path::GuardSeed;
 use ::circuits::time::{Instant, Now};
+use ::hex::encode as hex;
 
 use self::circuits::Circuits;
 use self::client_messages::ClientMessages;
@@ -97,7 +96,7 @@ use self::shh_api::ShhApi;
 use self::simulation::SimulatedCircuits;
 use self::stem::Stem;
 use self::talks::Talks;
-use self::timers::TimerId;
+use self::timers::{MIN_ABSENCE, TimerId};
 use self::transfers::{TransferContext, Transfers};
 
 pub use command::{
@@ -316,7 +315,7 @@ impl Node {
                 let (transfers, fx, context) = self.transferring();
                 transfers.upkeep(fx, now, context);
             }
-            TimerId::Talks => talk_routing::upkeep(self, now),
+            TimerId::Talks => talks::routing::upkeep(self, now),
             TimerId::CloseIdle => self.peers.close_idle_cell_links(fx, now),
             TimerId::Link(link) => self.peers.on_link_timeout(fx, now, link),
             TimerId::Status(link) => {
@@ -497,13 +496,4 @@ impl Node {
         };
         (&mut self.relay, &mut self.fx, context, &self.gossip)
     }
-}
-
-/// A delay of a call beyond this time counts as an absence. Far above the delays of a busy machine,
-/// and below the shortest timeout of a link.
-const MIN_ABSENCE: Duration = Duration::from_secs(1);
-
-/// Bytes as lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    ::hex::encode(bytes)
 }

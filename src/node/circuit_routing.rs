@@ -9,7 +9,7 @@ use circuits::time::Now;
 
 use super::action::CircuitAction;
 use super::circuits::{CircuitEnding, CircuitOwner};
-use super::{Node, talk_routing};
+use super::{Node, talks};
 
 /// Carries out one action about circuits.
 pub(super) fn run_action(node: &mut Node, now: Now, action: CircuitAction) {
@@ -56,7 +56,7 @@ fn report(node: &mut Node, now: Now, report: CircuitAction) {
                 transfers.on_payload(fx, now, handle, &payload, context);
             }
             CircuitOwner::Talks => {
-                let (talks, fx, context) = talk_routing::talking(node);
+                let (talks, fx, context) = talks::routing::talking(node);
                 talks.on_payload(fx, now, handle, &payload, context);
             }
             #[cfg(feature = "sim")]
@@ -65,7 +65,7 @@ fn report(node: &mut Node, now: Now, report: CircuitAction) {
         CircuitAction::Ready(handle) => match handle.owner() {
             CircuitOwner::Transfers => node.transfers.on_circuit_ready(&mut node.fx, handle),
             CircuitOwner::Talks => {
-                let (talks, fx, context) = talk_routing::talking(node);
+                let (talks, fx, context) = talks::routing::talking(node);
                 talks.on_circuit_ready(fx, now, handle, context);
             }
             #[cfg(feature = "sim")]
@@ -77,7 +77,7 @@ fn report(node: &mut Node, now: Now, report: CircuitAction) {
                 transfers.on_circuit_ended(fx, now, handle, &ending, context);
             }
             CircuitOwner::Talks => {
-                let (talks, fx, context) = talk_routing::talking(node);
+                let (talks, fx, context) = talks::routing::talking(node);
                 talks.on_circuit_ended(fx, now, handle, &ending, context);
             }
             #[cfg(feature = "sim")]

@@ -15,7 +15,7 @@ use super::peers::PeerKnowledge;
 use super::receive::MAX_FILTERS;
 use super::shh_api::{self, Post, PostRoute, SealedPost, ShhCommand, ShhError, ShhInfo, ShhReply};
 use super::views::{DirectoryAge, NodeView, StatusView};
-use super::{Node, hex, talk_routing};
+use super::{Node, hex, talks};
 use crate::bloom::Bloom;
 use crate::endpoint::Endpoint;
 use crate::envelope::EnvelopeHash;
@@ -96,7 +96,7 @@ impl Node {
                 return transfers.on_command(fx, now, id, command, context);
             }
             Command::Talk(command) => {
-                let (talks, fx, context) = talk_routing::talking(self);
+                let (talks, fx, context) = talks::routing::talking(self);
                 return talks.on_command(fx, now, id, command, context);
             }
             Command::OpenState(_) if self.fx.state_is_open() => Err(Refusal::usage(

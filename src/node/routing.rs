@@ -19,7 +19,7 @@ use super::jobs::{JobId, JobOwner, JobResult};
 use super::peers::{BanScope, OnionHandshake, PeerConnection, PeerKnowledge, RemotePeer};
 use super::stem::StemPeer;
 use super::timers::TimerId;
-use super::{Node, circuit_routing, hex, talk_routing, transfer_routing};
+use super::{Node, circuit_routing, hex, talks, transfer_routing};
 use crate::envelope::{Envelope, NotExpired};
 use crate::envelope_validation::StemRejected;
 use crate::gossip::{GossipFault, PacketOutcome};
@@ -116,7 +116,7 @@ impl Node {
             }
             Action::CancelAttempt(id) => self.send.cancel_attempt(fx, id),
             Action::Transfer(action) => transfer_routing::run_action(self, now, action),
-            Action::Talk(action) => talk_routing::run_action(self, now, action),
+            Action::Talk(action) => talks::routing::run_action(self, now, action),
             Action::AttemptLeft(id) => self.contacts.on_attempt_left(fx, id),
             Action::AttemptEnded(id, end) => self.contacts.on_attempt_ended(fx, now, id, end),
             Action::RestoreTicketBits(epoch, bits) => self.relay.restore_ticket_bits(epoch, bits),

@@ -11,6 +11,7 @@ mod command;
 mod commands;
 mod line;
 mod parts;
+pub(super) mod routing;
 
 use std::collections::BTreeMap;
 

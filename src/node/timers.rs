@@ -138,6 +138,10 @@ impl Timers {
 /// arrive meanwhile are tried together.
 pub(super) const TRY_DECRYPT_DELAY: Duration = Duration::from_millis(50);
 
+/// A delay of a call beyond this time counts as an absence. Far above the delays of a busy machine,
+/// and below the shortest timeout of a link.
+pub(super) const MIN_ABSENCE: Duration = Duration::from_secs(1);
+
 const PERIODIC: [TimerId; 5] = [
     TimerId::ExpirePool,
     TimerId::Redial,

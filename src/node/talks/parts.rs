@@ -110,7 +110,7 @@ impl Talks {
             Err(refusal) => {
                 fx.reply(command, Err(refusal));
                 if is_decline {
-                    // The other end is not told, and finds nobody at the meeting.
+                    // The other end is not told: its attempts end without an answer.
                     self.finish(fx, now, id, ENDED, context);
                 }
                 return None;

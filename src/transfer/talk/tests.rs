@@ -207,10 +207,7 @@ fn attack_altered_payload_ends_the_line_at_every_byte_that_is_tried() {
             matches!(ended, Some(TalkStep::Ended(TransferFault::NotAuthentic))),
             "byte {byte}: {ended:?}"
         );
-        assert!(
-            pair.ends[1].poll_payload().is_none(),
-            "nothing is told to a stranger"
-        );
+        assert!(pair.ends[1].poll_payload().is_none(), "no payload follows");
     }
 }
 

@@ -4,13 +4,15 @@
 
 use circuits::time::Now;
 
-use super::action::TalkAction;
-use super::effects::Effects;
-use super::talks::{TalkContext, TalkMessage, Talks};
-use super::{Node, send_context};
+use super::{TalkContext, TalkMessage, Talks};
+use crate::node::action::TalkAction;
+use crate::node::effects::Effects;
+use crate::node::{Node, send_context};
 
 /// The component, and what it reads of the others.
-pub(super) const fn talking(node: &mut Node) -> (&mut Talks, &mut Effects, TalkContext<'_>) {
+pub(in crate::node) const fn talking(
+    node: &mut Node,
+) -> (&mut Talks, &mut Effects, TalkContext<'_>) {
     let context = TalkContext {
         contacts: &node.contacts,
         circuits: &node.circuits,
@@ -21,13 +23,13 @@ pub(super) const fn talking(node: &mut Node) -> (&mut Talks, &mut Effects, TalkC
 }
 
 /// The timer of talk lines is due.
-pub(super) fn upkeep(node: &mut Node, now: Now) {
+pub(in crate::node) fn upkeep(node: &mut Node, now: Now) {
     let (talks, fx, context) = talking(node);
     talks.upkeep(fx, now, context);
 }
 
 /// Carries out one action about talk lines.
-pub(super) fn run_action(node: &mut Node, now: Now, action: TalkAction) {
+pub(in crate::node) fn run_action(node: &mut Node, now: Now, action: TalkAction) {
     let (talks, fx, context) = talking(node);
     match action {
         TalkAction::PartArrived(id, part) => talks.on_part(fx, now, (id, &part), context),
