@@ -19,6 +19,7 @@ use crate::node::hex;
 use crate::node::input::CommandId;
 use crate::node::timers::TimerId;
 use crate::transfer::schedule::AttemptSchedule;
+use crate::transfer::secret::FileSecret;
 use crate::transfer::talk_part::{TalkAnswer, TalkId, TalkOffer};
 
 /// A message about a talk line that is to be written.
@@ -43,9 +44,10 @@ pub(super) enum TalkMessageKind {
 impl TalkMessage {
     /// The offer of a line.
     pub(super) fn offer(command: CommandId, conversation: ConversationId, talk: Talk) -> Self {
+        let mut secret = *talk.secret.expose();
         let offer = TalkOffer {
             id: talk.id,
-            secret: crate::transfer::secret::FileSecret::take(&mut talk.secret.expose().to_owned()),
+            secret: FileSecret::take(&mut secret),
             relays: talk.relays.clone(),
         };
         Self {
