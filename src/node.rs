@@ -74,7 +74,6 @@ use ::circuits::directory::BadSigningKey;
 use ::circuits::ids::LinkId;
 use ::circuits::path::GuardSeed;
 use ::circuits::time::{Instant, Now};
-use ::hex::encode as hex;
 
 use self::circuits::Circuits;
 use self::client_messages::ClientMessages;
@@ -85,7 +84,7 @@ use self::effects::Effects;
 use self::emission::{CoverRoutes, Emission, MixRoutes, SlotContext};
 use self::generators::Generators;
 use self::gossip::EnvelopeGossip;
-use self::local_peer::LocalPeer;
+use self::local_peer::{LocalPeer, hex};
 use self::mail::{Mail, MailContext};
 use self::peers::{OnionOutcome, Peers};
 use self::receive::Receiver;

@@ -103,3 +103,8 @@ impl LocalPeer {
 
 /// The client name in our hello; it is the same for every installation of this version.
 pub const CLIENT_ID: &str = concat!("whisht/v", env!("CARGO_PKG_VERSION"));
+
+/// Bytes as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    ::hex::encode(bytes)
+}
