@@ -1,40 +1,19 @@
 //! The durable outbox, without a node.
 
-use circuits::arithmetic::Arithmetic;
 use circuits::level::Level;
-use circuits::secret::Secret;
 use circuits::time::Instant;
 use proptest::prelude::*;
 use zeroize::Zeroizing;
 
 use super::*;
 use crate::envelope::Topic;
-use crate::message::{ClientPublic, ClientSecret, CopyTag};
+use crate::message::CopyTag;
 use crate::node::command::{ReaderKind, RefusalKind, SendRequest};
-use crate::node::event::{Event, Stage};
+use crate::node::event::Stage;
 use crate::node::fixture::{Fixture, START};
 use crate::node::output::{Output, Record};
+use crate::node::send::fixture::{public, request, sender, stages};
 use crate::state::StateId;
-
-fn public() -> ClientPublic {
-    let secret = ClientSecret::from_bytes(&Secret::init_with(|key| key.fill(9))).unwrap();
-    secret.public()
-}
-
-fn request(level: Level) -> SendRequest {
-    SendRequest {
-        to: Recipient::Public(public(), Topic([2; 4])),
-        sign_as: None,
-        payload: b"hello".to_vec().into(),
-        level: Some(level),
-        life: Duration::from_secs(60),
-        reader: ReaderKind::default(),
-    }
-}
-
-fn sender(test: &Fixture) -> Sender {
-    Sender::new(&test.config, Arithmetic::default(), START.mono)
-}
 
 fn opened() -> Fixture {
     let mut test = Fixture::new(|_| {});
@@ -79,14 +58,6 @@ impl Disk {
         };
         self.0.iter().map(row).collect()
     }
-}
-
-fn stages(outputs: &[Output]) -> Vec<Stage> {
-    let stages = outputs.iter().filter_map(|output| match output {
-        Output::Notify(Event::Outgoing(_, stage)) => Some(stage.clone()),
-        _ => None,
-    });
-    stages.collect()
 }
 
 #[test]
