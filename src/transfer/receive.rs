@@ -168,6 +168,12 @@ impl ReceiveSession {
         self.session.channel.seal(&BulkFrame::Credit(frames))
     }
 
+    /// Whether the sender has answered.
+    #[must_use]
+    pub const fn has_met(&self) -> bool {
+        self.session.channel.is_open()
+    }
+
     /// Number of chunks, padding included, that came in this attempt or before.
     #[must_use]
     pub const fn present_chunks(&self) -> u32 {

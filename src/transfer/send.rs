@@ -140,6 +140,12 @@ impl SendSession {
         Some(sealed)
     }
 
+    /// Whether the receiver has answered.
+    #[must_use]
+    pub const fn has_met(&self) -> bool {
+        self.present.is_some()
+    }
+
     /// Number of chunks, padding included, that the receiver has or that were sent; 0 before its hello.
     #[must_use]
     pub fn sent_chunks(&self) -> u32 {

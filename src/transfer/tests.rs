@@ -1,4 +1,4 @@
-//! Whole attempts between two sessions, over a circuit that the test holds in its hand.
+//! Whole attempts between two sessions, over a circuit that ends where the test wants it.
 
 use std::collections::BTreeMap;
 
@@ -236,7 +236,7 @@ fn chunk_that_was_not_durable_before_a_kill_comes_again() {
 }
 
 #[test]
-fn receiver_that_has_everything_says_so_without_data() {
+fn receiver_that_has_everything_ends_hand_over_without_data() {
     let mut scene = Scene::new(3 * CHUNK_LEN, 5);
     scene.attempt(usize::MAX);
     let again = scene.attempt(usize::MAX);
