@@ -62,7 +62,8 @@ impl Scene {
 
     fn keys(&self) -> AttemptKeys {
         let attempt = AttemptId::new(UnixSecs(1_200_000_000), self.attempts % 10).unwrap();
-        FileSecret::take(&mut self.secret.clone()).attempt(attempt)
+        let mut secret = self.secret;
+        FileSecret::take(&mut secret).attempt(attempt)
     }
 
     fn file(&self) -> ExpectedFile {
