@@ -44,3 +44,4 @@ pub mod sim;
 pub mod state;
 pub mod subscriptions;
 pub mod suggest;
+pub mod transfer;

@@ -104,6 +104,8 @@ labels! {
     BULK_SALT = b"whisht/1/bulk/salt";
     /// The cookie by which the circuits of an attempt meet.
     BULK_COOKIE = b"whisht/1/bulk/cookie";
+    /// The key of the hello of one end of an attempt.
+    BULK_HELLO = b"whisht/1/bulk/hello";
     /// The key of one direction of an attempt.
     BULK_KEY = b"whisht/1/bulk/key";
     /// The hash of a chunk.

@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
         "suggest",
     ],
     &["bloom", "contact", "message", "pow"],
-    &["state"],
+    &["state", "transfer"],
     &[
         "envelope_builder",
         "envelope_pool",

@@ -1,0 +1,92 @@
+//! The answer to the offer of a file, part 7 of a message: `id 16 | verdict 1 | ..`.
+//!
+//! | verdict | then |
+//! |---:|---|
+//! | 0 | relays that the receiver proposes instead (count 1, 32 each); none if its user declines |
+//! | 1 | start 8 (unix seconds, a multiple of 120), index of the relay of attempt 0, 1 |
+//! | 2 | nothing: the receiver has the file |
+
+use circuits::bytes::ByteReader;
+use circuits::ids::RelayId;
+use circuits::time::UnixSecs;
+
+use super::schedule::AttemptSchedule;
+use super::{BadFilePart, FileId, MAX_MEETING_RELAYS, read_relays, write_relays};
+
+/// What the receiver says to an offer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FileAnswer {
+    /// Names the file.
+    pub id: FileId,
+    /// The verdict.
+    pub verdict: FileVerdict,
+}
+
+/// The verdict of an answer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum FileVerdict {
+    /// The user does not want the file.
+    Declined,
+    /// The node cannot use all relays of the offer, and proposes these: one to four.
+    OtherRelays(Vec<RelayId>),
+    /// The user wants the file, by this schedule.
+    Accepted(AttemptSchedule),
+    /// The whole file has arrived and is durable.
+    Received,
+}
+
+impl FileAnswer {
+    /// Encodes the value of the part.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.id.0.to_vec();
+        match &self.verdict {
+            FileVerdict::Declined => bytes.extend_from_slice(&[NO, 0]),
+            FileVerdict::OtherRelays(relays) => {
+                bytes.push(NO);
+                write_relays(&mut bytes, relays);
+            }
+            FileVerdict::Accepted(schedule) => {
+                bytes.push(YES);
+                bytes.extend_from_slice(&u64::from(schedule.start().0).to_be_bytes());
+                bytes.push(schedule.first_relay());
+            }
+            FileVerdict::Received => bytes.push(RECEIVED),
+        }
+        bytes
+    }
+
+    /// Decodes the value of the part.
+    ///
+    /// # Errors
+    ///
+    /// [`BadFilePart`] names the first field that is not in its format.
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadFilePart> {
+        let mut fields = ByteReader::new(bytes);
+        let id = FileId(fields.array()?);
+        let verdict = match fields.u8()? {
+            NO => match read_relays(&mut fields)? {
+                relays if relays.is_empty() => FileVerdict::Declined,
+                relays => FileVerdict::OtherRelays(relays),
+            },
+            YES => FileVerdict::Accepted(read_schedule(&mut fields)?),
+            RECEIVED => FileVerdict::Received,
+            _ => return Err(BadFilePart::Field("verdict")),
+        };
+        fields.finish()?;
+        Ok(Self { id, verdict })
+    }
+}
+
+fn read_schedule(fields: &mut ByteReader<'_>) -> Result<AttemptSchedule, BadFilePart> {
+    let start = u32::try_from(fields.u64()?).map_err(|_| BadFilePart::Field("start"))?;
+    let first_relay = fields.u8()?;
+    if usize::from(first_relay) >= MAX_MEETING_RELAYS {
+        return Err(BadFilePart::Field("index of a relay"));
+    }
+    AttemptSchedule::new(UnixSecs(start), first_relay).ok_or(BadFilePart::Field("start"))
+}
+
+const NO: u8 = 0;
+const YES: u8 = 1;
+const RECEIVED: u8 = 2;
