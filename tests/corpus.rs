@@ -53,6 +53,7 @@ macro_rules! replay {
 replay! {
     bulk_frame: 20_000,
     cell: 3_000,
+    circuit: 1_000,
     onion_packet: 20_000,
     contact_address: 400,
     contact_card: 2_000,

@@ -22,7 +22,7 @@ use zeroize::Zeroize;
 use crate::arithmetic::Arithmetic;
 use crate::bytes::{part, part_mut};
 use crate::cell::{Cell, HopDelay, Slot};
-use crate::geometry::{BETA_LEN, DELTA_LEN, HEADER_STREAM_LEN, MAX_LAYERS, SLOT_LEN};
+use crate::geometry::{BETA_LEN, DELTA_LEN, GAMMA_LEN, HEADER_STREAM_LEN, MAX_LAYERS, SLOT_LEN};
 use crate::ids::{Epoch, RelayId};
 use crate::keys::OnionPublic;
 use crate::keys::layer::{Binding, LayerKeys, clamped_scalar};
@@ -90,31 +90,63 @@ pub fn seal(
 ) -> Result<Cell, SealError> {
     check_path(layers)?;
     let hold = layers.last().ok_or(SealError::NoLayers)?.delay;
+    let terminal = Slot::Terminal { hold, bulletin };
+    Ok(seal_layers(rng, epoch, layers, terminal, delta).0)
+}
+
+/// Encrypts `delta` for the last of the hops as [`seal`] does, with slots that ask each of them to keep
+/// the keys of a circuit. Returns the keys of the layers in order, for [`crate::circuit`].
+pub(crate) fn seal_circuit(
+    rng: &mut impl CryptoRng,
+    epoch: Epoch,
+    layers: &[LayerSpec],
+    delta: &[u8; DELTA_LEN],
+) -> Result<(Cell, Vec<LayerKeys>), SealError> {
+    check_path(layers)?;
+    if layers.is_empty() {
+        return Err(SealError::NoLayers);
+    }
+    let (cell, prepared) = seal_layers(rng, epoch, layers, Slot::Meet, delta);
+    Ok((cell, prepared.into_iter().map(|layer| layer.keys).collect()))
+}
+
+/// Builds the cell of a path that has been checked. `last` is the slot of the last layer.
+fn seal_layers(
+    rng: &mut impl CryptoRng,
+    epoch: Epoch,
+    layers: &[LayerSpec],
+    last: Slot,
+    delta: &[u8; DELTA_LEN],
+) -> (Cell, Vec<PreparedLayer>) {
     let secret = Secret::init_with(|bytes| rng.fill_bytes(bytes));
     let prepared_layers = schedule(&secret, epoch, layers);
 
     let mut cell = Cell::blank(epoch);
     *cell.delta_mut() = *delta;
-    innermost_header(
-        rng,
-        &prepared_layers,
-        Slot::Terminal { hold, bulletin },
-        cell.beta_mut(),
-    );
+    innermost_header(rng, &prepared_layers, last, cell.beta_mut());
     let mut next: Option<RelayId> = None;
     for (layer, prepared) in layers.iter().zip(&prepared_layers).rev() {
         if let Some(next) = next.replace(layer.hop.id) {
-            let slot = Slot::Forward {
-                next: next.short(),
-                delay: layer.delay,
-                gamma: *cell.view().gamma(),
-            };
+            let slot = earlier_slot(last, layer, &next, *cell.view().gamma());
             push_slot(slot, prepared, cell.beta_mut());
         }
         *cell.alpha_mut() = prepared.alpha;
         prepared.keys.seal(&mut cell);
     }
-    Ok(cell)
+    (cell, prepared_layers)
+}
+
+/// The slot of a relay before the last one, of the kind of the last slot.
+fn earlier_slot(last: Slot, layer: &LayerSpec, next: &RelayId, gamma: [u8; GAMMA_LEN]) -> Slot {
+    let next = next.short();
+    match last {
+        Slot::Meet | Slot::Extend { .. } => Slot::Extend { next, gamma },
+        Slot::Forward { .. } | Slot::Terminal { .. } => Slot::Forward {
+            next,
+            delay: layer.delay,
+            gamma,
+        },
+    }
 }
 
 /// Builds a cell as [`seal`] does, with the arithmetic of a simulated node if it is given.
@@ -251,7 +283,7 @@ fn add(bytes: &mut [u8], stream: &[u8; HEADER_STREAM_LEN]) {
 }
 
 /// Refuses paths that relays would not forward.
-fn check_path(layers: &[LayerSpec]) -> Result<(), SealError> {
+pub(crate) fn check_path(layers: &[LayerSpec]) -> Result<(), SealError> {
     if layers.len() > MAX_LAYERS {
         return Err(SealError::TooManyLayers);
     }

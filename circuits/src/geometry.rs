@@ -37,6 +37,19 @@ pub const CANARY_LEN: usize = 16;
 /// The masked key at the end of a package.
 pub const AONT_KEY_LEN: usize = 32;
 
+/// The id of a circuit on a link, in front of every cell of the circuit.
+pub const CIRCUIT_ID_LEN: usize = 4;
+/// The body of a circuit cell: a tag and what it covers. A circuit cell has the length of a cell.
+pub const CIRCUIT_BODY_LEN: usize = CELL_LEN - CIRCUIT_ID_LEN;
+/// The tag of one layer of a circuit cell.
+pub const CIRCUIT_TAG_LEN: usize = 16;
+/// What one end of a pair of circuits sends to the other in one cell: the body without the tags of
+/// [`MAX_LAYERS`] layers, whatever the number of layers is.
+pub const CIRCUIT_PAYLOAD_LEN: usize = CIRCUIT_BODY_LEN - MAX_LAYERS * CIRCUIT_TAG_LEN;
+/// The payload without the tag by which the ends authenticate it to each other.
+pub const CIRCUIT_FRAME_LEN: usize = CIRCUIT_PAYLOAD_LEN - CIRCUIT_TAG_LEN;
+
 const _: () = assert!(CELL_LEN == 912);
+const _: () = assert!(CIRCUIT_PAYLOAD_LEN == 812 && CIRCUIT_FRAME_LEN == 796);
 const _: () = assert!(DELTA_LEN == 647);
 const _: () = assert!(HEADER_STREAM_LEN == 252);

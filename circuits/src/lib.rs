@@ -9,6 +9,9 @@
 //! 5. [`rendezvous`] collects the shards, and [`dandelion`] chooses where the envelope enters the
 //!    network.
 //!
+//! A [`circuit`] is what a cell leaves behind at the relays of its path if its origin asks for it: a
+//! way for many cells in both directions.
+//!
 //! [`stream`] is the clock of cover traffic, and [`loops`] the record of the cells that return.
 //! [`level`] defines the requirements of each level of privacy, and [`mixing`] reads from the
 //! directory whether the network meets those of the mixing levels.
@@ -28,6 +31,7 @@ pub mod bounded_map;
 pub mod bytes;
 pub mod cell;
 pub mod cell_builder;
+pub mod circuit;
 pub mod dandelion;
 pub mod directory;
 pub mod dispersal;

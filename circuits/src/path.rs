@@ -57,18 +57,21 @@ use core::fmt;
 
 use rand_core::CryptoRng;
 
+mod circuit;
 mod guard;
 mod lane_length;
 mod mix;
 mod refusal;
 mod rules;
 mod search;
+mod second_hops;
 
 pub use guard::{Guard, GuardSeed, Guards};
 pub use lane_length::lane_lengths;
 pub use mix::{MixPath, MixPaths};
 pub use refusal::{PathRefusal, PathRule, RemovedRelays};
 pub use rules::{BadPathRules, MAX_LANES, MAX_RELAYS, PathExclusions, PathRules, RelaxedRules};
+pub use second_hops::SecondHops;
 
 use self::search::{LaneEnds, Search, Sharing};
 use crate::cell_builder::Hop;

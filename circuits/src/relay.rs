@@ -26,6 +26,7 @@ pub use self::replay_log::{ReplayLog, ReplayLogError};
 pub use self::replay_set::{ReplaySet, ReplaySetError, ReplayTag};
 use crate::arithmetic::Arithmetic;
 use crate::cell::{BadSlot, Cell};
+use crate::circuit::{CircuitIds, HopKeys, MeetCookie};
 use crate::geometry::DELTA_LEN;
 use crate::ids::{Epoch, LinkId, RelayId, ShortId};
 use crate::keys::{DuplicateKey, HeldKey, OnionKeyring, OnionSecret};
@@ -213,6 +214,30 @@ pub enum Peeled {
         /// Must be durable before the body is used.
         mark: ReplayMark,
     },
+    /// A cell that sets up a circuit, for the next hop.
+    Extend {
+        /// The next relay.
+        next: ShortId,
+        /// The cell as the next hop receives it. It leaves at once.
+        cell: Cell,
+        /// The ids of the circuit on the link on which the cell came.
+        ids: CircuitIds,
+        /// The keys of the circuit at this relay.
+        keys: HopKeys,
+        /// Must be durable before the cell leaves.
+        mark: ReplayMark,
+    },
+    /// The last hop of a circuit.
+    Meet {
+        /// The circuit is joined with the one that has the same cookie.
+        cookie: MeetCookie,
+        /// The ids of the circuit on the link on which the cell came.
+        ids: CircuitIds,
+        /// The keys of the circuit at this relay.
+        keys: HopKeys,
+        /// Must be durable before the circuit exists.
+        mark: ReplayMark,
+    },
     /// The cell was dropped because it violates a rule.
     Dropped(DropReason),
 }
@@ -241,6 +266,8 @@ pub enum DropReason {
     LowOrder,
     /// The slot names this relay as the next hop.
     NextIsSelf,
+    /// The last hop of a circuit has a body without a cookie.
+    NoCookie,
     /// The key has decrypted this cell before.
     Replayed,
     /// The replay set of the key is full.
@@ -259,6 +286,7 @@ impl fmt::Display for DropReason {
             Self::Forged => "cell does not match its tag",
             Self::LowOrder => "cell has an element of low order",
             Self::NextIsSelf => "cell names this relay as its next hop",
+            Self::NoCookie => "last hop of a circuit has no cookie",
             Self::Replayed => "cell is a replay",
             Self::ReplaySetFull => "replay set of the key is full",
             Self::Slot(bad) => return bad.fmt(f),

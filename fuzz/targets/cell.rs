@@ -51,6 +51,13 @@ fn arrives_once(cell: Cell) {
             assert!(HopDelay::from_duration(delay).is_ok());
             assert_eq!(dropped(&mut relay, &cell), Some(DropReason::Replayed));
         }
+        Peeled::Extend { cell: inner, .. } => {
+            assert_eq!(inner.view().version(), cell.view().version());
+            assert_eq!(dropped(&mut relay, &cell), Some(DropReason::Replayed));
+        }
+        Peeled::Meet { .. } => {
+            assert_eq!(dropped(&mut relay, &cell), Some(DropReason::Replayed));
+        }
         Peeled::Terminal { hold, .. } => {
             assert!(HopDelay::from_duration(hold).is_ok());
             assert_eq!(dropped(&mut relay, &cell), Some(DropReason::Replayed));
@@ -106,10 +113,10 @@ fn slot_has_one_spelling(bytes: &[u8; SLOT_LEN]) {
         let mut again = *bytes;
         slot.emit(&mut again);
         assert_eq!(&again, bytes);
-        // All fields of a forwarding slot are explicit.
+        // All fields of a slot with a next hop are explicit.
         let mut blank = [0; SLOT_LEN];
         slot.emit(&mut blank);
-        if matches!(slot, Slot::Forward { .. }) {
+        if matches!(slot, Slot::Forward { .. } | Slot::Extend { .. }) {
             assert_eq!(&blank, bytes);
         }
         assert_eq!(part::<16, 4, _>(&blank), part::<16, 4, _>(bytes));
@@ -153,7 +160,7 @@ fn peel(relay: &mut OnionRelay, cell: &Cell) -> Peeled {
 fn dropped(relay: &mut OnionRelay, cell: &Cell) -> Option<DropReason> {
     match peel(relay, cell) {
         Peeled::Dropped(why) => Some(why),
-        Peeled::Forward { .. } | Peeled::Terminal { .. } => None,
+        _ => None,
     }
 }
 

@@ -13,6 +13,8 @@
 pub mod bulk_frame;
 #[path = "../../fuzz/targets/cell.rs"]
 pub mod cell;
+#[path = "../../fuzz/targets/circuit.rs"]
+pub mod circuit;
 #[path = "../../fuzz/targets/contact_address.rs"]
 pub mod contact_address;
 #[path = "../../fuzz/targets/contact_card.rs"]

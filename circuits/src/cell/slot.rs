@@ -19,6 +19,15 @@ pub enum Slot {
         /// Tag of the cell at the next relay.
         gamma: [u8; GAMMA_LEN],
     },
+    /// The relay forwards the cell at once, and keeps keys for the cells of a circuit.
+    Extend {
+        /// The next relay.
+        next: ShortId,
+        /// Tag of the cell at the next relay.
+        gamma: [u8; GAMMA_LEN],
+    },
+    /// This relay is the last hop of a circuit, which it joins with another one.
+    Meet,
     /// This relay is the last hop.
     Terminal {
         /// Delay between the rebuilding of the content and its insertion into the network.
@@ -44,29 +53,30 @@ impl Slot {
         if reserved != 0 || flags & !flag::ALL != 0 {
             return Err(BadSlot::Reserved);
         }
-        if flags & flag::KEEP != 0 {
-            return Err(BadSlot::Keep);
-        }
         let units = u16::from_be_bytes(*part::<{ field::DELAY }, _, _>(bytes));
         let delay = HopDelay::from_units(units).map_err(|_| BadSlot::DelayTooLong)?;
         let bulletin = flags & flag::BULLETIN != 0;
-        if flags & flag::TERMINAL != 0 {
-            return Ok(Self::Terminal {
-                hold: delay,
-                bulletin,
-            });
+        let terminal = flags & flag::TERMINAL != 0;
+        if flags & flag::KEEP != 0 && (bulletin || delay != HopDelay::ZERO) {
+            return Err(BadSlot::KeepWithDelay);
         }
-        if bulletin {
+        if bulletin && !terminal {
             return Err(BadSlot::BulletinOnTheWay);
         }
-        Ok(Self::Forward {
-            next: ShortId(*part::<{ field::NEXT }, _, _>(bytes)),
-            delay,
-            gamma: *part::<{ field::GAMMA }, _, _>(bytes),
+        let next = ShortId(*part::<{ field::NEXT }, _, _>(bytes));
+        let gamma = *part::<{ field::GAMMA }, _, _>(bytes);
+        Ok(match (flags & flag::KEEP != 0, terminal) {
+            (true, true) => Self::Meet,
+            (true, false) => Self::Extend { next, gamma },
+            (false, true) => Self::Terminal {
+                hold: delay,
+                bulletin,
+            },
+            (false, false) => Self::Forward { next, delay, gamma },
         })
     }
 
-    /// Writes the slot into `bytes`. A terminal slot has no next hop and no next tag; these bytes
+    /// Writes the slot into `bytes`. The last slot has no next hop and no next tag; these bytes
     /// stay unchanged, and the caller has filled them with random bytes.
     pub fn emit(self, bytes: &mut [u8; SLOT_LEN]) {
         let (delay, flags) = match self {
@@ -75,6 +85,12 @@ impl Slot {
                 *part_mut::<{ field::GAMMA }, _, _>(bytes) = gamma;
                 (delay, 0)
             }
+            Self::Extend { next, gamma } => {
+                *part_mut::<{ field::NEXT }, _, _>(bytes) = next.0;
+                *part_mut::<{ field::GAMMA }, _, _>(bytes) = gamma;
+                (HopDelay::ZERO, flag::KEEP)
+            }
+            Self::Meet => (HopDelay::ZERO, flag::KEEP | flag::TERMINAL),
             Self::Terminal {
                 hold,
                 bulletin: false,
@@ -98,8 +114,8 @@ pub enum BadSlot {
     BulletinOnTheWay,
     /// A delay above 600 s.
     DelayTooLong,
-    /// The keep flag is set. It requests a circuit, which this version does not support.
-    Keep,
+    /// The keep flag is set beside a delay or the bulletin flag: a circuit has neither.
+    KeepWithDelay,
     /// A reserved bit is set.
     Reserved,
 }
@@ -109,7 +125,7 @@ impl fmt::Display for BadSlot {
         f.write_str(match self {
             Self::BulletinOnTheWay => "slot has the bulletin flag but is not terminal",
             Self::DelayTooLong => "slot has a delay above the maximum of 600 s",
-            Self::Keep => "slot requests a circuit, which this version does not support",
+            Self::KeepWithDelay => "slot requests a circuit and has a delay or the bulletin flag",
             Self::Reserved => "slot has a reserved bit set",
         })
     }
@@ -142,25 +158,17 @@ mod tests {
 
     fn slots() -> impl Strategy<Value = Slot> {
         let delay = (0..=60_000_u16).prop_map(|units| HopDelay::from_units(units).unwrap());
-        let parts = (
-            any::<[u8; 16]>(),
-            delay,
-            any::<[u8; 16]>(),
-            any::<bool>(),
-            any::<bool>(),
-        );
-        parts.prop_map(|(next, delay, gamma, terminal, bulletin)| {
-            if terminal {
-                Slot::Terminal {
+        let parts = (any::<[u8; 16]>(), delay, any::<[u8; 16]>(), 0..5_u8);
+        parts.prop_map(|(next, delay, gamma, kind)| {
+            let next = ShortId(next);
+            match kind {
+                0 => Slot::Extend { next, gamma },
+                1 => Slot::Meet,
+                2 => Slot::Forward { next, delay, gamma },
+                _ => Slot::Terminal {
                     hold: delay,
-                    bulletin,
-                }
-            } else {
-                Slot::Forward {
-                    next: ShortId(next),
-                    delay,
-                    gamma,
-                }
+                    bulletin: kind == 3,
+                },
             }
         })
     }
@@ -207,9 +215,11 @@ mod tests {
     }
 
     #[test]
-    fn slot_with_keep_flag_is_refused_as_keep() {
-        for flags in [0b010, 0b011, 0b110, 0b111] {
-            assert_eq!(with(flags, 0, 0), Err(BadSlot::Keep));
+    fn slot_with_keep_flag_has_neither_delay_nor_bulletin_flag() {
+        assert_eq!(with(0b011, 0, 0), Ok(Slot::Meet));
+        assert!(matches!(with(0b010, 0, 0), Ok(Slot::Extend { .. })));
+        for (flags, delay) in [(0b010, 1), (0b011, 1), (0b110, 0), (0b111, 0)] {
+            assert_eq!(with(flags, 0, delay), Err(BadSlot::KeepWithDelay));
         }
     }
 

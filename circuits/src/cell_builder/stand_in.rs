@@ -5,7 +5,7 @@
 
 use rand_core::CryptoRng;
 
-use super::{Hop, LayerSpec};
+use super::{Hop, LayerSpec, earlier_slot};
 use crate::bytes::part_mut;
 use crate::cell::{Cell, Slot};
 use crate::geometry::{ALPHA_LEN, BETA_LEN, DELTA_LEN, GAMMA_LEN, SLOT_LEN};
@@ -19,6 +19,17 @@ pub(super) fn seal(
     terminal: Slot,
     delta: &[u8; DELTA_LEN],
 ) -> Cell {
+    seal_layers(rng, epoch, layers, terminal, delta).0
+}
+
+/// The same, and the element of each layer, from which a stand-in circuit derives its keys.
+pub(crate) fn seal_layers(
+    rng: &mut impl CryptoRng,
+    epoch: Epoch,
+    layers: &[LayerSpec],
+    terminal: Slot,
+    delta: &[u8; DELTA_LEN],
+) -> (Cell, Vec<[u8; ALPHA_LEN]>) {
     let mut cell = Cell::blank(epoch);
     *cell.delta_mut() = *delta;
     let mut alpha = [0; ALPHA_LEN];
@@ -38,11 +49,7 @@ pub(super) fn seal(
         if let Some((following, gamma)) = next {
             let beta = cell.beta_mut();
             beta.rotate_right(SLOT_LEN);
-            let slot = Slot::Forward {
-                next: following.hop.id.short(),
-                delay: layer.delay,
-                gamma,
-            };
+            let slot = earlier_slot(terminal, layer, &following.hop.id, gamma);
             slot.emit(part_mut::<0, _, _>(beta));
         }
         let gamma = gamma(alpha, &layer.hop, epoch);
@@ -50,7 +57,7 @@ pub(super) fn seal(
         *cell.alpha_mut() = *alpha;
         *cell.gamma_mut() = gamma;
     }
-    cell
+    (cell, elements)
 }
 
 /// The element that the next relay receives: another one at each hop, so that a relay which is on

@@ -3,7 +3,8 @@
 //! `PRK = HKDF-Extract("whisht/1/cell", s)`, and each key is
 //! `Expand(PRK, "whisht/1/" | label | alpha | X | ID | epoch)`. The keys are bound to the element
 //! as received, the relay's key, its id and the epoch of the key: a change of any of them gives
-//! different keys. Each key is used for one cell, so every nonce is zero.
+//! different keys. Each key is used for one cell, so every nonce is zero; the two keys that a circuit
+//! keeps leave this module and are used with counters.
 
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
@@ -105,6 +106,16 @@ impl LayerKeys {
     /// The factor that blinds the element for the next hop; clamped at use.
     pub(crate) fn blind(&self) -> Secret<32> {
         Secret::init_with(|key| self.expand(b"blind", key))
+    }
+
+    /// The key of a circuit's cells on their way from the origin.
+    pub(crate) fn keep_forward(&self) -> Secret<32> {
+        Secret::init_with(|key| self.expand(b"keep-f", key))
+    }
+
+    /// The key of a circuit's cells on their way to the origin.
+    pub(crate) fn keep_backward(&self) -> Secret<32> {
+        Secret::init_with(|key| self.expand(b"keep-b", key))
     }
 
     fn body(&self) -> Secret<32> {

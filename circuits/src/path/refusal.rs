@@ -39,6 +39,8 @@ pub enum PathRule {
     Relays,
     /// The rendezvous is not a peer, not the guard, and not related to the guard.
     Rendezvous,
+    /// One of the second hops of circuits may stand between the guard and the last relay.
+    SecondHop,
     /// The eligible relays are in enough subnets.
     Subnets,
     /// The directory is at least one day old.
@@ -104,6 +106,10 @@ impl fmt::Display for PathRefusal {
                 f,
                 "needs at least {} that may be the rendezvous, {known} known",
                 relays(*needed)
+            )?,
+            PathRule::SecondHop => f.write_str(
+                "none of the four second hops of circuits may stand between the guard and the \
+                 last relay",
             )?,
             PathRule::Subnets => write!(
                 f,

@@ -6,6 +6,7 @@
 use super::{DropReason, Peeled, ReplayMark, ReplaySet, ReplaySetError, ReplayTag};
 use crate::bytes::{part, part_mut};
 use crate::cell::{Cell, Slot};
+use crate::circuit::{CircuitIds, HopKeys, MeetCookie};
 use crate::geometry::{HEADER_STREAM_LEN, SLOT_LEN};
 use crate::ids::{Epoch, RelayId};
 use crate::keys::HeldKey;
@@ -36,6 +37,8 @@ pub(super) fn peel(
         epoch,
     };
     let keys = LayerKeys::new(&shared, binding);
+    // A circuit is named by the cell as it crossed the link.
+    let arrived = *cell.as_bytes();
     keys.open(&mut cell).map_err(|_| DropReason::Forged)?;
     let tag = ReplayTag(keys.replay_tag());
     seen.insert(tag)?;
@@ -51,7 +54,27 @@ pub(super) fn peel(
             delta: Box::new(*cell.view().delta()),
             mark,
         }),
-        Slot::Forward { next, .. } if next == id.short() => Err(DropReason::NextIsSelf),
+        Slot::Forward { next, .. } | Slot::Extend { next, .. } if next == id.short() => {
+            Err(DropReason::NextIsSelf)
+        }
+        Slot::Meet => Ok(Peeled::Meet {
+            cookie: MeetCookie::parse(cell.view().delta()).ok_or(DropReason::NoCookie)?,
+            ids: CircuitIds::of(&arrived),
+            keys: HopKeys::new(&keys),
+            mark,
+        }),
+        Slot::Extend { next, gamma } => {
+            *cell.alpha_mut() = element.x25519(&keys.blind());
+            *cell.gamma_mut() = gamma;
+            *cell.beta_mut() = *part::<SLOT_LEN, _, _>(&slots);
+            Ok(Peeled::Extend {
+                next,
+                cell,
+                ids: CircuitIds::of(&arrived),
+                keys: HopKeys::new(&keys),
+                mark,
+            })
+        }
         Slot::Forward { next, delay, gamma } => {
             *cell.alpha_mut() = element.x25519(&keys.blind());
             *cell.gamma_mut() = gamma;

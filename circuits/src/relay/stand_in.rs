@@ -8,6 +8,7 @@ use crate::bytes::{part, part_mut};
 use crate::cell::{Cell, Slot};
 use crate::cell_builder::Hop;
 use crate::cell_builder::stand_in::{gamma, next_alpha};
+use crate::circuit::{CircuitIds, HopKeys, MeetCookie};
 use crate::geometry::{HEADER_STREAM_LEN, SLOT_LEN};
 use crate::ids::{Epoch, RelayId};
 use crate::keys::HeldKey;
@@ -50,7 +51,28 @@ pub(super) fn peel(
             delta: Box::new(*cell.view().delta()),
             mark,
         }),
-        Slot::Forward { next, .. } if next == id.short() => Err(DropReason::NextIsSelf),
+        Slot::Forward { next, .. } | Slot::Extend { next, .. } if next == id.short() => {
+            Err(DropReason::NextIsSelf)
+        }
+        Slot::Meet => Ok(Peeled::Meet {
+            cookie: MeetCookie::parse(cell.view().delta()).ok_or(DropReason::NoCookie)?,
+            ids: CircuitIds::of(cell.as_bytes()),
+            keys: HopKeys::stand_in(&alpha, id),
+            mark,
+        }),
+        Slot::Extend { next, gamma } => {
+            let ids = CircuitIds::of(cell.as_bytes());
+            *cell.alpha_mut() = next_alpha(alpha);
+            *cell.gamma_mut() = gamma;
+            *cell.beta_mut() = *part::<SLOT_LEN, _, _>(&slots);
+            Ok(Peeled::Extend {
+                next,
+                cell,
+                ids,
+                keys: HopKeys::stand_in(&alpha, id),
+                mark,
+            })
+        }
         Slot::Forward { next, delay, gamma } => {
             *cell.alpha_mut() = next_alpha(alpha);
             *cell.gamma_mut() = gamma;
@@ -142,7 +164,7 @@ mod tests {
                     cell = inner;
                 }
                 Peeled::Terminal { hold, delta, .. } => read.push(format!("{hold:?} {delta:?}")),
-                Peeled::Dropped(why) => panic!("{why}"),
+                other => panic!("{other:?}"),
             }
         }
         (read, rng.next_u64())

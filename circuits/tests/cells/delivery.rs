@@ -41,7 +41,7 @@ proptest! {
                     prop_assert_eq!(*got, delta);
                     prop_assert_eq!(mark.epoch, EPOCH);
                 }
-                Peeled::Dropped(why) => prop_assert!(false, "dropped at {} of {}: {}", place, len, why),
+                other => prop_assert!(false, "at {} of {}: {:?}", place, len, other),
             }
         }
     }

@@ -70,8 +70,10 @@ fn malformed_slot_is_dropped_with_its_own_reason() {
         (0, 0b001, 0x80, BadSlot::Reserved),
         (0, 0b1000, 0, BadSlot::Reserved),
         (0, 0b1000_0001, 0, BadSlot::Reserved),
-        (0, 0b010, 0, BadSlot::Keep),
-        (0, 0b011, 0, BadSlot::Keep),
+        (1, 0b010, 0, BadSlot::KeepWithDelay),
+        (1, 0b011, 0, BadSlot::KeepWithDelay),
+        (0, 0b110, 0, BadSlot::KeepWithDelay),
+        (0, 0b111, 0, BadSlot::KeepWithDelay),
         (0, 0b100, 0, BadSlot::BulletinOnTheWay),
         (60_001, 0b000, 0, BadSlot::DelayTooLong),
         (60_001, 0b001, 0, BadSlot::DelayTooLong),
@@ -89,6 +91,13 @@ fn malformed_slot_is_dropped_with_its_own_reason() {
             "{case}"
         );
     }
+}
+
+#[test]
+fn last_slot_of_a_circuit_needs_a_cookie() {
+    let stop = &stops(&mut rng(37), 1)[0];
+    let cell = with_slot(stop, reference::slot([1; 16], 0, 0b011, 0, [2; 16]));
+    assert_eq!(dropped(&mut stop.relay(), cell), DropReason::NoCookie);
 }
 
 #[test]
@@ -115,11 +124,11 @@ fn cell_with_own_relay_as_next_hop_is_dropped() {
 fn cell_with_malformed_slot_is_recorded_for_replay() {
     // The tag comes before the slot: a cell with a bad slot is dropped as a replay the second time.
     let stop = &stops(&mut rng(35), 1)[0];
-    let cell = with_slot(stop, reference::slot([1; 16], 0, 0b010, 0, [2; 16]));
+    let cell = with_slot(stop, reference::slot([1; 16], 1, 0b010, 0, [2; 16]));
     let mut relay = stop.relay();
     assert_eq!(
         dropped(&mut relay, cell.clone()),
-        DropReason::Slot(BadSlot::Keep)
+        DropReason::Slot(BadSlot::KeepWithDelay)
     );
     assert_eq!(dropped(&mut relay, cell), DropReason::Replayed);
 }

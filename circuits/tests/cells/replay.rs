@@ -14,7 +14,7 @@ use crate::reference;
 fn mark(peeled: Peeled) -> ReplayMark {
     match peeled {
         Peeled::Forward { mark, .. } | Peeled::Terminal { mark, .. } => mark,
-        Peeled::Dropped(why) => panic!("dropped: {why}"),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -268,7 +268,7 @@ fn peeling_recorded_cell_gives_next_recorded_cell() {
                     assert_eq!(hex::encode(*delta), case.delta);
                     mark
                 }
-                Peeled::Dropped(why) => panic!("{}, layer {place}: {why}", case.name),
+                other => panic!("{}, layer {place}: {other:?}", case.name),
             };
             assert_eq!(mark.epoch, epoch);
             assert_eq!(hex::encode(mark.tag.0), layer.replay);

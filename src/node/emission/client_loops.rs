@@ -67,7 +67,10 @@ impl ClientLoops {
                     Ok(Payload::Loop { nonce }) => loops.push(LoopNonce(nonce)),
                     _ => lost += 1,
                 },
-                Peeled::Forward { .. } | Peeled::Dropped(_) => lost += 1,
+                Peeled::Forward { .. }
+                | Peeled::Extend { .. }
+                | Peeled::Meet { .. }
+                | Peeled::Dropped(_) => lost += 1,
             }
         }
         (loops, lost)

@@ -433,7 +433,7 @@ fn peeled_by(scene: &Scene, relays: [u8; 5], cell: Cell) -> Option<Cell> {
         relay.accept(scene.now, LinkId(1), cell).ok()?;
         match relay.next_peel(scene.now)?.outcome {
             Peeled::Forward { cell: next, .. } => cell = next,
-            Peeled::Terminal { .. } | Peeled::Dropped(_) => return None,
+            _ => return None,
         }
     }
     Some(cell)

@@ -83,7 +83,9 @@ impl Relay {
                         peeled: outcome,
                     });
                 }
-                Peeled::Dropped(_) => fx.count(Counter::CellsDropped),
+                Peeled::Extend { .. } | Peeled::Meet { .. } | Peeled::Dropped(_) => {
+                    fx.count(Counter::CellsDropped);
+                }
             }
         }
         for (epoch, tags) in tags {
@@ -138,7 +140,7 @@ impl Relay {
                 };
                 self.on_payload(fx, now, source, &delta, gossip);
             }
-            Peeled::Dropped(_) => {}
+            Peeled::Extend { .. } | Peeled::Meet { .. } | Peeled::Dropped(_) => {}
         }
         self.arm(fx);
     }
