@@ -351,13 +351,13 @@ impl CircuitTable {
     }
 
     /// Forgets a circuit and the one that it is joined with, and tells the peers, except that on
-    /// the side which knows.
+    /// the side whose link is closed.
     fn end(
         &mut self,
         now: Instant,
         circuit: CircuitRef,
         why: CircuitEnd,
-        knows: Option<CircuitSide>,
+        closed: Option<CircuitSide>,
     ) {
         let Some(state) = self.circuits.remove(&circuit) else {
             return;
@@ -369,7 +369,7 @@ impl CircuitTable {
             };
             self.by_id.remove(&(port.link, port.incoming));
             self.early.on_ended(now, port.link, port.incoming);
-            let last = (knows != Some(side)).then(|| self.last_cell(port.outgoing));
+            let last = (closed != Some(side)).then(|| self.last_cell(port.outgoing));
             self.egress.close(now, circuit, side, port.link, last);
         }
         match state.role {
