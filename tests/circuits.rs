@@ -226,8 +226,8 @@ fn attack_with_a_third_cookie_ends_all_three_circuits() {
     assert_eq!(endings(&mut world, third).len(), 1);
 }
 
-/// A quarter of the circuits meet nobody: their ends send and nothing reads. Their cells are bounded, and
-/// the circuits end by themselves.
+/// The circuits have no other half: their ends send and nothing reads. Their cells are bounded, and the
+/// circuits end by themselves.
 #[test]
 fn attack_with_64_stalled_circuits_costs_bounded_memory_and_delays_no_other() {
     let mut world = network(10);
