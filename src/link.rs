@@ -42,7 +42,7 @@ pub use self::disconnect::DisconnectReason;
 pub use self::fault::{LinkFault, LocalFault, PeerFault};
 pub use self::key::{InvalidLinkKey, LinkKey};
 pub(crate) use self::key::{is_on_curve, to_relay_key};
-pub use self::limits::LinkLimits;
+pub use self::limits::{CELL_PAYLOAD, LinkLimits};
 pub use self::queue::{Priority, QueueBudgets};
 pub use self::snappy::Packing;
 
@@ -342,6 +342,15 @@ impl Link {
             _ => 0,
         };
         queued.saturating_add(self.outbox.len())
+    }
+
+    /// Number of payloads of so many bytes that fit into the queue of circuits now.
+    #[must_use]
+    pub fn circuit_room(&self, payload: usize) -> usize {
+        match &self.state {
+            LinkState::Connected(open) => open.queue.circuit_room(payload),
+            _ => 0,
+        }
     }
 
     /// Smoothed round-trip time; `None` before the link is connected. The peer can lengthen it.

@@ -11,6 +11,7 @@
 //! * `stem`: envelopes before they enter the network
 //! * `relay`: cells that pass through, replay tags, mix, rendezvous
 //! * `directory`: known relays, guard choice, path choice, our own descriptor
+//! * `circuits`: streams of cells through relays, of this node and of others
 //! * `emission`: our own cells at the levels with cover traffic, and their loops
 //! * `send`: outgoing messages, their confirmation and retry, the offline queue
 //! * `receive`: trial decryption, identities, inbox
@@ -23,6 +24,8 @@
 //! `commands` answers users. [`Node`] itself decides nothing.
 
 mod action;
+mod circuit_routing;
+mod circuits;
 mod client_messages;
 mod clock_skew;
 mod command;
@@ -52,6 +55,8 @@ mod relay;
 mod routing;
 mod send;
 mod shh_api;
+#[cfg(feature = "sim")]
+pub(crate) mod simulation;
 mod stem;
 mod timers;
 mod untried;
@@ -60,19 +65,12 @@ mod views;
 use core::time::Duration;
 use std::sync::Arc;
 
-#[cfg(feature = "sim")]
-use circuits::cell::Cell;
-use circuits::directory::BadSigningKey;
-#[cfg(feature = "sim")]
-use circuits::directory::DescriptorMemo;
-use circuits::ids::LinkId;
-#[cfg(feature = "sim")]
-use circuits::ids::ShortId;
-use circuits::path::GuardSeed;
-use circuits::time::{Instant, Now};
+use ::circuits::directory::BadSigningKey;
+use ::circuits::ids::LinkId;
+use ::circuits::path::GuardSeed;
+use ::circuits::time::{Instant, Now};
 
-#[cfg(feature = "sim")]
-use self::action::Action;
+use self::circuits::Circuits;
 use self::client_messages::ClientMessages;
 use self::clock_skew::{ClockSkew, ShownTime};
 use self::contacts::{ContactContext, Contacts};
@@ -88,6 +86,8 @@ use self::receive::Receiver;
 use self::relay::{Relay, RelayContext};
 use self::send::{SendContext, Sender};
 use self::shh_api::ShhApi;
+#[cfg(feature = "sim")]
+use self::simulation::SimulatedCircuits;
 use self::stem::Stem;
 use self::timers::TimerId;
 
@@ -117,9 +117,9 @@ pub use output::{Drain, Output, Record};
 pub use peers::MAX_INBOUND_LINKS;
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use views::{
-    ClockView, CustomLevelView, DirectoryAge, EmissionView, EstimateView, FetchView, IdentityView,
-    InboundView, LevelView, LevelsView, LinkedView, ListenerFaultView, LoopAlarmView, MailView,
-    MessageView, MixingView, NodeView, OutgoingView, PeerView, PriceView, ProtectionView,
+    CircuitsView, ClockView, CustomLevelView, DirectoryAge, EmissionView, EstimateView, FetchView,
+    IdentityView, InboundView, LevelView, LevelsView, LinkedView, ListenerFaultView, LoopAlarmView,
+    MailView, MessageView, MixingView, NodeView, OutgoingView, PeerView, PriceView, ProtectionView,
     RelayView, StatusView, TurnTimes, UnreachedPeerView,
 };
 
@@ -149,6 +149,7 @@ pub struct Node {
     gossip: EnvelopeGossip,
     stem: Stem,
     relay: Relay,
+    circuits: Circuits,
     directory: RelayDirectory,
     send: Sender,
     emission: Emission,
@@ -159,6 +160,8 @@ pub struct Node {
     mail: Mail,
     turn_times: Option<TurnTimes>,
     clock: ClockSkew,
+    #[cfg(feature = "sim")]
+    simulated: SimulatedCircuits,
 }
 
 impl Node {
@@ -190,6 +193,7 @@ impl Node {
             peers: Peers::new(&config, Arc::clone(&local), discovery, now.mono),
             gossip,
             stem,
+            circuits: Circuits::new(local.arithmetic(), generators.circuits().child()),
             relay: Relay::new(local.id(), config.relay, local.arithmetic()),
             directory: RelayDirectory::new(&config, &local, guard_seed, now),
             send: Sender::new(&config, local.arithmetic(), now.mono),
@@ -201,6 +205,8 @@ impl Node {
             mail,
             turn_times: None,
             clock: ClockSkew::new(config.profile),
+            #[cfg(feature = "sim")]
+            simulated: SimulatedCircuits::default(),
             fx: Effects::new(generators, now.mono, config.danger_reveal_paths),
             config,
             local,
@@ -303,6 +309,7 @@ impl Node {
             TimerId::ShardSets => self.relay.expire_shard_sets(fx, now),
             TimerId::Insertion => self.relay.release_delayed(fx, now, &self.gossip),
             TimerId::Embargo => self.stem.end_embargoes(fx, now, &self.gossip),
+            TimerId::Circuits => self.circuits.expire(fx, now),
             TimerId::Emission => {
                 let routes = self.mix_routes(now);
                 let (emission, fx, context) = self.emitting(now, routes.as_ref());
@@ -373,17 +380,21 @@ impl Node {
         self.gossip.reseed(&self.fx.seed());
         self.peers.reseed(&self.fx.seed());
         self.emission.reseed(&self.fx.seed());
+        self.circuits.reseed(&self.fx.seed());
     }
 
-    /// Hands queued bytes to the shell. A link with new room may take more mail.
+    /// Hands queued bytes to the shell. A link with new room may take more mail and cells of circuits.
     fn flush_links(&mut self, now: Now) {
         loop {
+            self.circuits.send_due(&mut self.fx, now, &self.peers);
+            self.run_actions(now);
             let flushed = self.peers.flush(&mut self.fx, now);
             if flushed.is_empty() {
                 return;
             }
             for link in flushed {
                 self.mail.on_link_flushed(&mut self.fx, link, &self.peers);
+                self.circuits.on_link_flushed(now, link);
             }
             self.run_actions(now);
         }
@@ -395,40 +406,6 @@ impl Node {
             self.peers.expedite_redials(now.mono);
             self.directory.expedite_guard_dials(&mut self.fx, now.mono);
         }
-    }
-
-    // -- simulation
-
-    /// Takes verified descriptors from the other nodes of a simulated world.
-    #[cfg(feature = "sim")]
-    pub(crate) fn share_descriptors(&mut self, memo: DescriptorMemo) {
-        self.directory.share(memo);
-    }
-
-    /// Sends a cell to a relay as if this node had built it, to create load in a simulated world.
-    #[cfg(feature = "sim")]
-    pub(crate) fn send_synthetic_cell(&mut self, now: Now, next: ShortId, cell: Cell) -> Drain<'_> {
-        self.fx.request(Action::SendCell(next, cell));
-        self.handle(now, Input::Timeout)
-    }
-
-    /// Queues cells for the emission stream, as those of a message of a simulated world, in place of those
-    /// of the message that have not left. Returns their number.
-    #[cfg(feature = "sim")]
-    pub(crate) fn queue_synthetic_cells(
-        &mut self,
-        now: Now,
-        message: MessageId,
-        count: u8,
-    ) -> usize {
-        self.emission.withdraw(message);
-        let Some(routes) = self.mix_routes(now) else {
-            return 0;
-        };
-        let cells = emission::synthetic_cells(&mut self.fx, &routes, message, count);
-        let number = cells.len();
-        let queued = self.emission.enqueue(&mut self.fx, now, cells);
-        queued.map_or(0, |()| number)
     }
 
     fn sending(&mut self) -> (&mut Sender, &mut Effects, SendContext<'_>) {

@@ -1,8 +1,8 @@
 //! The message bodies of `onion/1`, the capability that only whisht nodes have.
 //!
-//! Seven kinds exist: status, relay descriptors and the request for them, cells, stems, and
-//! announcements and requests of envelope hashes (docs/wire.md, section "onion/1"). Other codes are
-//! reserved and ignored, so that later versions can add messages.
+//! Eight kinds exist: status, relay descriptors and the request for them, cells, stems,
+//! announcements and requests of envelope hashes, and cells of circuits (docs/wire.md, section
+//! "onion/1"). Other codes are reserved and ignored, so that later versions can add messages.
 //!
 //! The reader is strict: it accepts one canonical form and no trailing bytes, and checks every
 //! length before it copies. Packets other than stems have at most 16 KB, so that none delays the
@@ -56,6 +56,8 @@ pub enum OnionMessage {
     Announce(Vec<EnvelopeHash>),
     /// Code 6: requests envelopes by hash; the answer is a Messages packet of `shh`.
     GetEnvelopes(Vec<EnvelopeHash>),
+    /// Code 7: one cell of a circuit, as long as every other cell.
+    CircuitCell(Box<[u8; CELL_LEN]>),
 }
 
 impl OnionMessage {
@@ -76,10 +78,11 @@ impl OnionMessage {
             code::STATUS => decode_status(payload)?,
             code::DESCRIPTORS => decode_descriptors(payload)?,
             code::GET_DESCRIPTORS => decode_get_descriptors(payload)?,
-            code::CELL => decode_cell(payload)?,
+            code::CELL => Self::Cell(decode_cell(payload)?),
             code::STEM => decode_stem(payload)?,
             code::ANNOUNCE => Self::Announce(decode_hashes(payload)?),
             code::GET_ENVELOPES => Self::GetEnvelopes(decode_hashes(payload)?),
+            code::CIRCUIT_CELL => Self::CircuitCell(decode_cell(payload)?),
             _ => return Ok(None),
         }))
     }
@@ -95,6 +98,7 @@ impl OnionMessage {
             Self::Stem(_) => code::STEM,
             Self::Announce(_) => code::ANNOUNCE,
             Self::GetEnvelopes(_) => code::GET_ENVELOPES,
+            Self::CircuitCell(_) => code::CIRCUIT_CELL,
         }
     }
 
@@ -133,7 +137,7 @@ impl OnionMessage {
                 });
                 Ok(body)
             }
-            Self::Cell(cell) => Ok(encode_cell(cell)),
+            Self::Cell(cell) | Self::CircuitCell(cell) => Ok(encode_cell(cell)),
             Self::Stem(envelope) => encode_stem(envelope),
             Self::Announce(hashes) | Self::GetEnvelopes(hashes) => encode_hashes(hashes),
         }
@@ -278,10 +282,10 @@ fn decode_get_descriptors(payload: &[u8]) -> Result<OnionMessage, OnionWireError
     }))
 }
 
-fn decode_cell(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {
+fn decode_cell(payload: &[u8]) -> Result<Box<[u8; CELL_LEN]>, OnionWireError> {
     let cell = only_bytes(payload)?;
     let cell: &[u8; CELL_LEN] = cell.try_into().map_err(|_| OnionWireError::Malformed)?;
-    Ok(OnionMessage::Cell(Box::new(*cell)))
+    Ok(Box::new(*cell))
 }
 
 /// Writes a cell's body without the RLP encoder: cells are the most frequent messages, and their
@@ -350,6 +354,7 @@ mod code {
     pub(super) const STEM: u8 = 4;
     pub(super) const ANNOUNCE: u8 = 5;
     pub(super) const GET_ENVELOPES: u8 = 6;
+    pub(super) const CIRCUIT_CELL: u8 = 7;
 }
 
 /// Maximum length of an RLP header, in bytes, for contents up to 16 MB.

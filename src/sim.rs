@@ -41,3 +41,4 @@ pub use self::scenario::{Churn, Scenario, Simulation, SimulationReport, SpyRepor
 pub use self::seed::WorldSeed;
 pub use self::spies::SpyFigures;
 pub use self::world::{World, WorldConfig};
+pub use crate::node::simulation::CircuitNews;

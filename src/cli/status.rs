@@ -1,5 +1,7 @@
 //! `whisht peers`, `relays` and `status`.
 
+mod streams;
+
 use std::io;
 
 use serde_json::json;
@@ -11,8 +13,7 @@ use super::{Exit, Failure};
 use crate::endpoint::PeerAddr;
 use crate::gossip::PowRule;
 use crate::node::{
-    ClockView, DirectoryAge, EmissionView, InboundView, PeerView, RelayView, StatusView,
-    UnreachedPeerView,
+    ClockView, DirectoryAge, InboundView, PeerView, RelayView, StatusView, UnreachedPeerView,
 };
 
 /// Options of `whisht peers`.
@@ -340,7 +341,8 @@ fn traffic(status: &StatusView) -> Vec<String> {
         grouped(status.cells_dropped),
         grouped(status.rebuilt)
     )]);
-    lines.extend(cover(&status.emission));
+    lines.extend(streams::circuits(&status.circuits));
+    lines.extend(streams::cover(&status.emission));
     lines.extend([
         format!(
             "gossip    {} envelopes displaced from full queues, {} packets dropped",
@@ -360,48 +362,6 @@ fn traffic(status: &StatusView) -> Vec<String> {
     let age = levels::directory_line(status);
     lines.extend(age.map(|line| format!("          {line}")));
     lines
-}
-
-/// The cover traffic of this node.
-fn cover(emission: &EmissionView) -> Vec<String> {
-    if emission.cover == "off" {
-        return vec!["cover     off".to_owned()];
-    }
-    let EmissionView { cover, .. } = emission;
-    let mut line = format!(
-        "cover     {cover}, {} cells sent; {} loops back, {} lost",
-        grouped(emission.sent),
-        grouped(emission.loops_returned.into()),
-        grouped(emission.loops_lost.into())
-    );
-    if emission.guard_down > 0 {
-        line.push_str(&format!(
-            "; {} cells dropped while the guard was down",
-            grouped(emission.guard_down)
-        ));
-    }
-    if emission.no_route > 0 {
-        line.push_str(&format!(
-            "; {} not sent for lack of relays",
-            grouped(emission.no_route)
-        ));
-    }
-    let mut lines = vec![line];
-    lines.extend(loop_alarm(emission));
-    lines
-}
-
-/// A relay that drops or delays more than chance explains.
-fn loop_alarm(emission: &EmissionView) -> Option<String> {
-    let alarm = emission.alarm.as_ref()?;
-    Some(format!(
-        "          relay {} {} cells: {} of {} loops lost, {:.1} standard deviations",
-        alarm.relay,
-        alarm.fault,
-        grouped(alarm.lost.into()),
-        grouped(alarm.probes.into()),
-        alarm.sigmas
-    ))
 }
 
 /// Envelopes that our keys were not tried on, and whether messages may be lost.

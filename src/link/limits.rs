@@ -118,7 +118,7 @@ fn has_long_messages(capability: Capability) -> bool {
 }
 
 impl Default for LinkLimits {
-    /// Cells and splices have one length each; other messages the common limit.
+    /// Cells have one length, those of circuits too; other messages the common limit.
     fn default() -> Self {
         let limits = Self {
             payload: 2 * 1024 * 1024,
@@ -140,7 +140,7 @@ pub const MAX_SHORT_PAYLOAD: usize = 66 * 1024;
 pub const CELL_PAYLOAD: usize = CELL_LEN + 3 + 3;
 /// Code of a cell in `onion/1`.
 const ONION_CELL: u16 = 3;
-/// Code of a splice's message in `onion/1`.
+/// Code of a cell of a circuit in `onion/1`.
 const ONION_CIRCUIT: u16 = 7;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The send queue of a link; cells go first.
 //!
 //! Messages are queued unencrypted and become frames only when the socket has room, so that a cell
-//! overtakes gossip queued before it; an encrypted frame has a fixed position in the stream. Three
+//! overtakes gossip queued before it; an encrypted frame has a fixed position in the stream. Four
 //! queues with budgets of their own bound the memory that a slow reader costs, and keep its gossip
 //! from displacing cells. A queue that stays full shows that the peer does not read.
 
@@ -16,10 +16,13 @@ use super::snappy::Packing;
 /// belongs in the fastest queue that this sub-protocol uses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Priority {
-    /// Cells and splices: always first.
+    /// One-shot cells: always first.
     Cell,
     /// Short messages that control a sub-protocol.
     Control,
+    /// Cells of circuits. Before gossip, and never before one-shot cells: a stream must not delay a
+    /// message.
+    Circuit,
     /// Envelopes and other messages that may be delayed.
     Gossip,
 }
@@ -31,17 +34,21 @@ pub struct QueueBudgets {
     pub cell: usize,
     /// Budget of [`Priority::Control`].
     pub control: usize,
+    /// Budget of [`Priority::Circuit`].
+    pub circuit: usize,
     /// Budget of [`Priority::Gossip`].
     pub gossip: usize,
 }
 
 impl Default for QueueBudgets {
     /// 128 KiB of cells (six seconds at the rate permitted to a peer), 64 KiB of control messages,
-    /// 256 KiB of gossip (analysis 3.11).
+    /// 256 KiB of gossip (analysis 3.11). 32 KiB of cells of circuits, which are 33: more wait in
+    /// the queues of their circuits, so that circuits take turns.
     fn default() -> Self {
         Self {
             cell: 128 * 1024,
             control: 64 * 1024,
+            circuit: 32 * 1024,
             gossip: 256 * 1024,
         }
     }
@@ -58,6 +65,7 @@ pub(super) struct UnsentMessage {
 pub(super) struct SendQueue {
     cells: PriorityQueue,
     control: PriorityQueue,
+    circuit: PriorityQueue,
     gossip: PriorityQueue,
     full_since: Option<Instant>,
 }
@@ -67,6 +75,7 @@ impl SendQueue {
         Self {
             cells: PriorityQueue::new(budgets.cell),
             control: PriorityQueue::new(budgets.control),
+            circuit: PriorityQueue::new(budgets.circuit),
             gossip: PriorityQueue::new(budgets.gossip),
             full_since: None,
         }
@@ -81,6 +90,7 @@ impl SendQueue {
         match priority {
             Priority::Cell => self.cells.push(message),
             Priority::Control => self.control.push(message),
+            Priority::Circuit => self.circuit.push(message),
             Priority::Gossip => self.gossip.push(message),
         }
     }
@@ -95,6 +105,13 @@ impl SendQueue {
         self.queues()
             .into_iter()
             .find_map(|queue| queue.waiting.front())
+    }
+
+    /// Number of payloads of so many bytes that fit into the queue of circuits. A caller that sends no
+    /// more never fills that queue, so circuits alone never count as a peer that does not read.
+    pub(super) const fn circuit_room(&self, payload: usize) -> usize {
+        let left = self.circuit.budget.saturating_sub(self.circuit.bytes);
+        left.saturating_sub(1) / payload.saturating_add(FRAME_COST)
     }
 
     /// Bytes in all queues, with an overhead for each message.
@@ -129,12 +146,17 @@ impl SendQueue {
         self.queues().iter().any(|queue| queue.full)
     }
 
-    const fn queues(&self) -> [&PriorityQueue; 3] {
-        [&self.cells, &self.control, &self.gossip]
+    const fn queues(&self) -> [&PriorityQueue; 4] {
+        [&self.cells, &self.control, &self.circuit, &self.gossip]
     }
 
-    const fn queues_mut(&mut self) -> [&mut PriorityQueue; 3] {
-        [&mut self.cells, &mut self.control, &mut self.gossip]
+    const fn queues_mut(&mut self) -> [&mut PriorityQueue; 4] {
+        [
+            &mut self.cells,
+            &mut self.control,
+            &mut self.circuit,
+            &mut self.gossip,
+        ]
     }
 }
 
@@ -182,8 +204,11 @@ impl PriorityQueue {
 
 /// The cost of a message: its payload and about what a frame adds, so that empty messages count.
 fn cost(message: &UnsentMessage) -> usize {
-    message.payload.len().saturating_add(64)
+    message.payload.len().saturating_add(FRAME_COST)
 }
+
+/// What a message costs beside its payload.
+const FRAME_COST: usize = 64;
 
 /// The queue has no room for the message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -217,9 +242,10 @@ mod tests {
         queue.push(Priority::Gossip, message(1, 10)).unwrap();
         queue.push(Priority::Control, message(2, 10)).unwrap();
         queue.push(Priority::Gossip, message(3, 10)).unwrap();
+        queue.push(Priority::Circuit, message(5, 10)).unwrap();
         queue.push(Priority::Cell, message(4, 10)).unwrap();
         let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|m| m.code).collect();
-        assert_eq!(order, [4, 2, 1, 3]);
+        assert_eq!(order, [4, 2, 5, 1, 3]);
         assert_eq!(queue.bytes(), 0);
     }
 
@@ -241,6 +267,20 @@ mod tests {
             Err(QueueFull)
         );
         assert_eq!(queue.push(Priority::Cell, message(2, 918)), Ok(()));
+    }
+
+    #[test]
+    fn circuits_that_ask_for_room_never_fill_their_queue() {
+        let mut queue = queue(1_000);
+        let room = queue.circuit_room(918);
+        assert_eq!(room, 33);
+        for _ in 0..room {
+            queue.push(Priority::Circuit, message(7, 918)).unwrap();
+        }
+        queue.observe(Instant::ZERO);
+        assert_eq!((queue.circuit_room(918), queue.full_since()), (0, None));
+        queue.pop();
+        assert_eq!(queue.circuit_room(918), 1);
     }
 
     #[test]

@@ -6,10 +6,14 @@
 //! component is not in it.
 
 use circuits::cell::Cell;
-use circuits::ids::{Epoch, LinkId, RelayKey, ShortId};
+use circuits::circuit::{CircuitCell, MeetCookie};
+use circuits::ids::{Epoch, LinkId, RelayId, RelayKey, ShortId};
 use circuits::level::Level;
 use circuits::loops::LoopNonce;
 
+use super::circuits::{
+    CircuitEnding, CircuitHandle, CircuitPayload, CircuitSetupCell, PeeledCircuit,
+};
 use super::command::SendRequest;
 use super::contacts::AttemptOwner;
 use super::emission::{CellOwner, QueuedCell};
@@ -74,6 +78,10 @@ pub(super) enum Action {
     /// Install one of our onion keys.
     InstallOnionKey(Box<OnionKey>),
 
+    // -- to and from circuits
+    /// Something about circuits.
+    Circuit(CircuitAction),
+
     // -- to the emission
     /// Queue cells of messages or dummies, all or none.
     QueueCells(Vec<QueuedCell>),
@@ -113,6 +121,40 @@ pub(super) enum Action {
     GuardProven(ShortId),
     /// No echo came of an envelope that took these relays, while gossip of others arrived.
     LanesSilent(LaneRelays),
+}
+
+/// A request about circuits, or a report of what happened to one.
+pub(super) enum CircuitAction {
+    // -- to circuits, from the owner of a handle
+    /// Open a circuit that meets another one at this relay.
+    Open(CircuitHandle, RelayId, MeetCookie),
+    /// Send a payload. The circuit has to have room:
+    /// [`Circuits::room`](super::circuits::Circuits::room).
+    Send(CircuitHandle, CircuitPayload),
+    /// Close a circuit. Nothing follows.
+    Close(CircuitHandle),
+
+    // -- from circuits, to the owner of a handle
+    /// A payload of the other end arrived.
+    Received(CircuitHandle, CircuitPayload),
+    /// A circuit that had no room has room again.
+    Ready(CircuitHandle),
+    /// A circuit could not be opened, or has ended. Nothing follows.
+    Ended(CircuitHandle, CircuitEnding),
+
+    // -- circuits of other nodes
+    /// A setup cell has been peeled here. The cell is for this next hop.
+    Extend(Box<PeeledCircuit>, ShortId, Cell),
+    /// A circuit ends here, and is joined with the other one of its cookie.
+    Meet(Box<PeeledCircuit>, MeetCookie),
+    /// Send a setup cell to its next hop.
+    ForwardSetup(ShortId, CircuitSetupCell),
+    /// A setup cell leaves over this link.
+    Connect(LinkId, CircuitSetupCell),
+
+    // -- to peers
+    /// Send a cell over a link that has room for it.
+    SendCell(LinkId, CircuitCell),
 }
 
 /// Where an envelope for the stem comes from. It is told if there is no stem.

@@ -9,6 +9,7 @@ use super::command::{Command, OpenedState, ReaderKind, Refusal, Reply, SendReque
 use super::durability::{Continuation, StateContinuation};
 use super::effects::Counter;
 use super::input::{ClientId, CommandId};
+use super::jobs::{JobId, JobResult};
 use super::local_peer::CLIENT_ID;
 use super::peers::PeerKnowledge;
 use super::receive::MAX_FILTERS;
@@ -286,6 +287,18 @@ impl Node {
         self.shh_api.begin_post(fx, now, id, post, level, context)
     }
 
+    /// The search for the nonce of a post has ended.
+    pub(super) fn on_post_nonce(&mut self, now: Now, job: JobId, result: Option<JobResult>) {
+        let ended = self.shh_api.on_job_ended(job, result);
+        let delays = self.directory.mix_network(now).class();
+        self.shh_api
+            .mine_posts(&mut self.fx, now, &self.gossip, delays);
+        if let Some((command, post)) = ended {
+            let sent = post.and_then(|post| self.send_post(now, command, post));
+            shh_api::answer(&mut self.fx, command, sent.map(ShhReply::Posted));
+        }
+    }
+
     /// Sends a post that is ready.
     pub(super) fn send_post(
         &mut self,
@@ -392,6 +405,7 @@ impl Node {
             cells_forwarded: self.fx.counted(Counter::CellsForwarded),
             cells_dropped: self.fx.counted(Counter::CellsDropped),
             rebuilt: self.fx.counted(Counter::Rebuilt),
+            circuits: self.circuits.view(&self.fx),
             emission: self.emission.view(),
             outgoing: self.send.in_flight(),
             discovery: self.peers.discovery_nodes(),

@@ -4,6 +4,7 @@
 //! (`guards`) and lanes (`lanes`) are chosen from a snapshot of the directory. Our own descriptor is
 //! made by `publisher`. This component sends no cell.
 
+mod circuit_paths;
 mod frozen;
 mod guard_links;
 mod guard_trial;
@@ -21,7 +22,7 @@ use circuits::directory::{
     EndpointKinds, Snapshot, Subnet,
 };
 use circuits::ids::{Epoch, LinkId, Profile, RelayId, ShortId};
-use circuits::path::GuardSeed;
+use circuits::path::{GuardSeed, SecondHops};
 use circuits::time::Now;
 
 pub(super) use self::lanes::LanePlanError;
@@ -29,7 +30,7 @@ pub(super) use self::publisher::{DescriptorPublisher, RelayState};
 
 use self::frozen::FrozenList;
 use self::guard_links::GuardLinks;
-use self::guards::{GuardKeeper, GuardRecord};
+use self::guards::{GuardChoices, GuardKeeper, GuardRecord};
 use self::mixing::MixingKeeper;
 use super::action::Action;
 use super::config::{NodeConfig, Restored};
@@ -59,6 +60,8 @@ pub(super) struct RelayDirectory {
     directory: Directory,
     guards: GuardKeeper,
     guard_links: GuardLinks,
+    /// The relays that follow the guard on circuits.
+    second_hops: SecondHops,
     mixing: MixingKeeper,
     /// The choices of guards as they were last stored.
     stored_guards: GuardRecord,
@@ -92,6 +95,7 @@ impl RelayDirectory {
             profile: config.profile,
             directory: Directory::new(requirements, DirectoryLimits::default(), None, now.unix),
             mixing: MixingKeeper::new(&guard_seed, local.id(), config),
+            second_hops: SecondHops::new(mixing::copy_of(&guard_seed), local.id()),
             guards: GuardKeeper::new(guard_seed, local.id(), config),
             guard_links: GuardLinks::default(),
             stored_guards: GuardRecord::default(),
@@ -107,9 +111,10 @@ impl RelayDirectory {
     /// Restores what an earlier run made durable.
     pub(super) fn restore(&mut self, fx: &mut Effects, now: Now, restored: Restored) {
         self.directory.import(now.unix, &restored.directory);
-        let (lanes, mixing) = self.stored_guards.restore(restored.guards);
-        self.guards.restore(&lanes);
-        self.mixing.restore(&mixing);
+        let choices = self.stored_guards.restore(restored.guards);
+        self.guards.restore(&choices.lanes);
+        self.mixing.restore(&choices.mixing);
+        self.second_hops.import(&choices.second_hops);
         self.publisher.restore_keys(fx, restored.onion_keys);
         for (epoch, raw) in restored.own_descriptors {
             self.publisher.restore_descriptor(fx, epoch, &raw);
@@ -134,9 +139,12 @@ impl RelayDirectory {
         self.changed |= self.epoch != epoch;
         self.epoch = epoch;
         self.choose_guards(now);
-        let guards = (self.guards.export(), self.mixing.export());
-        self.stored_guards
-            .store_if_changed(fx, &guards.0, &guards.1);
+        let choices = GuardChoices {
+            lanes: self.guards.export(),
+            mixing: self.mixing.export(),
+            second_hops: self.second_hops.export(),
+        };
+        self.stored_guards.store_if_changed(fx, &choices);
         self.keep_guard_links(fx, now, peers);
         if self.guards.is_maintenance_due(now.mono) {
             self.request_from_any_peer(fx, now, peers);

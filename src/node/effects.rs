@@ -49,6 +49,12 @@ pub(super) enum Counter {
     CellsDropped,
     /// Cells passed on to their next hop.
     CellsForwarded,
+    /// Cells of circuits that arrived.
+    CircuitCellsReceived,
+    /// Cells of circuits that left.
+    CircuitCellsSent,
+    /// Cells of circuits that were dropped because their link exceeds its rate.
+    CircuitCellsDropped,
     /// Descriptors that the directory refused.
     DescriptorsRefused,
     /// Direct envelopes that were dropped before our keys were tried on them.
@@ -97,6 +103,11 @@ impl Effects {
     /// The generator for keys, and for what is encrypted or padded with them.
     pub(super) const fn key_rng(&mut self) -> &mut ErasingRng {
         self.generators.keys()
+    }
+
+    /// For circuits of this node.
+    pub(super) const fn circuit_rng(&mut self) -> &mut ErasingRng {
+        self.generators.circuits()
     }
 
     /// The generator for guards, lanes and stems, and for the delays on them.

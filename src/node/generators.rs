@@ -8,6 +8,7 @@
 //! ([`ErasingRng`]). This module asks nothing of the operating system.
 
 use circuits::erasing_rng::ErasingRng;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 /// The generators of one node.
@@ -19,6 +20,7 @@ pub(super) struct Generators {
     schedule: ErasingRng,
     cover: ErasingRng,
     dials: ErasingRng,
+    circuits: ErasingRng,
 }
 
 impl Generators {
@@ -31,6 +33,7 @@ impl Generators {
             schedule: root.child(),
             cover: root.child(),
             dials: root.child(),
+            circuits: ErasingRng::from_seed(&labelled(seed, b"circuits")),
             root,
         }
     }
@@ -44,6 +47,7 @@ impl Generators {
             &mut self.schedule,
             &mut self.cover,
             &mut self.dials,
+            &mut self.circuits,
         ];
         for child in children {
             child.reseed(&self.root.seed());
@@ -79,6 +83,21 @@ impl Generators {
     pub(super) const fn dials(&mut self) -> &mut ErasingRng {
         &mut self.dials
     }
+
+    /// For circuits of this node: their paths, setup cells and padding.
+    pub(super) const fn circuits(&mut self) -> &mut ErasingRng {
+        &mut self.circuits
+    }
+}
+
+/// A seed for one purpose, without a draw from the root, whose later draws it would shift.
+fn labelled(seed: &[u8; 32], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
+    let digest = Sha256::new()
+        .chain_update(b"whisht/1/generator/")
+        .chain_update(purpose)
+        .chain_update(seed)
+        .finalize();
+    Zeroizing::new(digest.into())
 }
 
 #[cfg(test)]
@@ -89,20 +108,21 @@ mod tests {
 
     use super::*;
 
-    fn draws(generators: &mut Generators) -> [u64; 5] {
+    fn draws(generators: &mut Generators) -> [u64; 6] {
         [
             generators.keys().next_u64(),
             generators.paths().next_u64(),
             generators.schedule().next_u64(),
             generators.cover().next_u64(),
             generators.dials().next_u64(),
+            generators.circuits().next_u64(),
         ]
     }
 
     #[test]
     fn purposes_draw_different_numbers() {
         let draws = BTreeSet::from(draws(&mut Generators::new(&[1; 32])));
-        assert_eq!(draws.len(), 5);
+        assert_eq!(draws.len(), 6);
     }
 
     #[test]
@@ -113,6 +133,7 @@ mod tests {
         assert_eq!(one.paths().next_u64(), two.paths().next_u64());
         assert_eq!(one.cover().next_u64(), two.cover().next_u64());
         assert_eq!(one.dials().next_u64(), two.dials().next_u64());
+        assert_eq!(one.circuits().next_u64(), two.circuits().next_u64());
     }
 
     #[test]

@@ -172,7 +172,7 @@ impl RelayContext<'_> {
     }
 
     /// What the ingress queue has to know of a link.
-    fn link_class(self, link: LinkId) -> LinkClass {
+    pub(super) fn link_class(self, link: LinkId) -> LinkClass {
         match self.relay_label(link) {
             Some(_) => LinkClass::Listed {
                 relays: self.directory.len(),

@@ -17,10 +17,9 @@ use super::gossip::NewPeer;
 use super::input::{Input, StoreId};
 use super::jobs::{JobId, JobOwner, JobResult};
 use super::peers::{BanScope, OnionHandshake, PeerConnection, PeerKnowledge, RemotePeer};
-use super::shh_api::{self, ShhReply};
 use super::stem::StemPeer;
 use super::timers::TimerId;
-use super::{Node, hex};
+use super::{Node, circuit_routing, hex};
 use crate::envelope::{Envelope, NotExpired};
 use crate::envelope_validation::StemRejected;
 use crate::gossip::{GossipFault, PacketOutcome};
@@ -85,6 +84,7 @@ impl Node {
                 self.peers.send_onion(fx, link, priority, &message);
             }
             Action::SendCellOver(link, cell) => self.peers.send_cell(fx, now.mono, link, &cell),
+            Action::Circuit(action) => circuit_routing::run_action(self, now, action),
             Action::LinkClosed {
                 link,
                 peer,
@@ -249,6 +249,7 @@ impl Node {
         self.directory.on_link_closed(link);
         self.stem.on_link_closed(&mut self.fx, link);
         self.relay.on_link_closed(link);
+        self.circuits.on_link_closed(&mut self.fx, now, link);
         if let Some(relay) = unreachable {
             self.on_relay_unreachable(now, relay);
         }
@@ -368,6 +369,7 @@ impl Node {
                 send.on_echoes(fx, known, context);
             }
             OnionMessage::GetEnvelopes(hashes) => self.gossip.on_requested(fx, now, from, hashes),
+            OnionMessage::CircuitCell(cell) => circuit_routing::on_cell(self, now, from, &cell),
             // A second status carries no information.
             OnionMessage::Status { .. } => self.peers.on_unread(fx, now, from),
         }
@@ -477,17 +479,6 @@ impl Node {
             }
             // The job was cancelled, or stopped by the shell.
             _ => {}
-        }
-    }
-
-    fn on_post_nonce(&mut self, now: Now, job: JobId, result: Option<JobResult>) {
-        let ended = self.shh_api.on_job_ended(job, result);
-        let delays = self.directory.mix_network(now).class();
-        self.shh_api
-            .mine_posts(&mut self.fx, now, &self.gossip, delays);
-        if let Some((command, post)) = ended {
-            let sent = post.and_then(|post| self.send_post(now, command, post));
-            shh_api::answer(&mut self.fx, command, sent.map(ShhReply::Posted));
         }
     }
 }

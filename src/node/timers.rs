@@ -54,6 +54,8 @@ pub(super) enum TimerId {
     Insertion,
     /// End a stem embargo.
     Embargo,
+    /// Cells of circuits that may leave, and circuits whose time is over.
+    Circuits,
     /// The next slot of the emission stream.
     Emission,
     /// Make a dummy envelope.

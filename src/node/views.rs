@@ -7,6 +7,7 @@
 //! a fraction inside a tagged enum are only read from a [`serde_json::Value`], because serde buffers
 //! them.
 
+mod circuit;
 mod condition;
 mod emission;
 mod levels;
@@ -15,6 +16,7 @@ use circuits::ids::Profile;
 use circuits::level::Level;
 use serde::{Deserialize, Serialize};
 
+pub use self::circuit::CircuitsView;
 pub use self::condition::{ClockView, InboundView, ListenerFaultView, TurnTimes};
 pub use self::emission::{EmissionView, LoopAlarmView};
 pub use self::levels::{
@@ -280,6 +282,8 @@ pub struct StatusView {
     pub cells_dropped: u64,
     /// Number of envelopes rebuilt here as a rendezvous.
     pub rebuilt: u64,
+    /// The circuits of this node and of others.
+    pub circuits: CircuitsView,
     /// The cover traffic of this node.
     pub emission: EmissionView,
     /// Number of messages in flight.

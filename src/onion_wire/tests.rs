@@ -41,10 +41,14 @@ fn message() -> impl Strategy<Value = OnionMessage> {
                     have
                 }
             )),
-        any::<[u8; 32]>().prop_map(|seed| {
-            OnionMessage::Cell(Box::new(core::array::from_fn(|i| {
+        any::<([u8; 32], bool)>().prop_map(|(seed, circuit)| {
+            let cell = Box::new(core::array::from_fn(|i| {
                 seed.get(i % 32).copied().unwrap_or_default()
-            })))
+            }));
+            match circuit {
+                true => OnionMessage::CircuitCell(cell),
+                false => OnionMessage::Cell(cell),
+            }
         }),
         Just(OnionMessage::Stem(envelope())),
         hashes.clone().prop_map(OnionMessage::Announce),
@@ -79,10 +83,11 @@ proptest! {
 #[test]
 fn cell_body_has_918_bytes_for_every_content() {
     for byte in [0x00, 0x7f, 0x80, 0xff] {
-        let body = OnionMessage::Cell(Box::new([byte; CELL_LEN]))
-            .encode()
-            .unwrap();
+        let cell = Box::new([byte; CELL_LEN]);
+        let body = OnionMessage::Cell(cell.clone()).encode().unwrap();
         assert_eq!(body.len(), 918);
+        // A circuit cell differs from it by the code alone.
+        assert_eq!(OnionMessage::CircuitCell(cell).encode(), Ok(body));
     }
 }
 
@@ -202,7 +207,7 @@ fn status_has_the_encoding_of_the_wire_page() {
 
 #[test]
 fn reserved_codes_are_ignored() {
-    for code in 7..16 {
+    for code in 8..16 {
         assert_eq!(OnionMessage::decode(code, &[0xff; 40]), Ok(None));
     }
 }

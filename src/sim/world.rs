@@ -6,6 +6,7 @@
 
 mod effects;
 mod population;
+mod streams;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ use super::seed::{SmallRng, WorldSeed};
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::{
     ClientId, Command, CommandId, Connectivity, Input, MessageId, Output, Refusal, RefusalKind,
-    Reply,
+    Reply, simulation,
 };
 
 /// The rules of a world.
@@ -237,7 +238,7 @@ impl World {
     pub(super) fn send_cell(&mut self, at: usize, next: ShortId, cell: Cell) {
         let now = self.clock_of(at);
         if let Process::Node(node) = &mut self.machine_mut(at).process {
-            let outputs: Vec<Output> = node.send_synthetic_cell(now, next, cell).collect();
+            let outputs: Vec<Output> = simulation::send_cell(node, now, next, cell).collect();
             for output in outputs {
                 self.apply(at, output);
             }
@@ -256,7 +257,7 @@ impl World {
         let Process::Node(node) = &mut self.machine_mut(at).process else {
             return 0;
         };
-        let queued = node.queue_synthetic_cells(now, MessageId(message), count);
+        let queued = simulation::queue_cells(node, now, MessageId(message), count);
         self.feed(at, Input::Timeout);
         queued
     }

@@ -68,6 +68,7 @@ impl AttackLink {
                 queue: QueueBudgets {
                     cell: usize::MAX,
                     control: usize::MAX,
+                    circuit: usize::MAX,
                     gossip: usize::MAX,
                 },
                 ..LinkLimits::default()

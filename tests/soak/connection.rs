@@ -42,6 +42,7 @@ impl PeerConnection {
                 queue: QueueBudgets {
                     cell: usize::MAX,
                     control: usize::MAX,
+                    circuit: usize::MAX,
                     gossip: usize::MAX,
                 },
                 ..LinkLimits::default()

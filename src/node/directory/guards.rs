@@ -120,29 +120,45 @@ impl GuardKeeper {
     }
 }
 
-/// The choices of all guards in one durable record: a marker, the length of the first choice, and
-/// both. A record of a version without mixing guards is the first choice alone, which begins with
-/// another byte.
+/// The choices of relays that outlive a run.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(super) struct GuardChoices {
+    /// The guards of lanes.
+    pub(super) lanes: Vec<u8>,
+    /// The mixing guards.
+    pub(super) mixing: Vec<u8>,
+    /// The second hops of circuits; empty before the first circuit.
+    pub(super) second_hops: Vec<u8>,
+}
+
+/// All choices in one durable record: a marker, the lengths of all but the last choice, and the choices.
+/// Without second hops, the record is that of a version before circuits: another marker and two choices.
+/// A record of a version without mixing guards is the first choice alone, which begins with another byte.
 #[derive(Default)]
 pub(super) struct GuardRecord(Vec<u8>);
 
 impl GuardRecord {
-    /// Splits a stored record into the choices for lanes and for mixing.
-    pub(super) fn restore(&mut self, stored: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
-        let split = match stored.as_slice() {
-            [RECORD_MARKER, len, choices @ ..] => choices.split_at_checked(usize::from(*len)),
-            lanes => Some((lanes, &[][..])),
-        };
-        let (lanes, mixing) = split.unwrap_or_default();
-        let choices = (lanes.to_vec(), mixing.to_vec());
+    /// Splits a stored record. An unreadable one holds no choices.
+    pub(super) fn restore(&mut self, stored: Vec<u8>) -> GuardChoices {
+        let choices = split(&stored).unwrap_or_default();
         self.0 = stored;
         choices
     }
 
     /// Makes changed choices durable.
-    pub(super) fn store_if_changed(&mut self, fx: &mut Effects, lanes: &[u8], mixing: &[u8]) {
-        let len = u8::try_from(lanes.len()).unwrap_or(u8::MAX);
-        let record = [&[RECORD_MARKER, len], lanes, mixing].concat();
+    pub(super) fn store_if_changed(&mut self, fx: &mut Effects, choices: &GuardChoices) {
+        let len = |choice: &[u8]| u8::try_from(choice.len()).unwrap_or(u8::MAX);
+        let GuardChoices {
+            lanes,
+            mixing,
+            second_hops,
+        } = choices;
+        let record = if second_hops.is_empty() {
+            [&[TWO_CHOICES, len(lanes)], lanes.as_slice(), mixing].concat()
+        } else {
+            let head = [THREE_CHOICES, len(lanes), len(mixing)];
+            [&head, lanes.as_slice(), mixing, second_hops].concat()
+        };
         if record != self.0 {
             self.0.clone_from(&record);
             fx.store(Record::Guards(record));
@@ -150,9 +166,31 @@ impl GuardRecord {
     }
 }
 
+fn split(stored: &[u8]) -> Option<GuardChoices> {
+    let (lanes, mixing, second_hops) = match stored {
+        [THREE_CHOICES, lanes, mixing, choices @ ..] => {
+            let (first, rest) = choices.split_at_checked(usize::from(*lanes))?;
+            let (second, rest) = rest.split_at_checked(usize::from(*mixing))?;
+            (first, second, rest)
+        }
+        [TWO_CHOICES, lanes, choices @ ..] => {
+            let (first, second) = choices.split_at_checked(usize::from(*lanes))?;
+            (first, second, &[][..])
+        }
+        lanes => (lanes, &[][..], &[][..]),
+    };
+    Some(GuardChoices {
+        lanes: lanes.to_vec(),
+        mixing: mixing.to_vec(),
+        second_hops: second_hops.to_vec(),
+    })
+}
+
 /// The first byte of a record with two choices. A single choice begins with the highest byte of its
 /// period, which is zero.
-const RECORD_MARKER: u8 = 0xff;
+const TWO_CHOICES: u8 = 0xff;
+/// The first byte of a record with three choices.
+const THREE_CHOICES: u8 = 0xfe;
 
 impl RelayDirectory {
     /// A relay takes cells over a new link; it may be a guard that was down.

@@ -15,7 +15,7 @@ use crate::node::effects::Effects;
 use crate::node::peers::Peers;
 
 /// Why there are no lanes for an envelope.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(in crate::node) enum LanePlanError {
     /// The level has no lanes.
     #[error("{0}")]

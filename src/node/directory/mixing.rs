@@ -35,6 +35,13 @@ pub(super) struct MixingKeeper {
     derived: Option<DerivedPaths>,
 }
 
+/// The same seed, for another choice of relays, which has its own label.
+pub(super) fn copy_of(GuardSeed(seed): &GuardSeed) -> GuardSeed {
+    GuardSeed(Secret::init_with(|copy| {
+        copy.copy_from_slice(seed.expose())
+    }))
+}
+
 struct DerivedPaths {
     guard: Option<RelayId>,
     network: MixNetwork,
@@ -44,9 +51,7 @@ struct DerivedPaths {
 impl MixingKeeper {
     /// No guard yet. The ranking has the seed of the other guards, and its own label.
     pub(super) fn new(seed: &GuardSeed, own: RelayId, config: &NodeConfig) -> Self {
-        let GuardSeed(seed) = seed;
-        let seed = Secret::init_with(|copy| copy.copy_from_slice(seed.expose()));
-        let guards = Guards::new(GuardSeed(seed), own);
+        let guards = Guards::new(copy_of(seed), own);
         Self {
             own,
             guards: guards.that_dial(config.dials()).for_mixing(),

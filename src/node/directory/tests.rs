@@ -271,7 +271,77 @@ fn mixing_guard_survives_a_restart() {
     // A record of a version without mixing guards has the guards of lanes alone.
     let mut record = GuardRecord::default();
     let old = record.restore(vec![0, 0, 0, 170, 0]);
-    assert_eq!(old, (vec![0, 0, 0, 170, 0], Vec::new()));
+    let lanes = vec![0, 0, 0, 170, 0];
+    let alone = GuardChoices {
+        lanes,
+        ..GuardChoices::default()
+    };
+    assert_eq!(old, alone);
+}
+
+#[test]
+fn record_of_guards_holds_what_it_was_given_with_and_without_second_hops() {
+    for (second_hops, first) in [(vec![], 0xff), (vec![3; 128], 0xfe)] {
+        let choices = GuardChoices {
+            lanes: vec![1; 40],
+            mixing: vec![2; 70],
+            second_hops,
+        };
+        let mut fx = Effects::for_test();
+        let mut record = GuardRecord::default();
+        record.store_if_changed(&mut fx, &choices);
+        record.store_if_changed(&mut fx, &choices);
+        let outputs = fx.take_outputs();
+        let [Output::Store(_, Record::Guards(stored))] = &outputs[..] else {
+            panic!("{} records", outputs.len());
+        };
+        assert_eq!(stored[0], first);
+        assert_eq!(GuardRecord::default().restore(stored.clone()), choices);
+    }
+    // A damaged record holds nothing, and the ranking finds the same relays.
+    let damaged = GuardRecord::default().restore(vec![0xfe, 200, 1, 0]);
+    assert_eq!(damaged, GuardChoices::default());
+}
+
+#[test]
+fn second_hops_of_circuits_are_four_relays_and_survive_a_restart() {
+    let mut test = client_of(20);
+    let mut seconds = BTreeSet::new();
+    let circuit = |test: &mut Fixture, number: u8| {
+        let (directory, fx) = (&mut test.directory, &mut test.fx);
+        let last = peer_key(number).id();
+        let path = directory.pick_circuit(fx, after(6), &last, &test.peers);
+        path.ok().map(|(_, hops)| hops)
+    };
+    for round in 0..20_u8 {
+        // The relays have the numbers from 10 on.
+        if let Some(hops) = circuit(&mut test, 10 + round) {
+            assert_eq!(hops.last().unwrap().id, peer_key(10 + round).id());
+            assert!(hops.len() >= 4, "guard, second hop, middle, rendezvous");
+            let distinct: BTreeSet<_> = hops.iter().map(|hop| hop.id).collect();
+            assert_eq!(distinct.len(), hops.len());
+            seconds.insert(hops[1].id);
+        }
+    }
+    assert!((2..=4).contains(&seconds.len()), "{}", seconds.len());
+
+    turn_at(&mut test, after(11));
+    let stored = test.fx.take_outputs().into_iter();
+    let stored = stored.filter_map(|output| match output {
+        Output::Store(_, Record::Guards(guards)) => Some(guards),
+        _ => None,
+    });
+    let restored = Restored {
+        guards: stored.last().unwrap(),
+        ..Restored::default()
+    };
+    let mut restarted = Fixture::new(|config| config.relay = false);
+    restarted
+        .directory
+        .restore(&mut restarted.fx, START, restored);
+    let members = test.directory.second_hops.members();
+    assert_eq!(members.len(), SecondHops::COUNT);
+    assert_eq!(restarted.directory.second_hops.members(), members);
 }
 
 #[test]

@@ -13,7 +13,9 @@ use circuits::time::Instant;
 
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::envelope::ProtocolVersion;
-use crate::link::{Capability, DisconnectReason, Link, LinkEvent, LinkFault, Packing, Priority};
+use crate::link::{
+    CELL_PAYLOAD, Capability, DisconnectReason, Link, LinkEvent, LinkFault, Packing, Priority,
+};
 
 /// Why a connection exists.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -177,13 +179,19 @@ impl PeerConnection {
         payload: Vec<u8>,
     ) -> bool {
         // Cells and envelopes are ciphertext, which compression cannot shorten.
-        let packing = if capability == Capability::ONION_1 && priority != Priority::Cell {
+        let is_cell = matches!(priority, Priority::Cell | Priority::Circuit);
+        let packing = if capability == Capability::ONION_1 && !is_cell {
             Packing::Snappy
         } else {
             Packing::Literal
         };
         let sent = self.link.send(priority, capability, code, payload, packing);
         sent.is_ok()
+    }
+
+    /// Number of cells of circuits that fit into the queue of the link.
+    pub(super) fn circuit_room(&self) -> usize {
+        self.link.circuit_room(CELL_PAYLOAD)
     }
 
     /// The next bytes for the socket, while the window has room.

@@ -2,10 +2,11 @@
 //! at the end of a turn.
 
 use circuits::cell::Cell;
+use circuits::circuit::CircuitCell;
 use circuits::ids::{LinkId, RelayKey};
 use circuits::time::Instant;
 
-use super::Peers;
+use super::{PeerConnection, Peers};
 use crate::envelope::{Envelope, ProtocolVersion};
 use crate::gossip::packet::{P2pKind, outgoing, v5};
 use crate::gossip::{Gossip, OutboundPacket};
@@ -106,6 +107,26 @@ impl Peers {
         if !self.send_message(id, Priority::Cell, &message) {
             fx.count(Counter::CellsDropped);
         }
+    }
+
+    /// Queues one cell of a circuit on a link that has room for it. It keeps a link for cells open. A
+    /// link that was closed in the same turn has ended the circuit.
+    pub(in crate::node) fn send_circuit_cell(
+        &mut self,
+        fx: &mut Effects,
+        now: Instant,
+        id: LinkId,
+        cell: CircuitCell,
+    ) {
+        self.note_cell(now, id);
+        let message = OnionMessage::CircuitCell(cell.into_bytes());
+        let sent = self.send_message(id, Priority::Circuit, &message);
+        self.count_packet(fx, id, sent);
+    }
+
+    /// Number of cells of circuits that a link takes now.
+    pub(in crate::node) fn circuit_room(&self, id: LinkId) -> usize {
+        self.get(id).map_or(0, PeerConnection::circuit_room)
     }
 
     /// Records that a cell crossed the link, which keeps a link for cells open.

@@ -16,9 +16,27 @@ use circuits::rate_limit::Quota;
 use circuits::time::Now;
 
 use super::{MixedCell, Relay, RelayContext};
-use crate::node::action::Action;
+use crate::node::action::{Action, CircuitAction};
+use crate::node::circuits::CircuitSetupCell;
 use crate::node::effects::{Counter, Effects};
 use crate::node::peers::LinkPurpose;
+
+/// What leaves for a next hop.
+pub(super) enum DepartingCell {
+    /// A cell that travels alone.
+    OneShot(Cell),
+    /// A cell that sets up a circuit. The circuit begins with the link that the cell leaves by.
+    Setup(CircuitSetupCell),
+}
+
+impl DepartingCell {
+    fn send(self, fx: &mut Effects, link: LinkId) {
+        fx.request(match self {
+            Self::OneShot(cell) => Action::SendCellOver(link, cell),
+            Self::Setup(setup) => Action::Circuit(CircuitAction::Connect(link, setup)),
+        });
+    }
+}
 
 /// Cells whose next hop has no link yet.
 #[derive(Default)]
@@ -30,14 +48,14 @@ pub(super) struct AwaitingLink {
 /// The cells that wait for one relay.
 #[derive(Default)]
 struct AwaitingCells {
-    cells: Vec<Cell>,
+    cells: Vec<DepartingCell>,
     /// Whether one of them has made this node dial.
     dialed: bool,
 }
 
 impl AwaitingLink {
     /// Queues a cell; `false` if there is no room.
-    fn push(&mut self, relay: ShortId, cell: Cell) -> bool {
+    fn push(&mut self, relay: ShortId, cell: DepartingCell) -> bool {
         let waiting = self.relays.get(&relay);
         let waiting = waiting.map_or(0, |waiting| waiting.cells.len());
         if self.total >= MAX_AWAITING_LINK || waiting >= MAX_AWAITING_PER_RELAY {
@@ -61,7 +79,7 @@ impl AwaitingLink {
         }
     }
 
-    fn take(&mut self, relay: ShortId) -> Vec<Cell> {
+    fn take(&mut self, relay: ShortId) -> Vec<DepartingCell> {
         let waiting = self.relays.remove(&relay).unwrap_or_default();
         self.total = self.total.saturating_sub(waiting.cells.len());
         waiting.cells
@@ -78,7 +96,7 @@ impl Relay {
     ) {
         while let Some(MixedCell { from, next, cell }) = self.mix.pop_due(now.mono) {
             fx.count(Counter::CellsForwarded);
-            self.forward(fx, now, from, next, cell, context);
+            self.forward(fx, now, from, next, DepartingCell::OneShot(cell), context);
         }
         self.arrivals.observe(now, self.mix.len());
         self.arm(fx);
@@ -91,11 +109,11 @@ impl Relay {
         now: Now,
         from: LinkId,
         next: ShortId,
-        cell: Cell,
+        cell: DepartingCell,
         context: RelayContext<'_>,
     ) {
         if let Some(link) = context.link_to(next) {
-            return fx.request(Action::SendCellOver(link, cell));
+            return cell.send(fx, link);
         }
         let must_dial = !self.awaiting_link.is_dialed(next);
         if !context.directory.contains(next) || (must_dial && !self.dials.take(from, now.mono)) {
@@ -104,6 +122,19 @@ impl Relay {
         if self.await_link(fx, next, cell, context) && must_dial {
             self.dial(fx, next, context);
         }
+    }
+
+    /// Sends the setup cell of a circuit of another node to its next hop.
+    pub(in crate::node) fn forward_setup(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        next: ShortId,
+        setup: CircuitSetupCell,
+        context: RelayContext<'_>,
+    ) {
+        let from = setup.from();
+        self.forward(fx, now, from, next, DepartingCell::Setup(setup), context);
     }
 
     /// Sends a cell of ours to its first hop. A guard that is not connected is dialled by its own
@@ -120,6 +151,7 @@ impl Relay {
         }
         let must_dial =
             !context.directory.keeps_guard_link(next) && !self.awaiting_link.is_dialed(next);
+        let cell = DepartingCell::OneShot(cell);
         if self.await_link(fx, next, cell, context) && must_dial {
             self.dial(fx, next, context);
         }
@@ -130,7 +162,7 @@ impl Relay {
         &mut self,
         fx: &mut Effects,
         next: ShortId,
-        cell: Cell,
+        cell: DepartingCell,
         context: RelayContext<'_>,
     ) -> bool {
         if !context.directory.contains(next) || !self.awaiting_link.push(next, cell) {
@@ -162,7 +194,7 @@ impl Relay {
         relay: ShortId,
     ) {
         for cell in self.awaiting_link.take(relay) {
-            fx.request(Action::SendCellOver(link, cell));
+            cell.send(fx, link);
         }
     }
 

@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use circuits::cell::HopDelay;
+use circuits::circuit::SetupSource;
 use circuits::distributions;
 use circuits::erasing_rng::ErasingRng;
 use circuits::ids::{Epoch, LinkId};
@@ -14,6 +15,8 @@ use circuits::time::{Instant, Now};
 
 use super::rendezvous::PayloadSource;
 use super::{MixedCell, Relay, RelayContext};
+use crate::node::action::{Action, CircuitAction};
+use crate::node::circuits::PeeledCircuit;
 use crate::node::durability::Continuation;
 use crate::node::effects::{Counter, Effects};
 use crate::node::event::{RelayLabel, Trace};
@@ -75,7 +78,10 @@ impl Relay {
                 break;
             };
             match &outcome {
-                Peeled::Forward { mark, .. } | Peeled::Terminal { mark, .. } => {
+                Peeled::Forward { mark, .. }
+                | Peeled::Terminal { mark, .. }
+                | Peeled::Extend { mark, .. }
+                | Peeled::Meet { mark, .. } => {
                     tags.entry(mark.epoch).or_default().push(mark.tag);
                     cells.push(PeeledCell {
                         from,
@@ -83,7 +89,7 @@ impl Relay {
                         peeled: outcome,
                     });
                 }
-                Peeled::Extend { .. } | Peeled::Meet { .. } | Peeled::Dropped(_) => {
+                Peeled::Dropped(_) => {
                     fx.count(Counter::CellsDropped);
                 }
             }
@@ -140,10 +146,35 @@ impl Relay {
                 };
                 self.on_payload(fx, now, source, &delta, gossip);
             }
-            Peeled::Extend { .. } | Peeled::Meet { .. } | Peeled::Dropped(_) => {}
+            circuit => request_circuit(fx, from, circuit, context),
         }
         self.arm(fx);
     }
+}
+
+/// Hands the setup cell of a circuit to `circuits`. It does not wait in the mix: the stream that follows
+/// shows its times anyway.
+fn request_circuit(fx: &mut Effects, from: LinkId, peeled: Peeled, context: RelayContext<'_>) {
+    let class = context.link_class(from);
+    let circuit = |ids, keys| {
+        let link = from;
+        let source = SetupSource { link, class, ids };
+        Box::new(PeeledCircuit { source, keys })
+    };
+    let action = match peeled {
+        Peeled::Extend {
+            next,
+            cell,
+            ids,
+            keys,
+            ..
+        } => CircuitAction::Extend(circuit(ids, keys), next, cell),
+        Peeled::Meet {
+            cookie, ids, keys, ..
+        } => CircuitAction::Meet(circuit(ids, keys), cookie),
+        Peeled::Forward { .. } | Peeled::Terminal { .. } | Peeled::Dropped(_) => return,
+    };
+    fx.request(Action::Circuit(action));
 }
 
 /// A delay of a cell, with a random part of one unit. The sender counts delays and holds in units of

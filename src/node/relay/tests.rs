@@ -6,6 +6,7 @@ use circuits::cell::Cell;
 use circuits::directory::RelayEndpoint;
 use circuits::geometry::CELL_LEN;
 
+use super::egress::DepartingCell;
 use super::replay::blur;
 use super::*;
 use crate::node::action::{Action, StemSource};
@@ -16,6 +17,10 @@ fn cell(number: u8) -> Cell {
     let mut bytes = [number; CELL_LEN];
     bytes[0] = 0x10;
     Cell::parse(&bytes).unwrap()
+}
+
+fn one_shot(number: u8) -> DepartingCell {
+    DepartingCell::OneShot(cell(number))
 }
 
 fn relay(test: &Fixture) -> Relay {
@@ -118,15 +123,15 @@ fn cells_of_one_link_make_a_relay_dial_within_a_quota() {
     let (fx, context, _) = test.relaying();
     for number in 10..50 {
         let next = peer_key(number).id().short();
-        relay.forward(fx, START, LinkId(1), next, cell(number), context);
+        relay.forward(fx, START, LinkId(1), next, one_shot(number), context);
     }
     assert_eq!(dials(&fx.take_actions()), 32);
     assert_eq!(fx.counted(Counter::CellsDropped), 8);
     // Further cells for a relay that is being dialled, and those of another link, are taken.
     let next = peer_key(10).id().short();
-    relay.forward(fx, START, LinkId(1), next, cell(1), context);
+    relay.forward(fx, START, LinkId(1), next, one_shot(1), context);
     let next = peer_key(49).id().short();
-    relay.forward(fx, START, LinkId(2), next, cell(1), context);
+    relay.forward(fx, START, LinkId(2), next, one_shot(1), context);
     assert_eq!(dials(&fx.take_actions()), 1);
     assert_eq!(fx.counted(Counter::CellsDropped), 8);
 }

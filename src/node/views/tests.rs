@@ -156,6 +156,7 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         }),
         cells_forwarded: 1,
         cells_dropped: 0,
+        circuits: CircuitsView::default(),
         rebuilt: 4,
         emission: EmissionView {
             cover: "full".into(),

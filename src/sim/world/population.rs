@@ -19,7 +19,7 @@ use super::{World, wide};
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::link::LinkKey;
 use crate::message::SymKey;
-use crate::node::{Cover, LevelPolicy, Node, NodeConfig, NodeKeys, PowGeneration};
+use crate::node::{Cover, LevelPolicy, Node, NodeConfig, NodeKeys, PowGeneration, simulation};
 
 impl World {
     /// Adds a node that dials `peers` from `start` on; gives its number. The peers may be machines
@@ -158,7 +158,7 @@ impl World {
         let run = seed.derive("run", &[wide(number), start]);
         let mut node = Node::new(config.clone(), keys, disk.restored(), &run, self.clock())?;
         if self.config.fast {
-            node.share_descriptors(self.descriptors.clone());
+            simulation::share_descriptors(&mut node, self.descriptors.clone());
         }
         Ok(Process::Node(Box::new(node)))
     }

@@ -1,0 +1,62 @@
+//! The rows of the status about streams of cells: circuits, and cover traffic.
+
+use super::super::output::{count, grouped};
+use crate::node::{CircuitsView, EmissionView};
+
+/// The circuits, once there was one.
+pub(super) fn circuits(circuits: &CircuitsView) -> Option<String> {
+    let any = circuits.own > 0 || circuits.relayed > 0 || circuits.bytes_received > 0;
+    any.then(|| {
+        format!(
+            "circuits  {} own, {} relayed, {} cells queued; {} bytes received, {} sent, {} cells dropped",
+            count(circuits.own),
+            count(circuits.relayed),
+            count(circuits.queued_cells),
+            grouped(circuits.bytes_received),
+            grouped(circuits.bytes_sent),
+            grouped(circuits.cells_dropped)
+        )
+    })
+}
+
+/// The cover traffic of this node.
+pub(super) fn cover(emission: &EmissionView) -> Vec<String> {
+    if emission.cover == "off" {
+        return vec!["cover     off".to_owned()];
+    }
+    let EmissionView { cover, .. } = emission;
+    let mut line = format!(
+        "cover     {cover}, {} cells sent; {} loops back, {} lost",
+        grouped(emission.sent),
+        grouped(emission.loops_returned.into()),
+        grouped(emission.loops_lost.into())
+    );
+    if emission.guard_down > 0 {
+        line.push_str(&format!(
+            "; {} cells dropped while the guard was down",
+            grouped(emission.guard_down)
+        ));
+    }
+    if emission.no_route > 0 {
+        line.push_str(&format!(
+            "; {} not sent for lack of relays",
+            grouped(emission.no_route)
+        ));
+    }
+    let mut lines = vec![line];
+    lines.extend(loop_alarm(emission));
+    lines
+}
+
+/// A relay that drops or delays more than chance explains.
+fn loop_alarm(emission: &EmissionView) -> Option<String> {
+    let alarm = emission.alarm.as_ref()?;
+    Some(format!(
+        "          relay {} {} cells: {} of {} loops lost, {:.1} standard deviations",
+        alarm.relay,
+        alarm.fault,
+        grouped(alarm.lost.into()),
+        grouped(alarm.probes.into()),
+        alarm.sigmas
+    ))
+}
