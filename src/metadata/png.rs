@@ -21,12 +21,12 @@ pub(super) fn clean(bytes: &[u8]) -> Result<CleanedFile, CleanError> {
     let mut removed = Vec::new();
     let mut kept = Zeroizing::new(Vec::with_capacity(bytes.len()));
     kept.extend_from_slice(SIGNATURE);
-    let mut last = Place::Start;
+    let mut last = ChunkPlace::Start;
     for chunk in picture.chunks() {
         if !chunk.kind().iter().all(u8::is_ascii_alphabetic) {
             return Err(damaged("the name of a chunk is not of letters"));
         }
-        if let Some(place) = Place::of(chunk) {
+        if let Some(place) = ChunkPlace::of(chunk) {
             if !place.may_follow(last) || !has_length(chunk) {
                 return Err(damaged(
                     "its chunks are not in order, or not as long as their fields",
@@ -44,7 +44,7 @@ pub(super) fn clean(bytes: &[u8]) -> Result<CleanedFile, CleanError> {
             }
         }
     }
-    if last != Place::End {
+    if last != ChunkPlace::End {
         return Err(damaged("it ends too early"));
     }
     let removed =
@@ -57,7 +57,7 @@ pub(super) fn clean(bytes: &[u8]) -> Result<CleanedFile, CleanError> {
 
 /// Where a kept chunk stands.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Place {
+enum ChunkPlace {
     Start,
     Header,
     Palette,
@@ -66,7 +66,7 @@ enum Place {
     End,
 }
 
-impl Place {
+impl ChunkPlace {
     fn of(chunk: &PngChunk) -> Option<Self> {
         Some(match &chunk.kind() {
             b"IHDR" => Self::Header,
