@@ -29,6 +29,7 @@ pub mod latency_model;
 pub mod link;
 pub mod mail;
 pub mod message;
+pub mod metadata;
 pub mod node;
 pub mod onion_wire;
 pub mod pow;
@@ -37,6 +38,7 @@ pub mod protection;
 mod rlp;
 pub mod rpc;
 pub mod scatter;
+pub mod sealed_file;
 #[cfg(feature = "shell")]
 pub mod shell;
 #[cfg(feature = "sim")]

@@ -37,6 +37,7 @@ mod durability;
 mod effects;
 mod emission;
 mod event;
+mod file_storage;
 #[cfg(test)]
 mod fixture;
 mod generators;
@@ -59,6 +60,7 @@ mod shh_api;
 pub(crate) mod simulation;
 mod stem;
 mod timers;
+mod transfers;
 mod untried;
 mod views;
 
@@ -104,6 +106,7 @@ pub use contacts::{
     MessagePartView, MissingCardView, SendPriceView, SentMessage,
 };
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
+pub use file_storage::{FileFault, FileRequest, FileRequestId, FileResponse};
 pub use gossip::MAX_ENVELOPE_SIZE;
 pub use inbox_query::{InboxQuery, MessageIdError, MessageIdPrefix};
 pub use input::{ClientId, CommandId, Connectivity, Input, StoreId};
@@ -116,6 +119,9 @@ pub use local_peer::CLIENT_ID;
 pub use output::{Drain, Output, Record};
 pub use peers::MAX_INBOUND_LINKS;
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
+pub use transfers::{
+    FileCommand, FileDirection, FileOutgoing, FilePriceView, FileReply, FileStage, FileView,
+};
 pub use views::{
     CircuitsView, ClockView, CustomLevelView, DirectoryAge, EmissionView, EstimateView, FetchView,
     IdentityView, InboundView, LevelView, LevelsView, LinkedView, ListenerFaultView, LoopAlarmView,
@@ -251,8 +257,6 @@ impl Node {
         Drain { node: self }
     }
 
-    // -- timers
-
     fn run_timers(&mut self, now: Now) {
         let mut last = None;
         while let Some(timer) = self.fx.pop_due(now.mono, last) {
@@ -371,8 +375,6 @@ impl Node {
             self.clock.on_shown(&mut self.fx, now, witness, shown);
         }
     }
-
-    // -- the shell
 
     /// Mixes entropy into every generator of the node.
     fn reseed(&mut self, entropy: &[u8; 32]) {

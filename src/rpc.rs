@@ -12,9 +12,11 @@ mod call;
 mod contacts;
 mod enode;
 mod error;
+mod files;
 mod inbox;
 mod keys;
 pub mod mail;
+mod methods;
 mod request;
 pub mod shh;
 mod value;
@@ -24,9 +26,10 @@ use serde_json::{Value, json};
 
 use crate::node::{Event, Reply};
 
-pub use call::{METHODS, Permissions, Render, RpcCall};
+pub use call::{Permissions, Render, RpcCall};
 pub use error::{RpcError, RpcErrorKind};
 pub use keys::KeyCall;
+pub use methods::METHODS;
 pub use request::{RpcMessage, RpcRequest, failure, parsed_size, response};
 pub use views::{EventNotice, ExportView, UnlockView};
 
@@ -65,6 +68,7 @@ pub fn result(reply: &Reply) -> Result<Value, RpcError> {
         Reply::Estimate(estimate) => to_value(estimate),
         Reply::Levels(view) => to_value(view),
         Reply::Contact(reply) => contacts::result(reply),
+        Reply::File(reply) => files::result(reply),
         Reply::Shh(outcome) => return shh::result(outcome),
     })
 }

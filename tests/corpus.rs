@@ -65,6 +65,7 @@ replay! {
     envelope_v5: 20_000,
     file_answer: 20_000,
     file_offer: 20_000,
+    file_metadata: 5_000,
     first_message: 3_000,
     hello: 20_000,
     letter: 3_000,

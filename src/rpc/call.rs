@@ -10,7 +10,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::mail::FetchCall;
-use super::{KeyCall, RpcError, RpcErrorKind, admin, contacts, inbox, mail, shh};
+use super::{KeyCall, RpcError, RpcErrorKind, admin, contacts, files, inbox, mail, shh};
 use crate::endpoint::PeerAddr;
 use crate::envelope::Topic;
 use crate::identity::parse_topic;
@@ -151,6 +151,10 @@ impl RpcCall {
             permissions.contacts()?;
             return contacts::read(method, params);
         }
+        if files::has(method) {
+            permissions.contacts()?;
+            return files::read(method, params);
+        }
         let command = match method {
             "whisht_addPeer" => add_peer(params)?,
             "whisht_changePassword"
@@ -200,95 +204,6 @@ impl RpcCall {
         Self::plain(Command::Shh(command))
     }
 }
-
-/// All methods.
-pub const METHODS: [&str; 85] = [
-    "admin_addPeer",
-    "admin_addTrustedPeer",
-    "admin_nodeInfo",
-    "admin_peers",
-    "admin_removePeer",
-    "admin_removeTrustedPeer",
-    "net_listening",
-    "net_peerCount",
-    "net_version",
-    "rpc_modules",
-    "shh_addPrivateKey",
-    "shh_addSymKey",
-    "shh_cancelLightClient",
-    "shh_deleteKeyPair",
-    "shh_deleteMessageFilter",
-    "shh_deleteSymKey",
-    "shh_generateSymKeyFromPassword",
-    "shh_getFilterMessages",
-    "shh_getPrivateKey",
-    "shh_getPublicKey",
-    "shh_getSymKey",
-    "shh_hasKeyPair",
-    "shh_hasSymKey",
-    "shh_info",
-    "shh_makeLightClient",
-    "shh_markTrustedPeer",
-    "shh_newKeyPair",
-    "shh_newMessageFilter",
-    "shh_newSymKey",
-    "shh_post",
-    "shh_setBloomFilter",
-    "shh_setMaxMessageSize",
-    "shh_setMinPoW",
-    "shh_subscribe",
-    "shh_uninstallFilter",
-    "shh_unsubscribe",
-    "shh_version",
-    "web3_clientVersion",
-    "web3_sha3",
-    "whisht_acceptContact",
-    "whisht_addContact",
-    "whisht_addPeer",
-    "whisht_addresses",
-    "whisht_cancel",
-    "whisht_cancelReply",
-    "whisht_card",
-    "whisht_changePassword",
-    "whisht_contact",
-    "whisht_contacts",
-    "whisht_conversation",
-    "whisht_conversations",
-    "whisht_declineContact",
-    "whisht_drain",
-    "whisht_estimate",
-    "whisht_estimateReply",
-    "whisht_exportCards",
-    "whisht_exportIdentity",
-    "whisht_fetchMail",
-    "whisht_forget",
-    "whisht_goodbye",
-    "whisht_identities",
-    "whisht_importIdentity",
-    "whisht_inbox",
-    "whisht_introduce",
-    "whisht_levels",
-    "whisht_markRead",
-    "whisht_muteContact",
-    "whisht_newAddress",
-    "whisht_newIdentity",
-    "whisht_outbox",
-    "whisht_panic",
-    "whisht_peers",
-    "whisht_publishCards",
-    "whisht_relays",
-    "whisht_renew",
-    "whisht_renewContact",
-    "whisht_renewReply",
-    "whisht_reply",
-    "whisht_send",
-    "whisht_status",
-    "whisht_subscribe",
-    "whisht_unlock",
-    "whisht_unmuteContact",
-    "whisht_unsubscribe",
-    "whisht_verifyContact",
-];
 
 fn add_peer(params: Value) -> Result<Command, RpcError> {
     let enode = text(params, "enode")?;
@@ -446,7 +361,7 @@ pub(super) fn text(params: Value, name: &str) -> Result<String, RpcError> {
     }
 }
 
-fn number(params: Value, name: &str) -> Result<u64, RpcError> {
+pub(super) fn number(params: Value, name: &str) -> Result<u64, RpcError> {
     only(params, name)?
         .as_u64()
         .ok_or_else(|| bad(name, "it is not a whole number", "give a whole number"))

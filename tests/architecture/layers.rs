@@ -14,9 +14,11 @@ const LAYERS: &[&[&str]] = &[
     &[
         "ecies",
         "envelope",
+        "metadata",
         "printable",
         "rlp",
         "scatter",
+        "sealed_file",
         "suggest",
     ],
     &["bloom", "contact", "message", "pow"],

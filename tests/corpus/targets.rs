@@ -35,6 +35,8 @@ pub mod envelope_v5;
 pub mod file_answer;
 #[path = "../../fuzz/targets/file_offer.rs"]
 pub mod file_offer;
+#[path = "../../fuzz/targets/file_metadata.rs"]
+pub mod file_metadata;
 #[path = "../../fuzz/targets/first_message.rs"]
 pub mod first_message;
 #[path = "../../fuzz/targets/hello.rs"]

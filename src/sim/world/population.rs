@@ -12,6 +12,7 @@ use circuits::time::Instant;
 
 use super::super::archive::SimArchive;
 use super::super::disk::SimDisk;
+use super::super::files::SimFiles;
 use super::super::machine::{Actor, Machine, Process, WakeUp};
 use super::super::network::Uplink;
 use super::effects::SimEvent;
@@ -57,6 +58,7 @@ impl World {
             max_peers: 25,
             min_pow: 0.002,
             card_level: Level::Normal,
+            max_file_bytes: 1 << 30,
             pow_generation: PowGeneration::Auto,
             cover: Cover::Off,
             pool_bytes: 1 << 24,
@@ -100,6 +102,7 @@ impl World {
             starts: 1,
             disk,
             archive: SimArchive::default(),
+            files: SimFiles::default(),
             links: BTreeMap::new(),
             uplink: Uplink::default(),
             jobs: BTreeSet::new(),
@@ -128,6 +131,7 @@ impl World {
         machine.jobs.clear();
         let mut disk = core::mem::take(&mut machine.disk);
         disk.lose_power();
+        self.machine_mut(at).files.lose_power();
         let (key, ..) = self.identity(at);
         let process = self.boot(at, starts, key, &config, &disk)?;
         let machine = self.machine_mut(at);
