@@ -18,6 +18,7 @@
 //! * `shh_api`: keys, filters and posts of API clients
 //! * `mail`: mail server and client
 //! * `contacts`: own addresses, contacts and conversations
+//! * `transfers`: files that are handed over within conversations
 //! * `clock_skew`: whether this machine's clock agrees with those of its peers
 //!
 //! `routing` connects them: inputs, timers and `action`s go to the component that they concern.
@@ -60,6 +61,7 @@ mod shh_api;
 pub(crate) mod simulation;
 mod stem;
 mod timers;
+mod transfer_routing;
 mod transfers;
 mod untried;
 mod views;
@@ -92,6 +94,7 @@ use self::shh_api::ShhApi;
 use self::simulation::SimulatedCircuits;
 use self::stem::Stem;
 use self::timers::TimerId;
+use self::transfers::{TransferContext, Transfers};
 
 pub use command::{
     Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PreparedData,
@@ -102,8 +105,8 @@ pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restor
 pub use contacts::{
     AddressView, Attachment, CardView, ContactCommand, ContactEvent, ContactReply, ContactSend,
     ContactStage, ContactState, ContactView, ConversationMessageView, ConversationStateView,
-    ConversationView, HowKnown, IntroducedView, IntroductionRequest, MessageDirection,
-    MessagePartView, MissingCardView, SendPriceView, SentMessage,
+    ConversationView, FileVerdictView, HowKnown, IntroducedView, IntroductionRequest,
+    MessageDirection, MessagePartView, MissingCardView, SendPriceView, SentMessage,
 };
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
 pub use file_storage::{FileFault, FileRequest, FileRequestId, FileResponse};
@@ -163,6 +166,7 @@ pub struct Node {
     shh_api: ShhApi,
     client_messages: ClientMessages,
     contacts: Contacts,
+    transfers: Transfers,
     mail: Mail,
     turn_times: Option<TurnTimes>,
     clock: ClockSkew,
@@ -208,6 +212,7 @@ impl Node {
             shh_api: ShhApi::default(),
             client_messages: ClientMessages::default(),
             contacts: Contacts::new(config.profile, config.card_level, now.mono),
+            transfers: Transfers::new(),
             mail,
             turn_times: None,
             clock: ClockSkew::new(config.profile),
@@ -297,6 +302,10 @@ impl Node {
             TimerId::PublishCards => {
                 let (contacts, fx, context) = self.contacting();
                 contacts.publish_cards(fx, now, context);
+            }
+            TimerId::Transfers => {
+                let (transfers, fx, context) = self.transferring();
+                transfers.upkeep(fx, now, context);
             }
             TimerId::CloseIdle => self.peers.close_idle_cell_links(fx, now),
             TimerId::Link(link) => self.peers.on_link_timeout(fx, now, link),
@@ -423,8 +432,19 @@ impl Node {
         let context = ContactContext {
             send: &self.send,
             others: send_context!(self),
+            transfers: &self.transfers,
         };
         (&mut self.contacts, &mut self.fx, context)
+    }
+
+    fn transferring(&mut self) -> (&mut Transfers, &mut Effects, TransferContext<'_>) {
+        let context = TransferContext {
+            contacts: &self.contacts,
+            circuits: &self.circuits,
+            send: &self.send,
+            others: send_context!(self),
+        };
+        (&mut self.transfers, &mut self.fx, context)
     }
 
     fn mailing(&mut self) -> (&mut Mail, &mut Effects, MailContext<'_>) {

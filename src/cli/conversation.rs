@@ -18,7 +18,8 @@ use super::remote_node::RemoteNode;
 use super::send::contact::{MessageOptions, send, text};
 use super::{Exit, Failure};
 use crate::node::{
-    ConversationMessageView, ConversationView, HowKnown, MessageDirection, MessagePartView,
+    ConversationMessageView, ConversationView, FileVerdictView, HowKnown, MessageDirection,
+    MessagePartView,
 };
 
 /// Options of `whisht read`.
@@ -226,6 +227,18 @@ fn show_part(
             "a new session, which continues conversation {}",
             words::short_id(of)
         ),
+        MessagePartView::FileOffer { name, size } => format!(
+            "offers the file {:?}, {size} bytes; `whisht file list` shows it, and nothing is received \
+             before you accept it",
+            one_line(name)
+        ),
+        MessagePartView::FileAnswer { verdict } => match verdict {
+            FileVerdictView::Declined => "does not want the file",
+            FileVerdictView::OtherRelays => "wants the file, and names other relays for it",
+            FileVerdictView::Accepted => "wants the file",
+            FileVerdictView::Received => "has the file",
+        }
+        .to_owned(),
         MessagePartView::Goodbye => "closes the conversation".to_owned(),
         MessagePartView::Unknown { kind } => {
             format!("a part of type {kind}, which needs a newer version of whisht")

@@ -21,6 +21,8 @@ use super::event::MessageId;
 use super::peers::LinkPurpose;
 use super::relay::OnionKey;
 use super::send::{AttemptEnd, LaneRelays};
+use super::transfers::{ArrivedPart, FileMessage};
+use crate::contact::conversation::ConversationId;
 use crate::endpoint::PeerAddr;
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::gossip::OutboundPacket;
@@ -63,6 +65,10 @@ pub(super) enum Action {
     BeginAttempt(AttemptOwner, Box<SendRequest>),
     /// Give up a single attempt, whose message is not sent any more.
     CancelAttempt(MessageId),
+
+    // -- to transfers
+    /// About files that are handed over.
+    Transfer(TransferAction),
 
     // -- from sending
     /// All envelopes of a single attempt have left this node.
@@ -121,6 +127,20 @@ pub(super) enum Action {
     GuardProven(ShortId),
     /// No echo came of an envelope that took these relays, while gossip of others arrived.
     LanesSilent(LaneRelays),
+}
+
+/// What concerns files that are handed over.
+pub(super) enum TransferAction {
+    /// A part about a file arrived, and is durable.
+    PartArrived(Box<ArrivedPart>),
+    /// A message reports the files that arrived in its conversation.
+    Reported(ConversationId),
+    /// A conversation is erased.
+    ConversationErased(ConversationId),
+    /// Write a message about a file into a conversation; the result goes to transfers.
+    Write(Box<FileMessage>),
+    /// Let the session of a file run.
+    Run(u64),
 }
 
 /// A request about circuits, or a report of what happened to one.

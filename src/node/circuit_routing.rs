@@ -22,6 +22,7 @@ pub(super) fn run_action(node: &mut Node, now: Now, action: CircuitAction) {
             if let Err(why) = opened {
                 report(
                     node,
+                    now,
                     CircuitAction::Ended(handle, CircuitEnding::Refused(why)),
                 );
             }
@@ -41,23 +42,32 @@ pub(super) fn run_action(node: &mut Node, now: Now, action: CircuitAction) {
             node.peers.send_circuit_cell(fx, now.mono, link, cell);
         }
         CircuitAction::Received(..) | CircuitAction::Ready(_) | CircuitAction::Ended(..) => {
-            report(node, action);
+            report(node, now, action);
         }
     }
 }
 
 /// Tells the owner of a circuit what happened to it.
-fn report(node: &mut Node, report: CircuitAction) {
+fn report(node: &mut Node, now: Now, report: CircuitAction) {
     match report {
         CircuitAction::Received(handle, payload) => match handle.owner() {
+            CircuitOwner::Transfers => {
+                let (transfers, fx, context) = node.transferring();
+                transfers.on_payload(fx, now, handle, &payload, context);
+            }
             #[cfg(feature = "sim")]
             CircuitOwner::Simulation => node.simulated.on_payload(handle, payload),
         },
         CircuitAction::Ready(handle) => match handle.owner() {
+            CircuitOwner::Transfers => node.transfers.on_circuit_ready(&mut node.fx, handle),
             #[cfg(feature = "sim")]
             CircuitOwner::Simulation => node.simulated.on_ready(handle),
         },
         CircuitAction::Ended(handle, ending) => match handle.owner() {
+            CircuitOwner::Transfers => {
+                let (transfers, fx, context) = node.transferring();
+                transfers.on_circuit_ended(fx, now, handle, &ending, context);
+            }
             #[cfg(feature = "sim")]
             CircuitOwner::Simulation => node.simulated.on_ended(handle, &ending),
         },

@@ -91,10 +91,10 @@ impl Node {
                 let (contacts, fx, context) = self.contacting();
                 return contacts.on_command(fx, now, id, command, context);
             }
-            Command::File(_) => Err(Refusal::usage(
-                "this node hands over no files",
-                "send a small one with a message",
-            )),
+            Command::File(command) => {
+                let (transfers, fx, context) = self.transferring();
+                return transfers.on_command(fx, now, id, command, context);
+            }
             Command::OpenState(_) if self.fx.state_is_open() => Err(Refusal::usage(
                 "the state of this node is not locked",
                 "use it",
@@ -140,6 +140,7 @@ impl Node {
         self.receive.open_state(&mut self.fx, now, inbox);
         let outbox = rows.take(StateTable::Outbox);
         self.send.restore(&mut self.fx, now, outbox);
+        self.transfers.open_state(&mut self.fx, now, &mut rows);
         self.contacts
             .open_state(&mut self.fx, now, &mut rows, is_stale);
     }

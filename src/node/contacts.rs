@@ -17,6 +17,7 @@ mod commands;
 mod conversations;
 mod delivery;
 mod event;
+mod file_parts;
 mod first_messages;
 mod history;
 mod letters;
@@ -45,11 +46,12 @@ pub use command::{
 pub use event::{ContactEvent, ContactStage};
 pub use views::{
     AddressView, CardView, ContactState, ContactView, ConversationMessageView,
-    ConversationStateView, ConversationView, IntroducedView, MessageDirection, MessagePartView,
-    MissingCardView, SendPriceView,
+    ConversationStateView, ConversationView, FileVerdictView, IntroducedView, MessageDirection,
+    MessagePartView, MissingCardView, SendPriceView,
 };
 
 pub(super) use self::delivery::AttemptOwner;
+pub(super) use self::writing::WrittenMessage;
 
 use self::arrivals::ConversationShards;
 use self::book::ContactBook;
@@ -71,6 +73,7 @@ use super::input::CommandId;
 use super::jobs::{JobId, JobResult};
 use super::send::{SendContext, Sender};
 use super::timers::TimerId;
+use super::transfers::Transfers;
 use crate::contact::codec::BadState;
 use crate::contact::id::ContactId;
 use crate::contact::job::ContactJobResult;
@@ -117,6 +120,8 @@ pub(super) struct ContactContext<'a> {
     pub(super) send: &'a Sender,
     /// What sending knows about the others.
     pub(super) others: SendContext<'a>,
+    /// The files that are handed over.
+    pub(super) transfers: &'a Transfers,
 }
 
 /// The keys that envelopes are scanned with.

@@ -10,6 +10,7 @@ mod guard_links;
 mod guard_trial;
 mod guards;
 mod lanes;
+mod meeting;
 mod mixing;
 mod publisher;
 

@@ -13,6 +13,7 @@ use super::event::{Event, MessageId};
 use super::input::{CommandId, StoreId};
 use super::output::{Output, Record};
 use super::relay::PeeledCell;
+use super::transfers::TransferContinuation;
 
 /// What continues when a record is durable.
 pub(super) enum Continuation {
@@ -32,6 +33,8 @@ pub(super) enum StateContinuation {
     BeginMessage(MessageId),
     /// Continue with contacts.
     Contact(ContactContinuation),
+    /// Continue with a file.
+    Transfer(TransferContinuation),
     /// Answer a command, whose effect a crash can no longer undo.
     Reply(CommandId, Result<Reply, Refusal>),
 }
@@ -111,6 +114,11 @@ impl StateBacklog {
         for (_, bytes) in self.waiting.drain(..durable) {
             self.bytes = self.bytes.saturating_sub(bytes);
         }
+    }
+
+    /// Whether every change is durable.
+    pub(super) fn is_durable(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// Whether so much waits for the disk that nothing new is begun.

@@ -59,6 +59,8 @@ pub(super) enum Counter {
     CircuitCellsDropped,
     /// Descriptors that the directory refused.
     DescriptorsRefused,
+    /// Offers of files above the limits of a conversation or of this node.
+    FileOffersDropped,
     /// Direct envelopes that were dropped before our keys were tried on them.
     DirectUntried,
     /// Links that ended with a fault.
@@ -297,6 +299,15 @@ impl Effects {
     /// that adds to them.
     pub(super) fn state_is_congested(&self) -> bool {
         self.state.is_congested()
+    }
+
+    /// Tells users of an event once every change of the state so far is durable.
+    pub(super) fn notify_durable(&mut self, event: Event) {
+        if self.state.is_durable() {
+            self.notify(event);
+        } else {
+            self.defer(Continuation::State(StateContinuation::Notify(event)));
+        }
     }
 
     /// Defers `continuation` until every record stored so far is durable.

@@ -19,7 +19,7 @@ use super::jobs::{JobId, JobOwner, JobResult};
 use super::peers::{BanScope, OnionHandshake, PeerConnection, PeerKnowledge, RemotePeer};
 use super::stem::StemPeer;
 use super::timers::TimerId;
-use super::{Node, circuit_routing, hex};
+use super::{Node, circuit_routing, hex, transfer_routing};
 use crate::envelope::{Envelope, NotExpired};
 use crate::envelope_validation::StemRejected;
 use crate::gossip::{GossipFault, PacketOutcome};
@@ -56,8 +56,10 @@ impl Node {
             Input::Archived(response) => {
                 self.mail.on_archived(&mut self.fx, response, &self.peers);
             }
-            // Only transfers ask for chunks.
-            Input::File(..) => {}
+            Input::File(id, response) => {
+                let (transfers, fx, context) = self.transferring();
+                transfers.on_file_response(fx, now, id, response, context);
+            }
             Input::Worked(job, result) => self.on_job_ended(now, job, result),
             Input::Connectivity(connectivity) => self.on_connectivity(now, connectivity),
             Input::Command(id, command) => self.on_command(now, id, command),
@@ -113,6 +115,7 @@ impl Node {
                 self.contacts.on_attempt_begun(fx, now, owner, begun);
             }
             Action::CancelAttempt(id) => self.send.cancel_attempt(fx, id),
+            Action::Transfer(action) => transfer_routing::run_action(self, now, action),
             Action::AttemptLeft(id) => self.contacts.on_attempt_left(fx, id),
             Action::AttemptEnded(id, end) => self.contacts.on_attempt_ended(fx, now, id, end),
             Action::RestoreTicketBits(epoch, bits) => self.relay.restore_ticket_bits(epoch, bits),
@@ -435,6 +438,10 @@ impl Node {
             StateContinuation::Contact(continuation) => {
                 let (contacts, fx, context) = self.contacting();
                 contacts.on_stored(fx, now, continuation, context);
+            }
+            StateContinuation::Transfer(continuation) => {
+                let (transfers, fx, context) = self.transferring();
+                transfers.on_stored(fx, now, continuation, context);
             }
             StateContinuation::Reply(command, reply) => self.fx.reply(command, reply),
         }

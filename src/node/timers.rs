@@ -38,6 +38,8 @@ pub(super) enum TimerId {
     FindCards,
     /// Publish own cards.
     PublishCards,
+    /// Attempts of files that are handed over, and files that expire.
+    Transfers,
     /// Close idle links that were dialled for cells. Periodic.
     CloseIdle,
     /// A deadline of a link: handshake, ping, idle or congestion timeout.

@@ -9,6 +9,8 @@ use super::CircuitOpenError;
 /// The component that a circuit of this node belongs to.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(in crate::node) enum CircuitOwner {
+    /// Files that are handed over.
+    Transfers,
     /// A simulated world, in place of a user.
     #[cfg(feature = "sim")]
     Simulation,

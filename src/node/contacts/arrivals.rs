@@ -197,6 +197,7 @@ impl Contacts {
         match message.arrived.outcome {
             ArrivalOutcome::Message { number, parts } => {
                 has_changed |= self.take_parts(now, id, &parts, &mut changes);
+                changes.extend(self.pass_file_parts(fx, id, number, &parts));
                 let place = self.add_incoming(now, id, number, &parts, &mut changes);
                 events.extend(self.message_view(id, place).map(ContactEvent::Message));
             }
@@ -301,6 +302,7 @@ impl Contacts {
                     changes.extend(self.take_over(now, id, continuity.old));
                 }
                 Part::Goodbye => has_changed = true,
+                // Those of files go to their component.
                 _ => {}
             }
         }

@@ -7,8 +7,8 @@ use super::command::HowKnown;
 use super::history::HistoryMessage;
 use super::views::{
     AddressView, CardView, ContactState, ContactView, ConversationMessageView,
-    ConversationStateView, ConversationView, IntroducedView, MessageDirection, MessagePartView,
-    MissingCardView,
+    ConversationStateView, ConversationView, FileVerdictView, IntroducedView, MessageDirection,
+    MessagePartView, MissingCardView,
 };
 use super::{ContactContext, Contacts};
 use crate::contact::card::VerifiedCard;
@@ -16,6 +16,8 @@ use crate::contact::conversation::{ConversationId, ConversationState, Part};
 use crate::contact::id::ContactId;
 use crate::contact::voice::VoiceWords;
 use crate::node::hex;
+use crate::transfer::answer::{FileAnswer, FileVerdict};
+use crate::transfer::offer::FileOffer;
 
 impl Contacts {
     /// Why cards of own addresses that are due cannot be published now.
@@ -230,7 +232,7 @@ fn card_view(card: &VerifiedCard) -> CardView {
     }
 }
 
-/// How a part is shown; parts of the conversation itself and of the hand-over are not.
+/// How a part is shown; parts of the conversation itself are not.
 fn part_view(part: Part) -> Option<MessagePartView> {
     Some(match part {
         Part::Text(text) => MessagePartView::Text { text },
@@ -250,11 +252,21 @@ fn part_view(part: Part) -> Option<MessagePartView> {
         },
         Part::Goodbye => MessagePartView::Goodbye,
         Part::NeedsNewer(kind) => MessagePartView::Unknown { kind },
-        Part::Offer(_)
-        | Part::Accept(_)
-        | Part::GivenUp(_)
-        | Part::AlsoCame(_)
-        | Part::FileOffer(_)
-        | Part::FileAnswer(_) => return None,
+        Part::FileOffer(bytes) => {
+            let offer = FileOffer::decode(&bytes).ok()?;
+            MessagePartView::FileOffer {
+                name: offer.name.as_str().to_owned(),
+                size: offer.size.bytes(),
+            }
+        }
+        Part::FileAnswer(bytes) => MessagePartView::FileAnswer {
+            verdict: match FileAnswer::decode(&bytes).ok()?.verdict {
+                FileVerdict::Declined => FileVerdictView::Declined,
+                FileVerdict::OtherRelays(_) => FileVerdictView::OtherRelays,
+                FileVerdict::Accepted(_) => FileVerdictView::Accepted,
+                FileVerdict::Received => FileVerdictView::Received,
+            },
+        },
+        Part::Offer(_) | Part::Accept(_) | Part::GivenUp(_) | Part::AlsoCame(_) => return None,
     })
 }

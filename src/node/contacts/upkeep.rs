@@ -18,7 +18,7 @@ use super::{AttemptOwner, ContactContext, ContactContinuation, Contacts};
 use crate::contact::card::MAX_TICKET_BITS;
 use crate::contact::conversation::ConversationId;
 use crate::contact::id::ContactId;
-use crate::node::action::Action;
+use crate::node::action::{Action, TransferAction};
 use crate::node::command::{PreparedData, ReaderKind, Recipient, Refusal, SendRequest};
 use crate::node::durability::{Continuation, StateContinuation};
 use crate::node::effects::Effects;
@@ -290,6 +290,7 @@ impl Contacts {
         fx: &mut Effects,
         id: ConversationId,
     ) -> Vec<StateChange> {
+        fx.request(Action::Transfer(TransferAction::ConversationErased(id)));
         let mut changes = vec![self.conversations.remove(id)];
         changes.extend(self.letters.remove(id));
         changes.extend(self.history.forget(id));

@@ -250,6 +250,18 @@ pub enum MessagePartView {
         /// The id of the earlier conversation, hexadecimal.
         of: String,
     },
+    /// The sender offers a file, which the list of files has unless a limit was reached.
+    FileOffer {
+        /// Its name; not to be trusted.
+        name: String,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// The sender answers the offer of a file.
+    FileAnswer {
+        /// What the answer says.
+        verdict: FileVerdictView,
+    },
     /// The sender closes the conversation.
     Goodbye,
     /// A part that needs a newer version.
@@ -257,6 +269,20 @@ pub enum MessagePartView {
         /// Its type.
         kind: u8,
     },
+}
+
+/// What an answer says to the offer of a file.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileVerdictView {
+    /// The file is not wanted.
+    Declined,
+    /// It is wanted, and other relays are proposed.
+    OtherRelays,
+    /// It is wanted.
+    Accepted,
+    /// It has arrived.
+    Received,
 }
 
 /// What a message costs, and how it travels.

@@ -16,7 +16,7 @@ use super::command::{Attachment, ContactReply, ContactSend, IntroductionRequest,
 use super::conversations::ConversationUpdate;
 use super::event::ContactStage;
 use super::history::{HistoryMessage, Sending};
-use super::pending::{PendingMessage, PendingProgress};
+use super::pending::{PendingId, PendingMessage, PendingProgress};
 use super::record::ConversationFacts;
 use super::views::{MessageDirection, SendPriceView};
 use super::{ContactContext, Contacts};
@@ -27,6 +27,7 @@ use crate::contact::conversation::{
 use crate::contact::first_contact::FirstBox;
 use crate::contact::parts;
 use crate::envelope_builder::SealedShape;
+use crate::node::action::{Action, TransferAction};
 use crate::node::command::Refusal;
 use crate::node::effects::Effects;
 use crate::node::hex;
@@ -49,6 +50,18 @@ pub(super) struct Draft {
     life: Duration,
     /// The stale conversation that it continues.
     pub(super) renews: Option<ConversationId>,
+    /// Whether it reports files that arrived.
+    reports_files: bool,
+}
+
+/// A message that was composed. Its changes have to be stored.
+pub(in crate::node) struct WrittenMessage {
+    /// Its conversation.
+    pub(in crate::node) conversation: ConversationId,
+    /// Its number.
+    pub(in crate::node) number: u64,
+    /// What stores it.
+    pub(in crate::node) changes: Vec<StateChange>,
 }
 
 impl Contacts {
@@ -81,9 +94,29 @@ impl Contacts {
         fx: &mut Effects,
         now: Now,
         command: CommandId,
-        mut draft: Draft,
+        draft: Draft,
         context: ContactContext<'_>,
     ) -> Result<(), Refusal> {
+        let written = self.compose_draft(fx, now, draft, context)?;
+        let id = (written.conversation, written.number);
+        let sent = SentMessage {
+            conversation: hex(&written.conversation.0),
+            number: written.number,
+        };
+        Self::store_and_reply(fx, written.changes, command, ContactReply::Sent(sent));
+        self.begin_message(fx, now, id, context);
+        Ok(())
+    }
+
+    /// Composes a message. The caller stores the changes, and then
+    /// [begins](Self::begin_message) to send it.
+    pub(super) fn compose_draft(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        mut draft: Draft,
+        context: ContactContext<'_>,
+    ) -> Result<WrittenMessage, Refusal> {
         self.check_room(fx)?;
         let price = self.price_of(now, &draft, context)?;
         // A level that cannot be used now is refused before a number is used up.
@@ -120,14 +153,26 @@ impl Contacts {
             },
         ));
         changes.extend(self.add_outgoing(now, id, number, &draft));
-        let sent = SentMessage {
-            conversation: hex(&id.0),
+        if draft.reports_files {
+            fx.request(Action::Transfer(TransferAction::Reported(id)));
+        }
+        Ok(WrittenMessage {
+            conversation: id,
             number,
-        };
-        Self::store_and_reply(fx, changes, command, ContactReply::Sent(sent));
-        self.advance(fx, now, (id, number), context);
+            changes,
+        })
+    }
+
+    /// Takes the first step of a message whose changes are stored.
+    pub(in crate::node) fn begin_message(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: PendingId,
+        context: ContactContext<'_>,
+    ) {
+        self.advance(fx, now, id, context);
         self.schedule(fx, now.mono);
-        Ok(())
     }
 
     /// What a message would cost.
@@ -182,7 +227,7 @@ impl Contacts {
     // -- steps
 
     /// Where a message to this name goes.
-    fn target(&self, now: Now, to: &str) -> Result<Target, Refusal> {
+    pub(super) fn target(&self, now: Now, to: &str) -> Result<Target, Refusal> {
         let Some((key, entry)) = self.book.by_name(to) else {
             return Ok(Target::Conversation(self.conversation_named(to)?));
         };
@@ -239,12 +284,19 @@ impl Contacts {
         if parts.is_empty() {
             return Err(Refusal::usage("the message is empty", "write something"));
         }
+        let reports = match &target {
+            Target::Conversation(id) => context.transfers.reports(*id),
+            Target::Card(..) => Vec::new(),
+        };
+        let reports_files = !reports.is_empty();
+        parts.extend(reports);
         Ok(Draft {
             target,
             parts,
             level,
             life: send.life.unwrap_or(DEFAULT_LIFE),
             renews: None,
+            reports_files,
         })
     }
 

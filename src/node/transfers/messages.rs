@@ -1,0 +1,216 @@
+//! Messages of the hand-over: what is written into a conversation, and what follows once it is stored.
+//!
+//! A file changes its step in the record that stores the message. A message that is refused changes nothing.
+//! Every message here is one that the user asks for; what a node reports by itself travels in the next
+//! message of the user.
+
+use circuits::ids::RelayId;
+use circuits::level::Level;
+use circuits::time::Now;
+use zeroize::Zeroizing;
+
+use super::record::{FileRecord, FileStep, put_leaves};
+use super::views::FileDirection;
+use super::{TransferContext, Transfers, limits};
+use crate::contact::conversation::{ConversationId, Part};
+use crate::node::command::Refusal;
+use crate::node::contacts::{ContactSend, WrittenMessage};
+use crate::node::effects::Effects;
+use crate::node::input::CommandId;
+use crate::node::{hex, output::Output};
+use crate::transfer::answer::{FileAnswer, FileVerdict};
+use crate::transfer::offer::FileOffer;
+use crate::transfer::schedule::AttemptSchedule;
+
+/// A message about a file that is to be written.
+pub(in crate::node) struct FileMessage {
+    command: CommandId,
+    number: u64,
+    kind: FileMessageKind,
+    send: ContactSend,
+    part: Part,
+}
+
+/// What a message says about a file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum FileMessageKind {
+    /// It is offered, with these relays.
+    Offer(Vec<RelayId>),
+    /// It is accepted.
+    Accept(AttemptSchedule),
+    /// Other relays are proposed.
+    Propose(Vec<RelayId>),
+    /// It is declined.
+    Decline,
+}
+
+impl FileMessage {
+    /// The offer of a file.
+    pub(super) fn offer(
+        command: CommandId,
+        number: u64,
+        file: &FileRecord,
+        offer: &FileOffer,
+    ) -> Self {
+        // A file that was offered before goes to the same conversation.
+        let to = file.conversation.map(|id| hex(&id.0));
+        Self {
+            command,
+            number,
+            kind: FileMessageKind::Offer(offer.relays.clone()),
+            send: message_to(to.unwrap_or_else(|| file.to.clone())),
+            part: Part::FileOffer(offer.encode().to_vec()),
+        }
+    }
+
+    /// The answer to an offer.
+    pub(super) fn answer(
+        command: CommandId,
+        number: u64,
+        file: &FileRecord,
+        kind: FileMessageKind,
+    ) -> Self {
+        let verdict = match &kind {
+            FileMessageKind::Accept(schedule) => FileVerdict::Accepted(*schedule),
+            FileMessageKind::Propose(relays) => FileVerdict::OtherRelays(relays.clone()),
+            FileMessageKind::Offer(_) | FileMessageKind::Decline => FileVerdict::Declined,
+        };
+        let answer = FileAnswer {
+            id: file.id,
+            verdict,
+        };
+        let to = file.conversation;
+        Self {
+            command,
+            number,
+            kind,
+            send: message_to(to.map(|id| hex(&id.0)).unwrap_or_default()),
+            part: Part::FileAnswer(answer.encode()),
+        }
+    }
+
+    /// What is written, and to whom.
+    pub(in crate::node) fn content(&self) -> (&ContactSend, Part) {
+        (&self.send, self.part.clone())
+    }
+}
+
+fn message_to(to: String) -> ContactSend {
+    ContactSend {
+        to,
+        text: Zeroizing::default(),
+        attachment: None,
+        level: Some(Level::Normal),
+        life: None,
+    }
+}
+
+impl Transfers {
+    /// A message was composed, or refused. Returns the message that now begins to travel.
+    pub(in crate::node) fn on_message_written(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        message: &FileMessage,
+        written: Result<WrittenMessage, Refusal>,
+        context: TransferContext<'_>,
+    ) -> Option<(ConversationId, u64)> {
+        let (command, number) = (message.command, message.number);
+        let written = match written {
+            Ok(written) => written,
+            Err(refusal) => {
+                fx.emit(Output::Reply(command, Err(refusal)));
+                return None;
+            }
+        };
+        let sent = (written.conversation, written.number);
+        let mut changes = written.changes;
+        let leaves = self.leaves.get(&number);
+        if let Some(file) = self.files.get_mut(&number) {
+            file.until = now.unix.after(limits::RETENTION_SECS);
+            match &message.kind {
+                FileMessageKind::Offer(relays) => {
+                    if file.step == FileStep::Storing {
+                        changes.extend(leaves.map(|leaves| put_leaves(number, leaves)));
+                    }
+                    file.conversation = Some(written.conversation);
+                    file.relays.clone_from(relays);
+                    file.step = FileStep::Offered;
+                }
+                FileMessageKind::Accept(schedule) => {
+                    let last = match &file.step {
+                        FileStep::Accepted { last, .. } => *last,
+                        _ => None,
+                    };
+                    file.step = FileStep::Accepted {
+                        schedule: *schedule,
+                        last,
+                    };
+                }
+                FileMessageKind::Propose(_) => {
+                    file.has_proposed = true;
+                    file.step = FileStep::Paused(PROPOSED.to_owned());
+                }
+                FileMessageKind::Decline => file.step = FileStep::Declined,
+            }
+            changes.push(file.put(number));
+        }
+        if message.kind == FileMessageKind::Decline {
+            self.end_attempt(fx, now.mono, number, context);
+            self.erase_content(fx, number);
+        }
+        self.reply_file(fx, now, command, (number, changes), context);
+        self.schedule(fx, now);
+        Some(sent)
+    }
+
+    // -- reports
+
+    /// The reports of files that arrived in a conversation, for its next message.
+    pub(in crate::node) fn reports(&self, conversation: ConversationId) -> Vec<Part> {
+        let unreported = self
+            .files
+            .values()
+            .filter(|file| file.is_unreported && file.conversation == Some(conversation));
+        let answers = unreported.take(MAX_REPORTS).map(|file| FileAnswer {
+            id: file.id,
+            verdict: FileVerdict::Received,
+        });
+        answers
+            .map(|answer| Part::FileAnswer(answer.encode()))
+            .collect()
+    }
+
+    /// A message with these reports is composed: they are not repeated.
+    pub(in crate::node) fn on_reported(&mut self, fx: &mut Effects, conversation: ConversationId) {
+        let mut changes = Vec::new();
+        let unreported = self
+            .files
+            .iter_mut()
+            .filter(|(_, file)| file.is_unreported && file.conversation == Some(conversation));
+        for (number, file) in unreported.take(MAX_REPORTS) {
+            file.is_unreported = false;
+            changes.push(file.put(*number));
+        }
+        if !changes.is_empty() {
+            fx.store_state(changes);
+        }
+    }
+
+    /// How the user names the other end of a file.
+    pub(super) fn contact_name(&self, file: &FileRecord, context: TransferContext<'_>) -> String {
+        let contact = file
+            .conversation
+            .and_then(|id| context.contacts.name_of(id));
+        match (contact, file.direction) {
+            (Some(name), _) => name,
+            (None, FileDirection::Out) => file.to.clone(),
+            (None, FileDirection::In) => "the other side".to_owned(),
+        }
+    }
+}
+
+const PROPOSED: &str = "no relay of the offer can be used by this node; it has named others, and the other side \
+                        has to offer the file again";
+/// Maximum number of reports in one message.
+const MAX_REPORTS: usize = 4;

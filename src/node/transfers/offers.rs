@@ -1,0 +1,239 @@
+//! Offers and answers that arrive in conversations.
+//!
+//! An offer is listed and starts nothing. An answer moves a file of this node on. Both are authentic, and
+//! their author may be hostile: what exceeds a limit, repeats an id or belongs to another conversation is
+//! dropped, and the row of the part is erased either way.
+
+use std::collections::BTreeMap;
+
+use circuits::time::{Now, UnixSecs};
+
+use super::arrived::ArrivedPart;
+use super::record::{FileRecord, FileStep};
+use super::views::FileDirection;
+use super::{MAX_FILES, MAX_LIVE_PER_CONTACT, TransferContext, Transfers, limits};
+use crate::contact::conversation::{ConversationId, Part};
+use crate::node::effects::{Counter, Effects};
+use crate::sealed_file::{FileKey, StoredFileId};
+use crate::state::StateChange;
+use crate::transfer::FileId;
+use crate::transfer::answer::{FileAnswer, FileVerdict};
+use crate::transfer::offer::FileOffer;
+use crate::transfer::schedule::AttemptSchedule;
+
+/// How many offers a conversation brought today.
+#[derive(Default)]
+pub(super) struct OffersToday {
+    day: u32,
+    counts: BTreeMap<ConversationId, usize>,
+}
+
+impl OffersToday {
+    /// Counts an offer; `false` if there were too many.
+    fn admit(&mut self, now: UnixSecs, conversation: ConversationId) -> bool {
+        let day = now.0 / 86_400;
+        if day != self.day {
+            self.day = day;
+            self.counts.clear();
+        }
+        let count = self.counts.entry(conversation).or_default();
+        *count = count.saturating_add(1);
+        *count <= MAX_OFFERS_PER_DAY
+    }
+}
+
+impl Transfers {
+    /// A part arrived, and is durable together with its message.
+    pub(in crate::node) fn on_part(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        arrived: &ArrivedPart,
+        context: TransferContext<'_>,
+    ) {
+        let conversation = arrived.conversation();
+        let mut changes = vec![arrived.delete()];
+        let number = match arrived.part() {
+            Part::FileOffer(bytes) => match FileOffer::decode(bytes) {
+                Ok(offer) => self.on_offer(fx, now, conversation, offer, &mut changes),
+                Err(_) => malformed(fx),
+            },
+            Part::FileAnswer(bytes) => match FileAnswer::decode(bytes) {
+                Ok(answer) => {
+                    self.on_answer(fx, now, (conversation, answer), &mut changes, context)
+                }
+                Err(_) => malformed(fx),
+            },
+            _ => None,
+        };
+        fx.store_state(changes);
+        if let Some(number) = number {
+            self.notify(fx, now, number, context);
+            self.schedule(fx, now);
+            fx.expedite(crate::node::timers::TimerId::Transfers, now.mono);
+        }
+    }
+
+    fn on_offer(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        conversation: ConversationId,
+        offer: FileOffer,
+        changes: &mut Vec<StateChange>,
+    ) -> Option<u64> {
+        if let Some((number, file)) = self.by_id(offer.id) {
+            let is_same = file.direction == FileDirection::In
+                && file.conversation == Some(conversation)
+                && file.size == offer.size
+                && file.root == Some(offer.root)
+                && file.secret.expose() == offer.secret.expose();
+            return is_same
+                .then(|| self.on_repeated_offer(number, offer, changes))
+                .flatten();
+        }
+        let open = self.files.values().filter(|file| {
+            file.direction == FileDirection::In
+                && file.conversation == Some(conversation)
+                && !file.step.is_final()
+        });
+        let is_admitted = open.count() < MAX_LIVE_PER_CONTACT
+            && self.files.len() < MAX_FILES
+            && self.offers.admit(now.unix, conversation);
+        if !is_admitted {
+            fx.count(Counter::FileOffersDropped);
+            return None;
+        }
+        let rng = fx.key_rng();
+        let place = (StoredFileId::draw(rng), FileKey::draw(rng));
+        let until = now.unix.after(limits::RETENTION_SECS);
+        let file = FileRecord::offered(conversation, offer, place, until);
+        let (number, stored) = self.add(file);
+        changes.extend(stored);
+        Some(number)
+    }
+
+    /// A file is offered again, with other relays.
+    fn on_repeated_offer(
+        &mut self,
+        number: u64,
+        offer: FileOffer,
+        changes: &mut Vec<StateChange>,
+    ) -> Option<u64> {
+        let file = self.files.get_mut(&number)?;
+        if !matches!(file.step, FileStep::Offered | FileStep::Paused(_)) {
+            return None;
+        }
+        file.relays = offer.relays;
+        file.step = FileStep::Offered;
+        changes.push(file.put(number));
+        Some(number)
+    }
+
+    fn on_answer(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        (conversation, answer): (ConversationId, FileAnswer),
+        changes: &mut Vec<StateChange>,
+        context: TransferContext<'_>,
+    ) -> Option<u64> {
+        let (number, file) = self.by_id(answer.id)?;
+        let is_ours = file.direction == FileDirection::Out
+            && file.conversation == Some(conversation)
+            && !file.step.is_final();
+        if !is_ours {
+            return None;
+        }
+        match answer.verdict {
+            FileVerdict::Accepted(schedule) => self.on_accepted(now, number, schedule)?,
+            FileVerdict::OtherRelays(relays) => {
+                let directory = context.others.directory;
+                let allowed = directory.allowed_meeting_relays(now, &relays, context.others.peers);
+                let file = self.files.get_mut(&number)?;
+                if file.has_proposed {
+                    return None;
+                }
+                let usable = allowed.iter().filter_map(|place| relays.get(*place));
+                let usable: Vec<_> = usable.copied().collect();
+                file.step = if usable.is_empty() {
+                    FileStep::Failed(NO_COMMON_RELAY.to_owned())
+                } else {
+                    file.has_proposed = true;
+                    file.relays = usable;
+                    FileStep::Paused(OTHER_RELAYS.to_owned())
+                };
+            }
+            FileVerdict::Declined => {
+                self.files.get_mut(&number)?.step = FileStep::Declined;
+                self.end_attempt(fx, now.mono, number, context);
+                self.erase_content(fx, number);
+            }
+            FileVerdict::Received => {
+                self.files.get_mut(&number)?.step = FileStep::Complete;
+                self.end_attempt(fx, now.mono, number, context);
+                self.erase_content(fx, number);
+            }
+        }
+        let file = self.files.get_mut(&number)?;
+        file.until = now.unix.after(limits::RETENTION_SECS);
+        changes.push(file.put(number));
+        Some(number)
+    }
+
+    /// The other end accepts a file of this node. `None` if the answer is too old or not honest.
+    fn on_accepted(&mut self, now: Now, number: u64, schedule: AttemptSchedule) -> Option<()> {
+        let file = self.files.get_mut(&number)?;
+        if schedule.is_too_far_ahead(now.unix) {
+            return None;
+        }
+        let last = match &file.step {
+            // An older answer that comes late changes nothing.
+            FileStep::Accepted { schedule: held, .. } if held.start() >= schedule.start() => {
+                return None;
+            }
+            FileStep::Accepted { last, .. } => *last,
+            _ => None,
+        };
+        file.step = if schedule.end() <= now.unix {
+            FileStep::Paused(TOO_LATE.to_owned())
+        } else {
+            FileStep::Accepted { schedule, last }
+        };
+        Some(())
+    }
+
+    fn by_id(&self, id: FileId) -> Option<(u64, &FileRecord)> {
+        let mut files = self.files.iter();
+        let (number, file) = files.find(|(_, file)| file.id == id)?;
+        Some((*number, file))
+    }
+}
+
+fn malformed(fx: &mut Effects) -> Option<u64> {
+    fx.count(Counter::Malformed);
+    None
+}
+
+/// Maximum number of offers of one conversation in a day.
+const MAX_OFFERS_PER_DAY: usize = 20;
+const NO_COMMON_RELAY: &str = "no relay that the other side names can be used by this node";
+const OTHER_RELAYS: &str =
+    "the other side cannot use the relays of the offer and names others; offer the file again";
+const TOO_LATE: &str =
+    "the answer of the other side came after its time; the other side has to accept again";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offer_above_the_limit_of_a_day_is_dropped_until_the_next_day() {
+        let mut offers = OffersToday::default();
+        let (day, from) = (UnixSecs(86_400), ConversationId([1; 32]));
+        assert!((0..MAX_OFFERS_PER_DAY).all(|_| offers.admit(day, from)));
+        assert!(!offers.admit(day, from));
+        assert!(offers.admit(day, ConversationId([2; 32])));
+        assert!(offers.admit(day.after(86_400), from));
+    }
+}
