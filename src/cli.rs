@@ -6,6 +6,7 @@
 //! 4 expired, 5 refused by policy, 6 locked, 7 leaked.
 
 mod card;
+mod console;
 mod contact;
 mod conversation;
 mod date;
@@ -157,6 +158,8 @@ enum PeopleCommand {
     Contact(contact::Args),
     /// Show, export and publish the cards of addresses
     Card(card::Args),
+    /// Open the pages of the node: print a URL for a browser on this machine
+    Console,
 }
 
 impl PeopleCommand {
@@ -166,6 +169,7 @@ impl PeopleCommand {
             Self::Reply(args) => conversation::reply(node, args).await,
             Self::Contact(args) => contact::run(node, args).await,
             Self::Card(args) => card::run(node, args).await,
+            Self::Console => console::run(node).await,
         })
     }
 }

@@ -108,6 +108,7 @@ impl Command {
                     ContactCommand::Contacts
                         | ContactCommand::Conversations
                         | ContactCommand::Conversation { .. }
+                        | ContactCommand::ConversationPage { .. }
                 )
         )
     }

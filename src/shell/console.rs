@@ -10,16 +10,23 @@
 
 mod ask;
 mod assets;
+mod compose;
+mod conversation;
 mod events;
 mod forms;
 mod guard;
+mod inbox;
 mod layout;
+mod levels;
 mod limits;
 mod login;
 mod numbers;
+mod outbox;
 mod server;
 mod session;
+mod unlock;
 mod visit;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -92,13 +99,13 @@ impl Console {
     /// [`ConsoleError`] if the listener cannot be bound, or the system gives no random token.
     pub async fn open(&self) -> Result<ConsoleUrl, ConsoleError> {
         let mut running = self.running.lock().await;
-        let open = match running.take().filter(|running| running.server.is_running()) {
+        let open = match running.take() {
             Some(open) => open,
             None => self.start()?,
         };
-        let token = open.state.login().draw(Instant::now())?;
-        let url = format!("{}/in/{}", open.state.origin.as_str(), token.as_str());
-        *running = Some(open);
+        let Running { state, .. } = running.insert(open);
+        let token = state.login().draw(Instant::now())?;
+        let url = format!("{}/in/{}", state.origin.as_str(), token.as_str());
         Ok(ConsoleUrl(url))
     }
 

@@ -22,7 +22,7 @@ use super::guard::{self, COOKIE};
 use super::layout::see;
 use super::limits::{CONNECTION_LIMITS, HEAD_TIMEOUT, MAX_HEAD, SHUTDOWN_TIMEOUT, STALL_TIMEOUT};
 use super::login::LoginRefusal;
-use super::{ConsoleState, assets, events};
+use super::{ConsoleState, assets, compose, conversation, events, inbox, outbox, unlock};
 use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
 use crate::shell::log_throttle::LogThrottle;
 
@@ -36,6 +36,11 @@ fn router(state: Shared) -> Router {
         .route("/app.css", get(assets::style))
         .route("/app.js", get(assets::script))
         .route("/events", get(events::stream))
+        .merge(inbox::routes())
+        .merge(conversation::routes())
+        .merge(compose::routes())
+        .merge(outbox::routes())
+        .merge(unlock::routes())
         .fallback(async || PageError::NotFound)
         .method_not_allowed_fallback(async || PageError::Method)
         .layer(from_fn_with_state(Arc::clone(&state), guard::check))
@@ -73,11 +78,6 @@ impl ConsoleServer {
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, state));
         Self(tasks)
-    }
-
-    /// Whether the listener is still open.
-    pub(super) fn is_running(&self) -> bool {
-        !self.0.is_empty()
     }
 
     /// Completes when the node has ended and the last page is written, or has taken too long.
