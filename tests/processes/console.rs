@@ -138,7 +138,10 @@ fn console_gives_nothing_to_other_pages_and_ended_sessions() {
     let url = node.banner()["console"].as_str().unwrap();
     let attacks = json!({"guess": "0".repeat(32), "url": url});
     run(&program, "attacks", &node, attacks);
-    run(&program, "ended", &node, json!({"secret": secret}));
+    for script in [false, true] {
+        let ended = json!({"script": script, "secret": secret});
+        run(&program, "ended", &node, ended);
+    }
     let pages = ["/", "/send", "/outbox", "/unlock"];
     let access = run(&program, "access", &node, json!({"pages": pages}));
     assert!(access["worst"].is_object(), "{access}");
