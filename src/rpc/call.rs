@@ -40,6 +40,8 @@ pub enum RpcCall {
     Modules,
     /// End the node in an emergency.
     Panic,
+    /// Open the console, and return a URL that opens it once.
+    Console,
     /// Subscribe this connection to events.
     Subscribe,
     /// End such a subscription.
@@ -63,8 +65,8 @@ pub struct Permissions {
     pub export_files: bool,
     /// May read and write conversations, and manage contacts.
     pub contacts: bool,
-    /// May end the node in an emergency.
-    pub panic: bool,
+    /// Came over the local socket: may end the node in an emergency, and open the console.
+    pub local_socket: bool,
 }
 
 impl Permissions {
@@ -86,16 +88,12 @@ impl Permissions {
         }
     }
 
-    /// Checks the permission to end the node.
-    fn panic(self) -> Result<(), RpcError> {
-        if self.panic {
+    /// Checks the permission for a method that only the local socket has.
+    fn local_socket(self, cause: &str, remedy: &str) -> Result<(), RpcError> {
+        if self.local_socket {
             return Ok(());
         }
-        Err(RpcError::server(
-            RpcErrorKind::Policy,
-            "only the local socket may end the node in an emergency",
-            "run `whisht panic` on the machine of the node",
-        ))
+        Err(RpcError::server(RpcErrorKind::Policy, cause, remedy))
     }
 
     /// Checks the permission for the methods about contacts.
@@ -166,6 +164,12 @@ impl RpcCall {
             }
             "whisht_cancel" => Command::Cancel(MessageId(number(params, "id")?)),
             "whisht_renew" => Command::Renew(MessageId(number(params, "id")?)),
+            "whisht_console" => {
+                let cause = "only the local socket may open the console";
+                let remedy = "run `whisht console` on the machine of the node";
+                permissions.local_socket(cause, remedy)?;
+                return nothing(params, Self::Console);
+            }
             "whisht_drain" => Command::Drain(flag(params, "drain")?),
             "whisht_estimate" => match send_request(params, rng)? {
                 (None, request) => Command::Estimate(request),
@@ -176,7 +180,9 @@ impl RpcCall {
             "whisht_inbox" => inbox::read(params)?,
             "whisht_levels" => nothing(params, Command::Levels)?,
             "whisht_panic" => {
-                permissions.panic()?;
+                let cause = "only the local socket may end the node in an emergency";
+                let remedy = "run `whisht panic` on the machine of the node";
+                permissions.local_socket(cause, remedy)?;
                 return nothing(params, Self::Panic);
             }
             "whisht_outbox" => nothing(params, Command::Outbox)?,

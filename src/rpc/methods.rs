@@ -1,7 +1,7 @@
 //! The names of all methods: go-ethereum's, and our own.
 
 /// All methods.
-pub const METHODS: [&str; 95] = [
+pub const METHODS: [&str; 96] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -49,6 +49,7 @@ pub const METHODS: [&str; 95] = [
     "whisht_cancelReply",
     "whisht_card",
     "whisht_changePassword",
+    "whisht_console",
     "whisht_contact",
     "whisht_contacts",
     "whisht_conversation",
