@@ -15,6 +15,7 @@ mod error;
 mod inbox;
 mod keys;
 pub mod mail;
+mod methods;
 mod request;
 pub mod shh;
 mod value;
@@ -24,9 +25,10 @@ use serde_json::{Value, json};
 
 use crate::node::{Event, Reply};
 
-pub use call::{METHODS, Permissions, Render, RpcCall};
+pub use call::{Permissions, Render, RpcCall};
 pub use error::{RpcError, RpcErrorKind};
 pub use keys::KeyCall;
+pub use methods::METHODS;
 pub use request::{RpcMessage, RpcRequest, failure, parsed_size, response};
 pub use views::{EventNotice, ExportView, UnlockView};
 

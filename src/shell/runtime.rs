@@ -13,6 +13,7 @@ use circuits::secret::Secret;
 use tokio::net::{TcpListener, UdpSocket};
 use zeroize::Zeroizing;
 
+use super::console::{Console, ConsoleParts};
 use super::data_dir::{ARTI, DataDir, DirError, IPC};
 use super::driver::StartError;
 use super::identity_files::IdentityError;
@@ -70,6 +71,7 @@ pub struct RunningNode {
     handle: Handle,
     key: RelayKey,
     rpc: RpcServer,
+    console: Arc<Console>,
     onion: Option<Endpoint>,
     /// Removed after its contents.
     _private_dir: Option<PrivateDir>,
@@ -127,6 +129,7 @@ impl RunningNode {
         };
 
         let identity_service = IdentityService::from(&storage);
+        let (profile, data_dir) = (config.node.profile, data_dir_of(&storage));
         let threads = config.threads.unwrap_or_else(Workers::available);
         let workers = Arc::new(Workers::start(threads).map_err(StartError::System)?);
         let setup = Setup {
@@ -145,15 +148,26 @@ impl RunningNode {
         for command in identities.into_commands() {
             handle.command(command).await??;
         }
+        let console = Arc::new(Console::new(
+            config.console,
+            ConsoleParts {
+                handle: handle.clone(),
+                identities: identity_service.clone(),
+                data_dir,
+                profile,
+            },
+        )?);
         let service = Service {
             handle: handle.clone(),
             identities: identity_service,
+            console: Arc::downgrade(&console),
         };
         let rpc = RpcServer::open(&socket, bound, &config.rpc, token, &service)?;
         Ok(Self {
             handle,
             key,
             rpc,
+            console,
             onion,
             _private_dir: private_dir,
             _tor_dir: tor_dir,
@@ -170,6 +184,13 @@ impl RunningNode {
     pub async fn shutdown(mut self) {
         self.handle.shutdown().await;
         self.rpc.ended().await;
+        self.console.ended().await;
+    }
+
+    /// The console; its listener opens on request.
+    #[must_use]
+    pub fn console(&self) -> &Console {
+        &self.console
     }
 
     /// The public key that peers know the node by.
@@ -306,6 +327,14 @@ fn bind(storage: &Storage, listen: &Listen) -> Result<Vec<TcpListener>, RuntimeE
         }
     }
     Ok(listeners)
+}
+
+/// The data directory, if there is one.
+fn data_dir_of(storage: &Storage) -> Option<PathBuf> {
+    match storage {
+        Storage::Disk(dir) => Some(dir.path().to_owned()),
+        Storage::Memory => None,
+    }
 }
 
 /// The directory of the socket and the token. An ephemeral node gets a temporary directory.
