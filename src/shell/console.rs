@@ -10,15 +10,23 @@
 
 mod ask;
 mod assets;
+mod card;
 mod events;
 mod forms;
 mod guard;
 mod layout;
 mod limits;
+mod lock;
 mod login;
+mod network;
 mod numbers;
+mod panic;
+mod picture;
 mod server;
 mod session;
+mod settings;
+mod traffic;
+mod units;
 mod visit;
 
 use std::net::SocketAddr;
@@ -35,6 +43,7 @@ use self::login::LoginTokens;
 use self::numbers::ConversationNumbers;
 use self::server::ConsoleServer;
 use self::session::Sessions;
+use self::traffic::Traffic;
 use super::identity_service::IdentityService;
 use super::{Handle, NoRandomness, random};
 use crate::config::console::ConsoleConfig;
@@ -122,6 +131,7 @@ impl Console {
             sessions: Mutex::default(),
             login: Mutex::default(),
             numbers: Mutex::default(),
+            traffic: Traffic::start(&self.parts.handle),
         });
         Ok(Running {
             server: ConsoleServer::start(listener, Arc::clone(&state)),
@@ -156,6 +166,7 @@ struct ConsoleState {
     sessions: Mutex<Sessions>,
     login: Mutex<LoginTokens>,
     numbers: Mutex<ConversationNumbers>,
+    traffic: Traffic,
 }
 
 impl ConsoleState {
@@ -165,6 +176,10 @@ impl ConsoleState {
 
     fn login(&self) -> MutexGuard<'_, LoginTokens> {
         locked(&self.login)
+    }
+
+    const fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     fn numbers(&self) -> MutexGuard<'_, ConversationNumbers> {

@@ -73,8 +73,8 @@ pub(super) struct Layout {
     nav: Nav,
     token: Zeroizing<String>,
     profile: Profile,
-    refresh: Option<String>,
-    notice: Option<&'static str>,
+    pub(super) refresh: Option<String>,
+    pub(super) notice: Option<&'static str>,
 }
 
 impl Layout {
@@ -112,11 +112,11 @@ impl Layout {
         )
     }
 
-    fn pages(&self) -> impl Iterator<Item = (Nav, bool)> {
+    pub(super) fn pages(&self) -> impl Iterator<Item = (Nav, bool)> {
         Nav::ALL.into_iter().map(|nav| (nav, nav == self.nav))
     }
 
-    fn is_local(&self) -> bool {
+    pub(super) fn is_local(&self) -> bool {
         self.profile == Profile::Local
     }
 }

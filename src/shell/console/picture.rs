@@ -7,6 +7,7 @@
 mod history;
 mod levels;
 mod peers;
+mod qr;
 mod relays;
 mod share;
 mod svg;
@@ -14,6 +15,7 @@ mod svg;
 pub(super) use self::history::{Series, history};
 pub(super) use self::levels::{LevelBar, levels};
 pub(super) use self::peers::{PeerDot, peers};
+pub(super) use self::qr::qr;
 pub(super) use self::relays::relays;
 pub(super) use self::share::share;
 pub(super) use self::svg::Picture;

@@ -22,7 +22,7 @@ use super::guard::{self, COOKIE};
 use super::layout::see;
 use super::limits::{CONNECTION_LIMITS, HEAD_TIMEOUT, MAX_HEAD, SHUTDOWN_TIMEOUT, STALL_TIMEOUT};
 use super::login::LoginRefusal;
-use super::{ConsoleState, assets, events};
+use super::{ConsoleState, assets, card, events, lock, network, panic, settings};
 use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
 use crate::shell::log_throttle::LogThrottle;
 
@@ -36,6 +36,11 @@ fn router(state: Shared) -> Router {
         .route("/app.css", get(assets::style))
         .route("/app.js", get(assets::script))
         .route("/events", get(events::stream))
+        .merge(card::routes())
+        .merge(lock::routes())
+        .merge(network::routes())
+        .merge(panic::routes())
+        .merge(settings::routes())
         .fallback(async || PageError::NotFound)
         .method_not_allowed_fallback(async || PageError::Method)
         .layer(from_fn_with_state(Arc::clone(&state), guard::check))

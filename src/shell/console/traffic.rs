@@ -10,12 +10,13 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::picture::Series;
+use super::units::Precision;
 use crate::node::{Command, PeerView, Reply, StatusView};
 use crate::shell::Handle;
 
 /// Counts of the last hour. Clones refer to the same counts.
 #[derive(Clone, Debug, Default)]
-pub(in crate::shell) struct Traffic(Arc<Mutex<Counts>>);
+pub(super) struct Traffic(Arc<Mutex<Counts>>);
 
 /// Each minute's counts, the oldest first, and the counters at the end of the last one.
 #[derive(Debug, Default)]
@@ -43,8 +44,14 @@ struct Counters {
 }
 
 impl Traffic {
-    /// Counts until the node ends.
-    pub(in crate::shell) async fn count(self, node: Handle) {
+    /// Counts from now on until the node ends.
+    pub(super) fn start(node: &Handle) -> Self {
+        let traffic = Self::default();
+        tokio::spawn(traffic.clone().count(node.clone()));
+        traffic
+    }
+
+    async fn count(self, node: Handle) {
         let mut minutes = interval(MINUTE);
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -59,19 +66,27 @@ impl Traffic {
         }
     }
 
-    /// The rows of the picture.
-    pub(super) fn series(&self) -> Vec<Series> {
+    /// The rows of the picture. A coarse picture has no row of own cells: without cover traffic, they show
+    /// when the user sent.
+    pub(super) fn series(&self, precision: Precision) -> Vec<Series> {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let row = |name, count: fn(&Minute) -> u64| Series {
             name,
-            minutes: counts.minutes.iter().map(count).collect(),
+            minutes: counts
+                .minutes
+                .iter()
+                .map(|minute| precision.of(count(minute)))
+                .collect(),
         };
-        vec![
+        let mut rows = vec![
             row("envelopes in", |minute| minute.received),
             row("envelopes out", |minute| minute.sent),
             row("cells relayed", |minute| minute.forwarded),
-            row("own cells", |minute| minute.own),
-        ]
+        ];
+        if precision == Precision::Exact {
+            rows.push(row("own cells", |minute| minute.own));
+        }
+        rows
     }
 
     /// Ends a minute with the counters that the node reports now.

@@ -21,14 +21,23 @@ pub(in crate::shell::console) fn history(rows: &[Series]) -> Picture {
     }
     let base = height - 3.0;
     canvas.text("axis", (LEFT, base), Anchor::Start, "an hour ago");
-    canvas.text("axis", (LEFT + length(MINUTES) * BAR, base), Anchor::End, "now");
+    canvas.text(
+        "axis",
+        (LEFT + length(MINUTES) * BAR, base),
+        Anchor::End,
+        "now",
+    );
     canvas.finish()
 }
 
 fn series(canvas: &mut Canvas, top: f64, row: &Series) {
     let floor = top + ROW - 6.0;
     canvas.text("label", (0.0, floor - 4.0), Anchor::Start, row.name);
-    canvas.line("floor", (LEFT, floor), (LEFT + length(MINUTES) * BAR, floor));
+    canvas.line(
+        "floor",
+        (LEFT, floor),
+        (LEFT + length(MINUTES) * BAR, floor),
+    );
     let shown = row.minutes.len().min(MINUTES);
     let recent = row.minutes.iter().rev().take(MINUTES);
     let most = recent.clone().copied().max().unwrap_or(0);
@@ -42,8 +51,18 @@ fn series(canvas: &mut Canvas, top: f64, row: &Series) {
     match row.minutes.last().filter(|_| shown > 0) {
         None => canvas.text("value", (right, floor - 2.0), Anchor::Start, "-"),
         Some(last) => {
-            canvas.text("axis", (right, top + 14.0), Anchor::Start, &format!("max {most}"));
-            canvas.text("value", (right, floor - 2.0), Anchor::Start, &last.to_string());
+            canvas.text(
+                "axis",
+                (right, top + 14.0),
+                Anchor::Start,
+                &format!("max {most}"),
+            );
+            canvas.text(
+                "value",
+                (right, floor - 2.0),
+                Anchor::Start,
+                &last.to_string(),
+            );
         }
     }
 }

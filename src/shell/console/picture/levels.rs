@@ -25,7 +25,12 @@ pub(in crate::shell::console) fn levels(bars: &[LevelBar]) -> Picture {
         canvas.text("label", (0.0, base), Anchor::Start, bar.word);
         canvas.rect("track", (LEFT, top + 4.0), (BAR, ROW - 10.0));
         match bar.senders {
-            None => canvas.text("missing", (LEFT + 6.0, base), Anchor::Start, "not available"),
+            None => canvas.text(
+                "missing",
+                (LEFT + 6.0, base),
+                Anchor::Start,
+                "not available",
+            ),
             Some(senders) => {
                 let share = (bits(senders) / marks).clamp(MIN_SHARE, 1.0);
                 canvas.rect("bar", (LEFT, top + 4.0), (BAR * share, ROW - 10.0));

@@ -34,7 +34,12 @@ pub(in crate::shell::console) fn peers(peers: &[PeerDot]) -> Picture {
     canvas.circle("self", centre, 22.0);
     canvas.text("on-self", (centre.0, centre.1 + 4.0), Anchor::Middle, "you");
     if peers.is_empty() {
-        canvas.text("label", (centre.0, HEIGHT - 8.0), Anchor::Middle, "no peers are connected");
+        canvas.text(
+            "label",
+            (centre.0, HEIGHT - 8.0),
+            Anchor::Middle,
+            "no peers are connected",
+        );
     } else if peers.len() > drawn {
         let more = format!("and {} more", peers.len() - drawn);
         canvas.text("label", (WIDTH, HEIGHT - 6.0), Anchor::End, &more);
@@ -46,7 +51,11 @@ pub(in crate::shell::console) fn peers(peers: &[PeerDot]) -> Picture {
 /// peers do not touch.
 fn place(index: usize, count: usize) -> (f64, f64) {
     let angle = TAU * length(index) / length(count.max(1)) - TAU / 4.0;
-    let reach = if count > CROWDED && index % 2 == 1 { 0.74 } else { 1.0 };
+    let reach = if count > CROWDED && index % 2 == 1 {
+        0.74
+    } else {
+        1.0
+    };
     let (across, down) = (WIDTH / 2.0 - 14.0, HEIGHT / 2.0 - 12.0);
     (
         WIDTH / 2.0 + across * reach * angle.cos(),

@@ -16,7 +16,12 @@ pub(in crate::shell::console) fn share(
     }
     let words = |count: u32, word: &str| format!("{count} {word}");
     canvas.text("value", (0.0, 33.0), Anchor::Start, &words(part, part_word));
-    canvas.text("value", (WIDTH, 33.0), Anchor::End, &words(rest, rest_word));
+    canvas.text(
+        "value",
+        (WIDTH - 2.0, 33.0),
+        Anchor::End,
+        &words(rest, rest_word),
+    );
     canvas.finish()
 }
 

@@ -65,6 +65,11 @@ impl Canvas {
         ));
     }
 
+    /// A filled outline. `data` consists of commands with numbers, not of text from outside.
+    pub(super) fn path(&mut self, class: &str, data: &str) {
+        self.add(format_args!("<path class=\"{class}\" d=\"{data}\"/>"));
+    }
+
     /// A text on one line, with characters made visible that would change the order of others.
     pub(super) fn text(&mut self, class: &str, (x, y): (f64, f64), anchor: Anchor, text: &str) {
         let anchor = match anchor {

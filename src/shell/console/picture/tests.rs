@@ -63,7 +63,9 @@ fn pictures_of_huge_networks_stay_small_and_inside_their_frame() {
         assert!(svg.len() < 60_000, "{} bytes", svg.len());
         assert!(svg.contains("more</text>"), "{svg}");
         for (axis, limit) in [("cx", 360.0), ("cy", 180.0), ("x2", 360.0), ("y2", 180.0)] {
-            let outside = numbers(&svg, axis).into_iter().find(|at| !(0.0..=limit).contains(at));
+            let outside = numbers(&svg, axis)
+                .into_iter()
+                .find(|at| !(0.0..=limit).contains(at));
             assert_eq!(outside, None, "{axis}");
         }
     }
@@ -94,7 +96,9 @@ fn level_bars_grow_with_the_logarithm_of_senders() {
         .map(|rest| numbers(rest, "width")[0])
         .collect();
     assert_eq!(widths, [3.0, 50.0, 200.0]);
-    assert!(svg.contains("not hidden") && svg.contains("1 in 256") && svg.contains("not available"));
+    assert!(
+        svg.contains("not hidden") && svg.contains("1 in 256") && svg.contains("not available")
+    );
 }
 
 #[test]
@@ -128,7 +132,10 @@ fn share_of_nothing_is_an_empty_bar() {
     let svg = share("Loops", (0, "returned"), (0, "lost")).to_string();
     assert!(!svg.contains("class=\"bar\"") && !svg.contains("NaN"));
     let svg = share("Loops", (3, "returned"), (1, "lost")).to_string();
-    assert_eq!(numbers(svg.split("class=\"bar\"").nth(1).unwrap(), "width")[0], 270.0);
+    assert_eq!(
+        numbers(svg.split("class=\"bar\"").nth(1).unwrap(), "width")[0],
+        270.0
+    );
 }
 
 #[test]
@@ -145,4 +152,29 @@ fn picture_has_no_style_of_its_own() {
         let svg = picture.to_string();
         assert!(!svg.contains("style") && !svg.contains("href"));
     }
+}
+
+#[test]
+fn qr_picture_covers_the_dark_modules_of_the_code() {
+    let text = "SHH:SHH1Q8Z7Y0G0D69EKU582FFHK0PC4NW8HVLEXG9PQ3KW0ZVL79JSZ9NHSA46GRY";
+    let code = crate::contact::qr::QrMatrix::new(text).unwrap();
+    let svg = qr(text, "Address").unwrap().to_string();
+    let mut covered = std::collections::BTreeSet::new();
+    for run in svg.split('M').skip(1) {
+        let mut numbers = run.split(|c: char| !c.is_ascii_digit());
+        let mut next = || {
+            numbers
+                .next()
+                .and_then(|digits| digits.parse::<usize>().ok())
+        };
+        let (Some(start), Some(row), Some(length)) = (next(), next(), next()) else {
+            panic!("{run}")
+        };
+        covered.extend((start..start + length).map(|column| (column, row)));
+    }
+    let side = code.side();
+    let dark = (0..side * side)
+        .map(|at| (at % side, at / side))
+        .filter(|(column, row)| code.is_dark(*column, *row));
+    assert_eq!(dark.collect::<std::collections::BTreeSet<_>>(), covered);
 }
