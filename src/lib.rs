@@ -37,6 +37,7 @@ pub mod protection;
 mod rlp;
 pub mod rpc;
 pub mod scatter;
+pub mod sealed_file;
 #[cfg(feature = "shell")]
 pub mod shell;
 #[cfg(feature = "sim")]

@@ -34,6 +34,7 @@ mod durability;
 mod effects;
 mod emission;
 mod event;
+mod file_storage;
 #[cfg(test)]
 mod fixture;
 mod generators;
@@ -54,6 +55,7 @@ mod send;
 mod shh_api;
 mod stem;
 mod timers;
+mod transfers;
 mod untried;
 mod views;
 
@@ -104,6 +106,7 @@ pub use contacts::{
     MessagePartView, MissingCardView, SendPriceView, SentMessage,
 };
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
+pub use file_storage::{FileFault, FileRequest, FileRequestId, FileResponse};
 pub use gossip::MAX_ENVELOPE_SIZE;
 pub use inbox_query::{InboxQuery, MessageIdError, MessageIdPrefix};
 pub use input::{ClientId, CommandId, Connectivity, Input, StoreId};
@@ -116,6 +119,9 @@ pub use local_peer::CLIENT_ID;
 pub use output::{Drain, Output, Record};
 pub use peers::MAX_INBOUND_LINKS;
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
+pub use transfers::{
+    FileCommand, FileDirection, FileOutgoing, FilePriceView, FileReply, FileStage, FileView,
+};
 pub use views::{
     ClockView, CustomLevelView, DirectoryAge, EmissionView, EstimateView, FetchView, IdentityView,
     InboundView, LevelView, LevelsView, LinkedView, ListenerFaultView, LoopAlarmView, MailView,

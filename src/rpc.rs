@@ -12,6 +12,7 @@ mod call;
 mod contacts;
 mod enode;
 mod error;
+mod files;
 mod inbox;
 mod keys;
 pub mod mail;
@@ -67,6 +68,7 @@ pub fn result(reply: &Reply) -> Result<Value, RpcError> {
         Reply::Estimate(estimate) => to_value(estimate),
         Reply::Levels(view) => to_value(view),
         Reply::Contact(reply) => contacts::result(reply),
+        Reply::File(reply) => files::result(reply),
         Reply::Shh(outcome) => return shh::result(outcome),
     })
 }

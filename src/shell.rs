@@ -18,6 +18,7 @@ pub mod data_dir;
 mod descriptor_reserve;
 mod driver;
 mod entropy;
+mod file_store;
 mod handle;
 pub mod identity_files;
 pub mod identity_service;

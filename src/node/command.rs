@@ -13,6 +13,7 @@ use super::contacts::{ContactCommand, ContactReply};
 use super::event::MessageId;
 use super::inbox_query::InboxQuery;
 use super::shh_api::{ShhCommand, ShhError, ShhReply};
+use super::transfers::{FileCommand, FileReply};
 use super::views::{
     FetchView, IdentityView, MessageView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
 };
@@ -85,6 +86,8 @@ pub enum Command {
     Levels,
     /// A command about contacts; [`Reply::Contact`] answers it.
     Contact(ContactCommand),
+    /// A command about files that are handed over; [`Reply::File`] answers it.
+    File(FileCommand),
     /// A call of a `shh_*` method; [`Reply::Shh`] answers it.
     Shh(ShhCommand),
     /// Continue with the state of the user, which was locked at the start.
@@ -103,6 +106,7 @@ impl Command {
                 | Self::Outbox
                 | Self::Peers
                 | Self::Relays
+                | Self::File(FileCommand::Read { .. } | FileCommand::List)
                 | Self::Shh(ShhCommand::Messages(_))
                 | Self::Contact(
                     ContactCommand::Contacts
@@ -314,6 +318,8 @@ pub enum Reply {
     Levels(Box<super::views::LevelsView>),
     /// The reply to a command about contacts.
     Contact(Box<ContactReply>),
+    /// The reply to a command about files.
+    File(Box<FileReply>),
     /// The result of a `shh_*` call; errors have go-ethereum's words.
     #[serde(skip)]
     Shh(Result<ShhReply, ShhError>),

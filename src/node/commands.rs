@@ -90,6 +90,10 @@ impl Node {
                 let (contacts, fx, context) = self.contacting();
                 return contacts.on_command(fx, now, id, command, context);
             }
+            Command::File(_) => Err(Refusal::usage(
+                "this node hands over no files",
+                "send a small one with a message",
+            )),
             Command::OpenState(_) if self.fx.state_is_open() => Err(Refusal::usage(
                 "the state of this node is not locked",
                 "use it",

@@ -16,6 +16,7 @@ use super::action::Action;
 use super::command::{Refusal, Reply};
 use super::durability::{Continuation, DurabilityBarrier, StateBacklog, StateContinuation};
 use super::event::{Event, Trace};
+use super::file_storage::{FileRequest, FileRequestId};
 use super::generators::Generators;
 use super::input::{CommandId, StoreId};
 use super::jobs::{Job, JobId, JobOwner};
@@ -35,6 +36,7 @@ pub(super) struct Effects {
     timers: Timers,
     jobs: BTreeMap<JobId, JobOwner>,
     last_job: u64,
+    last_file_request: FileRequestId,
     durability: DurabilityBarrier<Continuation>,
     state: StateBacklog,
     counters: Counters,
@@ -80,6 +82,7 @@ impl Effects {
             timers: Timers::new(now),
             jobs: BTreeMap::new(),
             last_job: 0,
+            last_file_request: FileRequestId::default(),
             durability: DurabilityBarrier::default(),
             state: StateBacklog::default(),
             counters: Counters::default(),
@@ -129,6 +132,16 @@ impl Effects {
     /// Emits an output.
     pub(super) fn emit(&mut self, output: Output) {
         self.outputs.push_back(output);
+    }
+
+    /// Asks the store for files; [`Input::File`](super::input::Input::File) with the returned number
+    /// answers.
+    #[allow(dead_code, reason = "only the component for transfers asks")]
+    pub(super) fn ask_file_store(&mut self, request: FileRequest) -> FileRequestId {
+        let FileRequestId(last) = self.last_file_request;
+        self.last_file_request = FileRequestId(last.saturating_add(1));
+        self.emit(Output::File(self.last_file_request, request));
+        self.last_file_request
     }
 
     /// Answers a command.

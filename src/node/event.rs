@@ -6,6 +6,7 @@ use circuits::ids::ShortId;
 use serde::{Deserialize, Serialize, de};
 
 use super::contacts::ContactEvent;
+use super::transfers::FileView;
 use super::views::{ClockView, MessageView};
 use crate::subscriptions::{FilterId, FilteredMessage};
 
@@ -32,6 +33,8 @@ pub enum Event {
     Clock(ClockView),
     /// A report about contacts and conversations.
     Contact(Box<ContactEvent>),
+    /// A file reached another stage, or more of it is stored.
+    File(Box<FileView>),
     /// A message for a [`ShhCommand::Subscribe`](super::ShhCommand::Subscribe). Only its subscriber
     /// is notified, in go-ethereum's format.
     #[serde(skip)]

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use circuits::ids::LinkId;
 
 use super::command::Command;
+use super::file_storage::{FileFault, FileRequestId, FileResponse};
 use super::jobs::{JobId, JobResult};
 use super::views::TurnTimes;
 use crate::mail::archive::ArchiveResponse;
@@ -38,6 +39,8 @@ pub enum Input<'a> {
     Working(JobId, u64),
     /// The archive answered an `Output::Archive`.
     Archived(ArchiveResponse),
+    /// The store for files answered an `Output::File`.
+    File(FileRequestId, Result<FileResponse, FileFault>),
     /// A job is done; `None` if it was stopped.
     Worked(JobId, Option<JobResult>),
     /// The hash rate of this machine in hashes per second, as measured. Optional.

@@ -10,6 +10,7 @@ use circuits::time::Instant;
 use super::Node;
 use super::command::{Refusal, Reply};
 use super::event::Event;
+use super::file_storage::{FileRequest, FileRequestId};
 use super::input::{CommandId, StoreId};
 use super::jobs::{Job, JobId};
 use crate::endpoint::Endpoint;
@@ -36,6 +37,8 @@ pub enum Output {
     /// Pass this to the archive of the mail server; answer with `Input::Archived`. Only a mail server
     /// emits it.
     Archive(ArchiveRequest),
+    /// Pass this to the store for files; answer with `Input::File`.
+    File(FileRequestId, FileRequest),
     /// Run this job on other threads, at most until its limit; answer with `Input::Worked`, and
     /// report progress with `Input::Working`.
     Work(JobId, Job),

@@ -57,6 +57,8 @@ impl Node {
             Input::Archived(response) => {
                 self.mail.on_archived(&mut self.fx, response, &self.peers);
             }
+            // Only transfers ask for chunks.
+            Input::File(..) => {}
             Input::Worked(job, result) => self.on_job_ended(now, job, result),
             Input::Connectivity(connectivity) => self.on_connectivity(now, connectivity),
             Input::Command(id, command) => self.on_command(now, id, command),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::mail::FetchCall;
-use super::{KeyCall, RpcError, RpcErrorKind, admin, contacts, inbox, mail, shh};
+use super::{KeyCall, RpcError, RpcErrorKind, admin, contacts, files, inbox, mail, shh};
 use crate::endpoint::PeerAddr;
 use crate::envelope::Topic;
 use crate::identity::parse_topic;
@@ -148,6 +148,10 @@ impl RpcCall {
         if contacts::has(method) {
             permissions.contacts()?;
             return contacts::read(method, params);
+        }
+        if files::has(method) {
+            permissions.contacts()?;
+            return files::read(method, params);
         }
         let command = match method {
             "whisht_addPeer" => add_peer(params)?,
@@ -363,7 +367,7 @@ pub(super) fn text(params: Value, name: &str) -> Result<String, RpcError> {
     }
 }
 
-fn number(params: Value, name: &str) -> Result<u64, RpcError> {
+pub(super) fn number(params: Value, name: &str) -> Result<u64, RpcError> {
     only(params, name)?
         .as_u64()
         .ok_or_else(|| bad(name, "it is not a whole number", "give a whole number"))

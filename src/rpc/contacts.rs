@@ -257,7 +257,7 @@ fn message(params: MessageParams) -> Result<ContactSend, RpcError> {
     })
 }
 
-fn level(word: &str) -> Result<Level, RpcError> {
+pub(super) fn level(word: &str) -> Result<Level, RpcError> {
     let choice: LevelChoice = word
         .parse()
         .map_err(|error| bad("level", error, "see whisht_levels"))?;

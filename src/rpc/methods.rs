@@ -1,7 +1,7 @@
 //! The names of all methods: go-ethereum's, and our own.
 
 /// All methods.
-pub const METHODS: [&str; 86] = [
+pub const METHODS: [&str; 96] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -61,6 +61,16 @@ pub const METHODS: [&str; 86] = [
     "whisht_exportCards",
     "whisht_exportIdentity",
     "whisht_fetchMail",
+    "whisht_file",
+    "whisht_fileAccept",
+    "whisht_fileBegin",
+    "whisht_fileChunk",
+    "whisht_fileDecline",
+    "whisht_fileEnd",
+    "whisht_fileErase",
+    "whisht_filePrice",
+    "whisht_fileRead",
+    "whisht_files",
     "whisht_forget",
     "whisht_goodbye",
     "whisht_identities",

@@ -16,6 +16,7 @@
 //! state.db         contacts, conversations, messages: sealed rows; state.db-wal and -shm belong to it
 //! state.key        the key of these rows, under a password
 //! state.guard      recognises an old copy of state.db; a backup leaves it out
+//! files/           files that are handed over, in sealed chunks; their keys are rows of state.db
 //! mail.db          a mail server's envelopes; mail.db-wal and mail.db-shm belong to it
 //! ```
 //!
@@ -126,6 +127,12 @@ impl DataDir {
     /// The user's state, once it is open.
     pub(super) const fn state(&self) -> &StateSlot {
         &self.state
+    }
+
+    /// The folder of files that are handed over.
+    #[must_use]
+    pub(super) fn files_path(&self) -> PathBuf {
+        self.path.join(FILES)
     }
 
     /// The path of the mail server's archive.
@@ -421,6 +428,8 @@ pub enum DirError {
 pub(super) const ARTI: &str = "arti";
 /// Onion keys and their replay logs.
 pub(super) const ONION: &str = "onion";
+/// Files that are handed over, sealed.
+pub(super) const FILES: &str = "files";
 /// Our descriptors.
 pub(super) const DESCRIPTOR: &str = "descriptor";
 /// Unencrypted client keys of version 0.1.

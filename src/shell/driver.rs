@@ -10,6 +10,7 @@
 //! a chunk of at most 16 KB completes at most one handshake, which takes 0.3 ms.
 
 mod effects;
+mod threads;
 mod turns;
 
 use std::collections::BTreeMap;
@@ -30,13 +31,14 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use self::effects::EffectExecutor;
+use self::threads::{open_store, report_hash_rate, start_archive, start_files};
 use self::turns::TurnMeter;
-use super::archive::{ArchiveHandle, OpenArchive};
+use super::archive::OpenArchive;
 use super::clock::{Clock, thread_time};
 use super::connector::LinkStream;
 use super::entropy::EntropySource;
 use super::handle::{DriverRequest, Handle};
-use super::store::{Storage, Store};
+use super::store::Storage;
 use super::tcp::NetEvent;
 use super::transport::LinkTransport;
 use super::udp::{self, DiscoverySockets};
@@ -44,8 +46,8 @@ use super::workers::Workers;
 use super::{NoRandomness, random};
 use crate::mail::archive::ArchiveResponse;
 use crate::node::{
-    ClientId, Command, Connectivity, Input, JobId, JobResult, Node, NodeConfig, NodeKeys, Refusal,
-    Reply, Restored, StoreId,
+    ClientId, Command, Connectivity, FileFault, FileRequestId, FileResponse, Input, JobId,
+    JobResult, Node, NodeConfig, NodeKeys, Refusal, Reply, Restored, StoreId,
 };
 
 /// Everything that a node needs to run.
@@ -118,6 +120,7 @@ fn build(setup: Setup) -> Result<(Driver, mpsc::Sender<DriverRequest>), StartErr
     let datagrams = DiscoverySockets::start(setup.datagrams, loopback_only, &to_node);
     let (to_requests, requests) = mpsc::channel(REQUEST_QUEUE);
     let (events, _) = broadcast::channel(EVENT_QUEUE);
+    let files = start_files(&setup.storage, to_completions.clone())?;
     let store = open_store(setup.storage, to_completions.clone())?;
     report_hash_rate(&setup.workers, to_completions.clone());
     let archive = setup.archive;
@@ -134,6 +137,7 @@ fn build(setup: Setup) -> Result<(Driver, mpsc::Sender<DriverRequest>), StartErr
         last_command: 0,
         due: None,
         store,
+        files,
         archive: archive
             .map(|opened| start_archive(opened, to_completions.clone()))
             .transpose()?,
@@ -160,37 +164,6 @@ fn build(setup: Setup) -> Result<(Driver, mpsc::Sender<DriverRequest>), StartErr
 
 fn local_addresses(listeners: &[TcpListener]) -> io::Result<Arc<[SocketAddr]>> {
     listeners.iter().map(TcpListener::local_addr).collect()
-}
-
-// The sends in the functions below fail only if the driver has ended.
-
-fn open_store(storage: Storage, completions: CompletionSender) -> io::Result<Store> {
-    let died = on_panic("storage", completions.clone());
-    let report = move |id| {
-        let _ = completions.send(Completion::Stored(id));
-    };
-    Store::open(storage, report, died)
-}
-
-fn report_hash_rate(workers: &Workers, completions: CompletionSender) {
-    workers.when_measured(move |rate| {
-        let _ = completions.send(Completion::HashRate(rate));
-    });
-}
-
-fn start_archive(opened: OpenArchive, completions: CompletionSender) -> io::Result<ArchiveHandle> {
-    let died = on_panic("mail archive", completions.clone());
-    let report = move |response| {
-        let _ = completions.send(Completion::Archived(response));
-    };
-    ArchiveHandle::start(opened, report, died)
-}
-
-/// Reports the death of a thread.
-fn on_panic(thread: &'static str, completions: CompletionSender) -> impl FnMut() {
-    move || {
-        let _ = completions.send(Completion::ThreadDied(thread));
-    }
 }
 
 /// Runs the driver. The receiver reports its end.
@@ -220,6 +193,8 @@ pub(super) enum Completion {
     Working(JobId, u64),
     /// The archive's response.
     Archived(ArchiveResponse),
+    /// The response of the store for files.
+    File(FileRequestId, Result<FileResponse, FileFault>),
     /// A job has ended.
     Worked(JobId, Option<JobResult>),
     /// The hash rate of all threads together, per second.
@@ -428,6 +403,7 @@ impl Driver {
                 return ControlFlow::Break(());
             }
             Completion::Archived(word) => self.feed(Input::Archived(word)),
+            Completion::File(id, answer) => self.feed(Input::File(id, answer)),
             Completion::Worked(job, done) => {
                 self.effects.jobs.remove(&job);
                 self.feed(Input::Worked(job, done));
@@ -459,6 +435,7 @@ impl Driver {
         while self.net.try_recv().is_ok() {}
         let EffectExecutor {
             store,
+            files,
             archive,
             mut tasks,
             links,
@@ -472,6 +449,7 @@ impl Driver {
         if timeout(SHUTDOWN_TIMEOUT, goodbyes).await.is_err() {
             tracing::debug!("some links did not close in time");
         }
+        files.finish().await;
         store.finish().await;
         if let Some(archive) = archive {
             archive.finish().await;

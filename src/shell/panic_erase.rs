@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::data_dir::{
-    ARTI, DESCRIPTOR, IDENTITIES, IPC, KEYSTORE, LOCK, ONION, PROFILE, RPC_TOKEN, STATE_DB,
+    ARTI, DESCRIPTOR, FILES, IDENTITIES, IPC, KEYSTORE, LOCK, ONION, PROFILE, RPC_TOKEN, STATE_DB,
     STATE_GUARD, STATE_KEY, files, is_claim,
 };
 
@@ -226,7 +226,7 @@ const REST: [&str; 22] = [
     "port.new",
     "profile.new",
     ARTI,
-    "files",
+    FILES,
     "config.toml",
     "config.new",
     IPC,

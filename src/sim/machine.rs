@@ -8,6 +8,7 @@ use circuits::time::{Instant, Now};
 
 use super::archive::SimArchive;
 use super::disk::SimDisk;
+use super::files::SimFiles;
 use super::network::{Line, Uplink};
 use super::seed::SmallRng;
 use crate::endpoint::PeerAddr;
@@ -42,6 +43,7 @@ pub(super) struct Machine {
     pub(super) starts: u64,
     pub(super) disk: SimDisk,
     pub(super) archive: SimArchive,
+    pub(super) files: SimFiles,
     pub(super) links: BTreeMap<LinkId, LinkEnd>,
     /// What all its links share.
     pub(super) uplink: Uplink,

@@ -23,6 +23,7 @@ use self::effects::SimEvent;
 use super::archive::SimArchive;
 use super::disk::{DiskModel, SimDisk};
 use super::event_queue::EventQueue;
+use super::files::SimFiles;
 use super::machine::{Actor, Machine, Process};
 use super::mining::MiningModel;
 use super::network::NetworkModel;
@@ -175,6 +176,21 @@ impl World {
         for answer in self.machine_mut(at).archive.release() {
             self.queue
                 .push(self.now, (at, SimEvent::Archived(Box::new(answer))));
+        }
+    }
+
+    /// The store for files of a node; a test may slow it down, fill it or damage it.
+    pub fn files(&mut self, at: usize) -> &mut SimFiles {
+        &mut self.machine_mut(at).files
+    }
+
+    /// The store for files of a node works again.
+    pub fn release_files(&mut self, at: usize) {
+        let machine = self.machine_mut(at);
+        let run = machine.starts;
+        for answer in machine.files.release() {
+            let answer = SimEvent::File(run, Box::new(answer));
+            self.queue.push(self.now, (at, answer));
         }
     }
 

@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
         "printable",
         "rlp",
         "scatter",
+        "sealed_file",
         "suggest",
     ],
     &["bloom", "contact", "message", "pow"],

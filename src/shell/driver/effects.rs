@@ -20,6 +20,7 @@ use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
 use crate::shell::archive::ArchiveHandle;
 use crate::shell::clock::Clock;
 use crate::shell::connector::LinkStream;
+use crate::shell::file_store::FileStore;
 use crate::shell::store::Store;
 use crate::shell::tcp::{self, LinkHandle, LinkTask, NetEvent};
 use crate::shell::transport::LinkTransport;
@@ -43,6 +44,7 @@ pub(super) struct EffectExecutor {
     /// The node's next deadline.
     pub(super) due: Option<Instant>,
     pub(super) store: Store,
+    pub(super) files: FileStore,
     pub(super) archive: Option<ArchiveHandle>,
     pub(super) workers: Arc<Workers>,
     pub(super) transport: LinkTransport,
@@ -112,6 +114,7 @@ impl EffectExecutor {
                     archive.put(task);
                 }
             }
+            Output::File(id, request) => self.files.put(id, request),
             Output::Work(id, job) => self.work(id, job),
             Output::CancelWork(id) => drop(self.jobs.remove(&id)),
             Output::Reply(id, reply) => {

@@ -180,7 +180,7 @@ impl RpcSession {
         let texts = match seen {
             // A program that may not read conversations is not told of them either.
             EventItem::Event(event)
-                if matches!(*event, Event::Contact(_))
+                if matches!(*event, Event::Contact(_) | Event::File(_))
                     && !self.client.access.permissions.contacts =>
             {
                 Vec::new()

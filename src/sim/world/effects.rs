@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use circuits::ids::LinkId;
 
+use super::super::files::FileAnswer;
 use super::super::frames::without_cells;
 use super::super::machine::{LinkEnd, Process, Wake};
 use super::super::network::Line;
@@ -30,6 +31,8 @@ pub(super) enum SimEvent {
     /// The record of the machine's run with this number is durable.
     Stored(u64, StoreId),
     Archived(Box<ArchiveResponse>),
+    /// The answer of the store for files to the machine's run with this number.
+    File(u64, Box<FileAnswer>),
     Working(JobId, u64),
     Worked(JobId, Box<Option<JobResult>>),
 }
@@ -69,6 +72,11 @@ impl World {
             }
             SimEvent::Stored(..) => {}
             SimEvent::Archived(answer) => self.feed(at, Input::Archived(*answer)),
+            SimEvent::File(run, answer) if self.machine(at).starts == run => {
+                let (id, answer) = *answer;
+                self.feed(at, Input::File(id, answer));
+            }
+            SimEvent::File(..) => {}
             SimEvent::Working(job, tried) => self.feed(at, Input::Working(job, tried)),
             SimEvent::Worked(job, done) => {
                 if self.machine_mut(at).jobs.remove(&job) {
@@ -180,6 +188,15 @@ impl World {
                     self.queue.push(due, (at, archived));
                 }
             }
+            Output::File(id, request) => {
+                let due = now.after(FILE_DELAY);
+                let machine = self.machine_mut(at);
+                let run = machine.starts;
+                if let Some(answer) = machine.files.submit(id, request) {
+                    self.queue
+                        .push(due, (at, SimEvent::File(run, Box::new(answer))));
+                }
+            }
             Output::Work(id, job) => self.work(at, id, job),
             Output::CancelWork(id) => {
                 if self.machine(at).jobs.contains(&id) {
@@ -285,4 +302,6 @@ impl World {
 const FLUSH_REPORT: usize = 16 * 1024;
 
 /// Time of an answer of the archive.
+/// Time in which a store for files answers.
+const FILE_DELAY: core::time::Duration = core::time::Duration::from_millis(2);
 const ARCHIVE_DELAY: core::time::Duration = core::time::Duration::from_millis(5);

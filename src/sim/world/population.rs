@@ -12,6 +12,7 @@ use circuits::time::Instant;
 
 use super::super::archive::SimArchive;
 use super::super::disk::SimDisk;
+use super::super::files::SimFiles;
 use super::super::machine::{Actor, Machine, Process, WakeUp};
 use super::super::network::Uplink;
 use super::effects::SimEvent;
@@ -100,6 +101,7 @@ impl World {
             starts: 1,
             disk,
             archive: SimArchive::default(),
+            files: SimFiles::default(),
             links: BTreeMap::new(),
             uplink: Uplink::default(),
             jobs: BTreeSet::new(),
@@ -128,6 +130,7 @@ impl World {
         machine.jobs.clear();
         let mut disk = core::mem::take(&mut machine.disk);
         disk.lose_power();
+        self.machine_mut(at).files.lose_power();
         let (key, ..) = self.identity(at);
         let process = self.boot(at, starts, key, &config, &disk)?;
         let machine = self.machine_mut(at);
