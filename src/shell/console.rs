@@ -12,6 +12,7 @@ mod ask;
 mod assets;
 mod card;
 mod events;
+mod files;
 mod forms;
 mod guard;
 mod layout;

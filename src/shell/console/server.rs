@@ -22,7 +22,7 @@ use super::guard::{self, COOKIE};
 use super::layout::see;
 use super::limits::{CONNECTION_LIMITS, HEAD_TIMEOUT, MAX_HEAD, SHUTDOWN_TIMEOUT, STALL_TIMEOUT};
 use super::login::LoginRefusal;
-use super::{ConsoleState, assets, card, events, lock, network, panic, settings};
+use super::{ConsoleState, assets, card, events, files, lock, network, panic, settings};
 use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
 use crate::shell::log_throttle::LogThrottle;
 
@@ -37,6 +37,7 @@ fn router(state: Shared) -> Router {
         .route("/app.js", get(assets::script))
         .route("/events", get(events::stream))
         .merge(card::routes())
+        .merge(files::routes())
         .merge(lock::routes())
         .merge(network::routes())
         .merge(panic::routes())

@@ -1,4 +1,4 @@
-//! `/settings`: unlocks keys, drains the relay, and leads to what ends the session or everything.
+//! `/settings`: which keys are locked, the relay, and the way to what ends the session or everything.
 //!
 //! The page shows settings that a running node can change, and names the others. Keys and paths of files are
 //! not on it.
@@ -7,23 +7,19 @@ use askama::Template;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::{get, post};
-use serde::Deserialize;
-use zeroize::Zeroizing;
 
 use super::ask::PageError;
 use super::forms::{NoFields, Posted};
-use super::layout::{Layout, Nav, html, refused, see};
+use super::layout::{Layout, Nav, html, see};
 use super::server::Shared;
 use super::units::span;
 use super::visit::Visit;
-use crate::keystore::Password;
 use crate::node::{Command, IdentityView, Reply, StatusView};
 
 /// The routes of this page.
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/settings", get(show))
-        .route("/settings/unlock", post(unlock))
         .route("/settings/drain", post(drain))
         .route("/settings/undrain", post(undrain))
 }
@@ -40,7 +36,6 @@ struct SettingsPage {
     identities: Vec<(String, bool)>,
     is_state_locked: bool,
     keeps_state: bool,
-    error: Option<String>,
 }
 
 impl SettingsPage {
@@ -49,17 +44,11 @@ impl SettingsPage {
     }
 }
 
-#[derive(Deserialize)]
-struct UnlockForm {
-    #[serde(default)]
-    password: Zeroizing<String>,
-}
-
 async fn show(visit: Visit) -> Result<Response, PageError> {
-    Ok(html(&page(&visit, None).await?))
+    Ok(html(&page(&visit).await?))
 }
 
-async fn page(visit: &Visit, error: Option<String>) -> Result<SettingsPage, PageError> {
+async fn page(visit: &Visit) -> Result<SettingsPage, PageError> {
     let status: StatusView = visit.node().status().await?;
     let identities: Vec<IdentityView> = match visit.node().command(Command::Identities).await? {
         Reply::Identities(identities) => identities,
@@ -77,23 +66,7 @@ async fn page(visit: &Visit, error: Option<String>) -> Result<SettingsPage, Page
             .collect(),
         is_state_locked: status.state_locked,
         keeps_state: visit.state().parts.data_dir.is_some(),
-        error,
     })
-}
-
-async fn unlock(visit: Visit, Posted(form): Posted<UnlockForm>) -> Result<Response, PageError> {
-    let unlocked = match Password::new(form.password) {
-        Err(error) => Err(error.to_string()),
-        Ok(password) => {
-            let service = &visit.state().parts.identities;
-            let unlocked = service.unlock(visit.node().handle(), password, None).await;
-            unlocked.map_err(|error| error.to_string())
-        }
-    };
-    match unlocked {
-        Ok(_) => Ok(see("/settings")),
-        Err(error) => Ok(refused(&page(&visit, Some(error)).await?)),
-    }
 }
 
 async fn drain(visit: Visit, _: Posted<NoFields>) -> Result<Response, PageError> {

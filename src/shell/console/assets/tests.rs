@@ -5,42 +5,47 @@ use std::collections::BTreeMap;
 const STYLE: &str = include_str!("../templates/app.css");
 
 /// Text and its background: 4.5 or more.
-const TEXTS: [(&str, &str); 21] = [
-    ("text", "page"),
-    ("text", "card"),
-    ("text", "faint"),
+const TEXTS: [(&str, &str); 24] = [
+    ("text", "ground"),
+    ("text", "panel"),
+    ("soft", "ground"),
+    ("soft", "panel"),
+    ("link", "ground"),
+    ("link", "panel"),
+    ("good", "ground"),
+    ("good", "panel"),
+    ("warn", "ground"),
+    ("warn", "panel"),
+    ("bad", "ground"),
+    ("bad", "panel"),
     ("text", "own"),
-    ("soft", "page"),
-    ("soft", "card"),
     ("soft", "own"),
-    ("accent", "page"),
-    ("accent", "card"),
-    ("accent", "own"),
-    ("on-accent", "accent"),
-    ("good", "page"),
-    ("good", "card"),
+    ("link", "own"),
     ("good", "own"),
-    ("care", "page"),
-    ("care", "card"),
-    ("care", "own"),
-    ("bad", "page"),
-    ("bad", "card"),
-    ("bad", "own"),
-    ("card", "bad"),
+    ("warn", "own"),
+    ("text", "new"),
+    ("soft", "new"),
+    ("link", "new"),
+    ("warn", "new"),
+    ("on-accent", "accent"),
+    ("panel", "bad"),
+    ("text", "line"),
 ];
 /// Shapes that carry a meaning, and what they stand on: 3 or more.
-const SHAPES: [(&str, &str); 4] = [
-    ("line", "page"),
-    ("line", "card"),
-    ("accent", "faint"),
-    ("bad", "card"),
+const SHAPES: [(&str, &str); 5] = [
+    ("soft", "ground"),
+    ("soft", "panel"),
+    ("accent", "line"),
+    ("accent", "panel"),
+    ("bad", "panel"),
 ];
 
 /// The colours of a block, by name.
 fn colours(block: &str) -> BTreeMap<&str, [f64; 3]> {
-    let declarations = block.lines().filter_map(|line| {
-        let (name, value) = line.trim().strip_prefix("--")?.split_once(": #")?;
-        let digits = hex::decode(value.trim_end_matches(';')).ok()?;
+    let declarations = block.split(';').filter_map(|declaration| {
+        let (_, declaration) = declaration.rsplit_once("--")?;
+        let (name, value) = declaration.split_once(": #")?;
+        let digits = hex::decode(value.trim()).ok()?;
         let bytes: [u8; 3] = digits.try_into().ok()?;
         Some((name, bytes.map(|byte| f64::from(byte) / 255.0)))
     });
