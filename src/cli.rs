@@ -16,6 +16,7 @@ mod drain;
 mod durations;
 mod environment;
 mod exit;
+mod file;
 mod id;
 mod inbox;
 #[cfg(all(
@@ -157,6 +158,8 @@ enum PeopleCommand {
     Contact(contact::Args),
     /// Show, export and publish the cards of addresses
     Card(card::Args),
+    /// List, accept, decline, save and erase files that are handed over
+    File(file::Args),
 }
 
 impl PeopleCommand {
@@ -166,6 +169,7 @@ impl PeopleCommand {
             Self::Reply(args) => conversation::reply(node, args).await,
             Self::Contact(args) => contact::run(node, args).await,
             Self::Card(args) => card::run(node, args).await,
+            Self::File(args) => file::run(node, args).await,
         })
     }
 }

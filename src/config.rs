@@ -100,6 +100,7 @@ impl Config {
             level,
             levels: levels::build(&settings.levels)?,
             card_level: settings.contact.card_level(),
+            max_file_bytes: settings.contact.max_file_bytes(),
             relay,
             advertise,
             through_tor: tor.is_on(),

@@ -29,6 +29,7 @@ pub mod latency_model;
 pub mod link;
 pub mod mail;
 pub mod message;
+pub mod metadata;
 pub mod node;
 pub mod onion_wire;
 pub mod pow;

@@ -29,6 +29,7 @@ pub mod mail;
 mod panic_alarm;
 pub mod panic_erase;
 pub mod password;
+pub mod prepared_file;
 mod private_dir;
 pub mod process;
 pub mod rpc;

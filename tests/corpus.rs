@@ -61,6 +61,7 @@ replay! {
     discv4_packet: 3_000,
     envelope: 20_000,
     envelope_v5: 20_000,
+    file_metadata: 5_000,
     first_message: 3_000,
     hello: 20_000,
     letter: 3_000,

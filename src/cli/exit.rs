@@ -15,6 +15,7 @@ use crate::shell::identity_files::IdentityError;
 use crate::shell::mail::MailError;
 use crate::shell::panic_erase::PanicEraseError;
 use crate::shell::password::PasswordFileError;
+use crate::shell::prepared_file::{PrepareCause, PrepareError};
 use crate::shell::rpc::{IpcBindError, RpcClientError};
 use crate::shell::runtime::RuntimeError;
 use crate::shell::state_store::StateError;
@@ -235,6 +236,19 @@ impl From<StateError> for Failure {
             error if error.is_wrong_password() => Self::new(Exit::Locked, error),
             error => Self::new(Exit::Failed, error),
         }
+    }
+}
+
+impl From<PrepareError> for Failure {
+    fn from(error: PrepareError) -> Self {
+        let exit = match error.cause {
+            PrepareCause::Tool(_) | PrepareCause::Unclean(_) => Exit::Refused,
+            PrepareCause::Empty
+            | PrepareCause::LongName(_)
+            | PrepareCause::NotAFile
+            | PrepareCause::System(_) => Exit::Usage,
+        };
+        Self::new(exit, error)
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use self::conversations::ShownReplies;
 use super::date::UtcTime;
 use super::durations::time;
+use super::file;
 use super::output::{Printer, count, one_line, safe, width, wrap};
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
@@ -125,6 +126,11 @@ async fn watch(node: &mut RemoteNode, mut shown: ShownMessages) -> Result<(), Fa
         match notice {
             EventNotice::Event(Event::Message(message)) => shown.show(node.printer, &message)?,
             EventNotice::Event(Event::Contact(event)) => replies.event(node.printer, &event)?,
+            EventNotice::Event(Event::File(view)) => {
+                if let Some(line) = file::offer_line(&view) {
+                    node.printer.line(line)?;
+                }
+            }
             EventNotice::Lost(_) => {
                 let since = json!(shown.last_received);
                 shown.show_all(node, Some(since)).await?;

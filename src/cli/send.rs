@@ -6,6 +6,7 @@
 //! from a file or from standard input, never from an argument, because every
 //! process of the machine can read the arguments of every other.
 
+mod attach;
 pub(super) mod contact;
 mod progress;
 pub(super) mod stage;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use self::attach::AttachOptions;
 use self::contact::MessageOptions;
 use self::progress::SendProgress;
 use super::durations::{lifetime, time};
@@ -45,6 +47,8 @@ pub(super) struct Args {
     /// File with the body; `-` reads standard input
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     file: PathBuf,
+    #[command(flatten)]
+    attachment: AttachOptions,
     /// Send the message even if its body is empty
     #[arg(long)]
     allow_empty: bool,
@@ -81,6 +85,9 @@ pub(super) struct Args {
 ///
 /// [`Failure`] if the message is refused, or the node does not answer.
 pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
+    if args.attachment.attach.is_some() {
+        return hand_over(node, args).await;
+    }
     let body = body(&args.file)?;
     if body.is_empty() && !args.allow_empty {
         return Err(Failure::usage(
@@ -325,6 +332,24 @@ async fn find_recipient(node: &mut RemoteNode, to: &str) -> Result<MessageRecipi
             ))
         }
     }
+}
+
+/// Hands a file over to a contact.
+async fn hand_over(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
+    if let MessageRecipient::Whisper(_) = find_recipient(node, &args.to).await? {
+        return Err(Failure::usage(format_args!(
+            "`{}` is not a contact, and files are handed over to contacts; name one with `whisht contact add`",
+            args.to
+        )));
+    }
+    let options = MessageOptions {
+        level: args.level,
+        ttl: args.ttl,
+        dry_run: args.dry_run,
+        no_wait: args.no_wait,
+        timeout: args.timeout,
+    };
+    attach::run(node, &args.to, &args.attachment, &options).await
 }
 
 /// Sends to a contact what the options of other recipients permit too.

@@ -2,7 +2,7 @@
 
 use circuits::level::Level;
 
-use super::setting::{One, settings};
+use super::setting::{Count, One, settings};
 use super::value::{self, BadValue};
 
 settings! {
@@ -16,6 +16,21 @@ settings! {
         "Three cards a day. While the level is not available, they wait; another one is never used in its \
          place. `\"normal\"` is for networks without mixing relays: an observer of this machine's link may \
          learn that it publishes cards";
+
+    /// Maximum size of a file that is handed over, in either direction, in megabytes
+    max_file_mb: usize = 1_024;
+        "contact.max-file-mb" "contact-max-file-mb" "WHISHT_CONTACT_MAX_FILE_MB";
+        Count(value::FILE_MB), "MB" "1024";
+        "A file waits in the data directory, sealed, for 14 days at most. A node without one keeps 64 MB of \
+         files in memory";
+}
+
+impl ContactSettings {
+    /// Maximum size in bytes of a file that is handed over.
+    pub(super) fn max_file_bytes(&self) -> u64 {
+        let megabytes = u64::try_from(self.max_file_mb()).unwrap_or(u64::MAX);
+        megabytes.saturating_mul(1 << 20)
+    }
 }
 
 /// Reads a level that cards can travel at.

@@ -176,6 +176,8 @@ pub const PEERS: RangeInclusive<usize> = 1..=500;
 pub const POOL_MB: RangeInclusive<usize> = 1..=65_536;
 /// Bounds of `mail.max-mb`.
 pub const MAIL_MB: RangeInclusive<usize> = 1..=16_777_216;
+/// Bounds of `contact.max-file-mb`: the list of hashes of a larger file has more than 8 MB.
+pub const FILE_MB: RangeInclusive<usize> = 1..=16_384;
 /// Bounds of `mail.days`: without a limit an archive would endanger the users whose mail it keeps.
 pub const MAIL_DAYS: RangeInclusive<usize> = 1..=3_650;
 /// Bounds of `threads`.

@@ -28,6 +28,8 @@ pub struct NodeConfig {
     pub levels: LevelPolicy,
     /// The level of the cards of own addresses; they wait while it is not available.
     pub card_level: Level,
+    /// Maximum size in bytes of a file that is handed over, in either direction.
+    pub max_file_bytes: u64,
     /// Whether to relay cells of other nodes and to be listed in the directory. It costs bandwidth and
     /// publishes our address; it mixes our own cells with others.
     pub relay: bool,

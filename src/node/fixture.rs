@@ -222,6 +222,7 @@ pub(super) fn config() -> NodeConfig {
         max_peers: 25,
         min_pow: 0.0,
         card_level: Level::Normal,
+        max_file_bytes: 1 << 30,
         pow_generation: PowGeneration::Auto,
         pool_bytes: 1 << 20,
         cover: Cover::Off,

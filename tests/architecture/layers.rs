@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "ecies",
         "envelope",
+        "metadata",
         "printable",
         "rlp",
         "scatter",

@@ -27,6 +27,8 @@ pub mod discv4_packet;
 pub mod envelope;
 #[path = "../../fuzz/targets/envelope_v5.rs"]
 pub mod envelope_v5;
+#[path = "../../fuzz/targets/file_metadata.rs"]
+pub mod file_metadata;
 #[path = "../../fuzz/targets/first_message.rs"]
 pub mod first_message;
 #[path = "../../fuzz/targets/hello.rs"]

@@ -233,6 +233,7 @@ impl PlannedNode {
             max_peers: MAX_PEERS,
             min_pow: MIN_POW,
             card_level: Level::Normal,
+            max_file_bytes: 1 << 30,
             pow_generation: PowGeneration::Auto,
             cover: common.cover,
             pool_bytes: POOL_BYTES,

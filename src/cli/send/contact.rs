@@ -138,7 +138,7 @@ fn price_params(params: &Value) -> Value {
 }
 
 /// Shows the cost of a message in full.
-async fn show_price(
+pub(super) async fn show_price(
     node: &mut RemoteNode,
     price: &SendPriceView,
     options: &MessageOptions,

@@ -58,6 +58,7 @@ impl World {
             max_peers: 25,
             min_pow: 0.002,
             card_level: Level::Normal,
+            max_file_bytes: 1 << 30,
             pow_generation: PowGeneration::Auto,
             cover: Cover::Off,
             pool_bytes: 1 << 24,
