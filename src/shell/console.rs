@@ -209,3 +209,6 @@ pub enum ConsoleError {
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
 }
+
+#[cfg(test)]
+mod tests;

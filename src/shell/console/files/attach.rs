@@ -168,9 +168,7 @@ async fn content(mut field: Field<'_>) -> Result<UploadedFile, PageError> {
 }
 
 /// What a part of the form brings, unless it takes too long.
-async fn in_time<T>(
-    part: impl Future<Output = Result<T, MultipartError>>,
-) -> Result<T, PageError> {
+async fn in_time<T>(part: impl Future<Output = Result<T, MultipartError>>) -> Result<T, PageError> {
     match timeout(PART_TIMEOUT, part).await {
         Ok(Ok(part)) => Ok(part),
         Ok(Err(error)) => Err(PageError::Form(error.body_text())),
@@ -221,7 +219,9 @@ async fn hand_over(visit: &Visit, mut upload: Upload) -> Result<(), PageError> {
 async fn blocking<T: Send + 'static>(
     task: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, PageError> {
-    spawn_blocking(task).await.map_err(|_| PageError::Unexpected)
+    spawn_blocking(task)
+        .await
+        .map_err(|_| PageError::Unexpected)
 }
 
 /// A file without a name, in memory. Memory may be swapped, as that of the browser may.

@@ -36,7 +36,10 @@ pub(super) async fn save(visit: Visit, Path(file): Path<u64>) -> Result<Response
         }
     });
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        ),
         (header::CONTENT_DISPOSITION, disposition),
         (header::CONTENT_LENGTH, HeaderValue::from(view.size)),
     ];

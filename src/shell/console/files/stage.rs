@@ -109,7 +109,9 @@ mod tests {
     fn only_what_others_offer_can_be_accepted() {
         let offered = |direction| row(&view(direction, FileStage::Offered));
         assert!(offered(FileDirection::In).can_accept && offered(FileDirection::In).can_decline);
-        assert!(!offered(FileDirection::Out).can_accept && !offered(FileDirection::Out).can_decline);
+        assert!(
+            !offered(FileDirection::Out).can_accept && !offered(FileDirection::Out).can_decline
+        );
         let reason = String::from("the circuit ended");
         let paused = row(&view(FileDirection::In, FileStage::Paused { reason }));
         assert!(paused.can_accept && !paused.can_decline && !paused.can_save);
@@ -126,9 +128,15 @@ mod tests {
 
     #[test]
     fn file_on_its_way_shows_progress_rate_and_time_left() {
-        let row = row(&view(FileDirection::In, FileStage::Transferring { attempt: 2 }));
+        let row = row(&view(
+            FileDirection::In,
+            FileStage::Transferring { attempt: 2 },
+        ));
         assert_eq!(row.progress, Some((65_536, 20_971_520)));
-        assert_eq!(row.stage, "attempt 2: on its way, 61.0 KB a second, 6 minutes left");
+        assert_eq!(
+            row.stage,
+            "attempt 2: on its way, 61.0 KB a second, 6 minutes left"
+        );
         assert_eq!(row.name, "a?b?<script>");
     }
 }
