@@ -112,6 +112,7 @@ impl Command {
                     ContactCommand::Contacts
                         | ContactCommand::Conversations
                         | ContactCommand::Conversation { .. }
+                        | ContactCommand::ConversationPage { .. }
                 )
         )
     }

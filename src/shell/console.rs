@@ -11,16 +11,21 @@
 mod ask;
 mod assets;
 mod card;
+mod compose;
+mod conversation;
 mod events;
 mod files;
 mod forms;
 mod guard;
+mod inbox;
 mod layout;
+mod levels;
 mod limits;
 mod lock;
 mod login;
 mod network;
 mod numbers;
+mod outbox;
 mod panic;
 mod picture;
 mod server;
@@ -28,7 +33,9 @@ mod session;
 mod settings;
 mod traffic;
 mod units;
+mod unlock;
 mod visit;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -102,13 +109,13 @@ impl Console {
     /// [`ConsoleError`] if the listener cannot be bound, or the system gives no random token.
     pub async fn open(&self) -> Result<ConsoleUrl, ConsoleError> {
         let mut running = self.running.lock().await;
-        let open = match running.take().filter(|running| running.server.is_running()) {
+        let open = match running.take() {
             Some(open) => open,
             None => self.start()?,
         };
-        let token = open.state.login().draw(Instant::now())?;
-        let url = format!("{}/in/{}", open.state.origin.as_str(), token.as_str());
-        *running = Some(open);
+        let Running { state, .. } = running.insert(open);
+        let token = state.login().draw(Instant::now())?;
+        let url = format!("{}/in/{}", state.origin.as_str(), token.as_str());
         Ok(ConsoleUrl(url))
     }
 

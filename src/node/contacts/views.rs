@@ -140,6 +140,20 @@ pub enum ConversationStateView {
     Closed,
 }
 
+impl ConversationStateView {
+    /// The state in words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Opening => "no answer yet",
+            Self::Asked => "request",
+            Self::Open => "open",
+            Self::Stale => "restored: renew it",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// A conversation.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ConversationView {

@@ -96,19 +96,15 @@ impl Changes {
         }
         let mut kinds = BTreeSet::new();
         while kinds.is_empty() {
+            self.visit.state().sessions().expire(Instant::now());
             let waited = tokio::select! {
                 waited = timeout(STREAM_CHECK_INTERVAL, self.events.next()) => waited,
                 _ended = self.alive.changed() => return None,
             };
             match waited {
                 Ok(item) => note(&mut kinds, &item?),
-                Err(_) => {
-                    self.visit.state().sessions().expire(Instant::now());
-                    if self.alive.has_changed().is_err() {
-                        return None;
-                    }
-                    return Some(Notice::default().comment("idle"));
-                }
+                // Shows a connection that the browser has left.
+                Err(_) => return Some(Notice::default().comment("idle")),
             }
         }
         self.collect(&mut kinds).await;

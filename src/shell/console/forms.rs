@@ -1,15 +1,19 @@
 //! Forms: read within limits, and only with the token of their session.
 
+use core::fmt;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Form, FromRequest, FromRequestParts, Request};
 use axum::http::{Method, header};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned};
+use serde::{Deserialize, Deserializer};
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::ask::PageError;
 use super::limits::{FORM_TIMEOUT, MAX_FORM};
 use super::visit::Visit;
+use crate::shell::{NoRandomness, random};
 
 /// The fields of a form whose token was right. A form without fields is `Posted<NoFields>`.
 pub(super) struct Posted<T>(pub(super) T);
@@ -17,6 +21,40 @@ pub(super) struct Posted<T>(pub(super) T);
 /// A form that consists of its button.
 #[derive(Deserialize)]
 pub(super) struct NoFields {}
+
+/// Names one rendering of a form, so that a form that the browser sends twice acts once.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Submission([u8; 16]);
+
+impl Submission {
+    pub(super) fn draw() -> Result<Self, NoRandomness> {
+        random().map(Self)
+    }
+
+    pub(super) const fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
+
+impl fmt::Display for Submission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Submission {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let digits = String::deserialize(from)?;
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(digits, &mut bytes).map_err(de::Error::custom)?;
+        Ok(Self(bytes))
+    }
+}
+
+/// A typed text with the line ends of this program: browsers send `\r\n`.
+pub(super) fn typed(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(text.replace("\r\n", "\n"))
+}
 
 /// What every form contains.
 #[derive(Deserialize)]

@@ -22,7 +22,10 @@ use super::guard::{self, COOKIE};
 use super::layout::see;
 use super::limits::{CONNECTION_LIMITS, HEAD_TIMEOUT, MAX_HEAD, SHUTDOWN_TIMEOUT, STALL_TIMEOUT};
 use super::login::LoginRefusal;
-use super::{ConsoleState, assets, card, events, files, lock, network, panic, settings};
+use super::{
+    ConsoleState, assets, card, compose, conversation, events, files, inbox, lock, network, outbox,
+    panic, settings, unlock,
+};
 use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
 use crate::shell::log_throttle::LogThrottle;
 
@@ -42,6 +45,11 @@ fn router(state: Shared) -> Router {
         .merge(network::routes())
         .merge(panic::routes())
         .merge(settings::routes())
+        .merge(inbox::routes())
+        .merge(conversation::routes())
+        .merge(compose::routes())
+        .merge(outbox::routes())
+        .merge(unlock::routes())
         .fallback(async || PageError::NotFound)
         .method_not_allowed_fallback(async || PageError::Method)
         .layer(from_fn_with_state(Arc::clone(&state), guard::check))
@@ -79,11 +87,6 @@ impl ConsoleServer {
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, state));
         Self(tasks)
-    }
-
-    /// Whether the listener is still open.
-    pub(super) fn is_running(&self) -> bool {
-        !self.0.is_empty()
     }
 
     /// Completes when the node has ended and the last page is written, or has taken too long.

@@ -7,8 +7,10 @@ use axum::http::request;
 
 use super::ConsoleState;
 use super::ask::{NodeClient, PageError};
+use super::forms::Submission;
 use super::layout::{Layout, Nav};
 use super::session::SessionId;
+use crate::node::ContactCommand;
 
 /// Proof that a request passed all checks of [`super::guard`]; only the guard creates one. Handlers
 /// take it as an argument.
@@ -36,6 +38,33 @@ impl Visit {
     /// The session.
     pub(super) const fn session(&self) -> SessionId {
         self.session
+    }
+
+    /// Carries out the command of a form, once: false if this rendering of the form was accepted before.
+    ///
+    /// # Errors
+    ///
+    /// [`PageError`] if the node refuses; the user can then send the form again.
+    pub(super) async fn submit(
+        &self,
+        submission: Submission,
+        command: ContactCommand,
+    ) -> Result<bool, PageError> {
+        let submission = submission.bytes();
+        let is_new = self
+            .state
+            .sessions()
+            .accept_submission(self.session, submission);
+        if !is_new {
+            return Ok(false);
+        }
+        let done = self.node().contact(command).await;
+        if done.is_err() {
+            self.state
+                .sessions()
+                .release_submission(self.session, submission);
+        }
+        done.map(|_| true)
     }
 
     /// The frame of a page.
