@@ -12,8 +12,8 @@ use super::ask::PageError;
 use super::layout::{Layout, Nav, html};
 use super::picture::{Picture, qr};
 use super::server::Shared;
-use super::units::span;
 use super::visit::Visit;
+use super::words::duration;
 use crate::contact::address::ContactAddress;
 use crate::contact::id::ContactId;
 use crate::contact::voice::VoiceWords;
@@ -85,7 +85,10 @@ fn published(view: &AddressView) -> String {
     };
     let next = match (&view.obstacle, view.next_card_secs) {
         (Some(obstacle), _) => format!("the next one waits: {obstacle}"),
-        (None, Some(secs)) => format!("the next one is published in {}", span(secs)),
+        (None, Some(secs)) => format!(
+            "the next one is published in {}",
+            duration(secs.saturating_mul(1_000))
+        ),
         (None, None) => "none is planned".to_owned(),
     };
     format!("{alive}; {next}")
@@ -119,7 +122,7 @@ mod tests {
         assert!(own.code.is_some());
         assert_eq!(
             own.published,
-            "2 cards of now are in the network; the next one is published in 2 hours"
+            "2 cards of now are in the network; the next one is published in 3 h"
         );
     }
 

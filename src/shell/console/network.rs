@@ -17,8 +17,8 @@ use self::facts::{Fact, Guard, facts};
 use super::ask::PageError;
 use super::layout::{Layout, Nav, html};
 use super::picture::{LevelBar, PeerDot, Picture, history, levels, peers, relays, share};
+use super::precision::Precision;
 use super::server::Shared;
-use super::units::Precision;
 use super::visit::Visit;
 use crate::node::{Command, LevelView, PeerView, RelayView, Reply, StatusView};
 

@@ -12,8 +12,8 @@ use super::ask::PageError;
 use super::forms::{NoFields, Posted};
 use super::layout::{Layout, Nav, html, see};
 use super::server::Shared;
-use super::units::span;
 use super::visit::Visit;
+use super::words::duration;
 use crate::node::{Command, IdentityView, Reply, StatusView};
 
 /// The routes of this page.
@@ -59,7 +59,9 @@ async fn page(visit: &Visit) -> Result<SettingsPage, PageError> {
         client: status.client,
         level: status.level.word(),
         is_relay: status.relay,
-        drained_in: status.drained_in_secs.map(|secs| span(u64::from(secs))),
+        drained_in: status
+            .drained_in_secs
+            .map(|secs| duration(u64::from(secs) * 1_000)),
         identities: identities
             .into_iter()
             .map(|view| (view.name, view.locked))

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::picture::Series;
-use super::units::Precision;
+use super::precision::Precision;
 use crate::node::{Command, PeerView, Reply, StatusView};
 use crate::shell::Handle;
 

@@ -48,7 +48,7 @@ pub(super) async fn save(visit: Visit, Path(file): Path<u64>) -> Result<Response
 
 async fn read(visit: &Visit, file: u64, chunk: u32) -> io::Result<Bytes> {
     match command(visit, FileCommand::Read { file, chunk }).await {
-        Ok(FileReply::Chunk(bytes)) => Ok(Bytes::copy_from_slice(bytes.expose())),
+        Ok(FileReply::Chunk(bytes)) => Ok(Bytes::copy_from_slice(&bytes.0)),
         Ok(_) | Err(_) => Err(io::Error::other("the chunk cannot be read")),
     }
 }

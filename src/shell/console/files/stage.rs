@@ -1,8 +1,7 @@
 //! A file in words: how far it is, and which buttons belong to that.
 
 use crate::node::{FileDirection, FileStage, FileView};
-use crate::printable::one_line;
-use crate::shell::console::units::{size, span};
+use crate::shell::console::words::{bytes, duration, line};
 
 /// A row of the page.
 pub(super) struct FileRow {
@@ -39,9 +38,9 @@ pub(super) fn row(view: &FileView) -> FileRow {
             .unwrap_or_else(|| "a person without a name".to_owned()),
         name: match view.name.as_str() {
             "" => "without a name".to_owned(),
-            name => one_line(name),
+            name => line(name),
         },
-        size: size(view.size),
+        size: bytes(view.size),
         stage: stage(view, is_incoming),
         progress: is_moving.then_some((view.done, view.size)),
         can_accept: is_incoming
@@ -78,10 +77,10 @@ fn stage(view: &FileView, is_incoming: bool) -> String {
 fn pace(view: &FileView) -> String {
     let rate = view
         .rate
-        .map_or_else(String::new, |rate| format!(", {} a second", size(rate)));
-    let left = view
-        .left_seconds
-        .map_or_else(String::new, |secs| format!(", {} left", span(secs)));
+        .map_or_else(String::new, |rate| format!(", {} a second", bytes(rate)));
+    let left = view.left_seconds.map_or_else(String::new, |secs| {
+        format!(", {} left", duration(secs.saturating_mul(1_000)))
+    });
     format!("{rate}{left}")
 }
 
@@ -135,7 +134,7 @@ mod tests {
         assert_eq!(row.progress, Some((65_536, 20_971_520)));
         assert_eq!(
             row.stage,
-            "attempt 2: on its way, 61.0 KB a second, 6 minutes left"
+            "attempt 2: on its way, 61 KB a second, 6 min left"
         );
         assert_eq!(row.name, "a?b?<script>");
     }

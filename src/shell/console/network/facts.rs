@@ -3,7 +3,8 @@
 use circuits::ids::RelayKey;
 
 use crate::node::{DirectoryAge, StatusView};
-use crate::shell::console::units::{Precision, size, span};
+use crate::shell::console::precision::Precision;
+use crate::shell::console::words::{bytes, duration};
 
 /// A row of the table.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -111,14 +112,14 @@ fn relaying(status: &StatusView) -> Fact {
 fn counters(status: &StatusView, precision: Precision) -> Vec<Fact> {
     let of = |count: u64| precision.of(count);
     let len = |count: usize| precision.of_len(count);
-    let bytes = u64::try_from(status.pool_bytes).unwrap_or(u64::MAX);
+    let size = u64::try_from(status.pool_bytes).unwrap_or(u64::MAX);
     let mut rows = vec![
         plain(
             "pool",
             format!(
                 "{} envelopes, {}",
                 len(status.pool_envelopes),
-                size(of(bytes))
+                bytes(of(size))
             ),
         ),
         plain(
@@ -145,4 +146,9 @@ fn counters(status: &StatusView, precision: Precision) -> Vec<Fact> {
 pub(super) fn relay_id(key: &str) -> Option<String> {
     let bytes: [u8; 64] = hex::decode(key).ok()?.try_into().ok()?;
     Some(hex::encode(RelayKey(bytes).id().0))
+}
+
+/// A duration of whole seconds.
+fn span(secs: u64) -> String {
+    duration(secs.saturating_mul(1_000))
 }

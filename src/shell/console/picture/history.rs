@@ -73,11 +73,11 @@ fn ratio(part: u64, whole: u64) -> f64 {
     f64::from(u32::try_from(share).unwrap_or(10_000).min(10_000)) / 10_000.0
 }
 
-const WIDTH: f64 = 460.0;
-const ROW: f64 = 40.0;
+const WIDTH: f64 = 640.0;
+const ROW: f64 = 38.0;
 /// Where the bars begin.
-const LEFT: f64 = 116.0;
+const LEFT: f64 = 110.0;
 /// Width of a minute.
-const BAR: f64 = 4.6;
+const BAR: f64 = 7.4;
 /// Minutes that are drawn.
 const MINUTES: usize = 60;
