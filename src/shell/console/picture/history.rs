@@ -74,7 +74,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 const WIDTH: f64 = 640.0;
-const ROW: f64 = 38.0;
+const ROW: f64 = 34.0;
 /// Where the bars begin.
 const LEFT: f64 = 110.0;
 /// Width of a minute.
