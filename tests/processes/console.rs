@@ -8,13 +8,13 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::contact::CARD_OPTIONS;
 use crate::network::ProcessNetwork;
-use crate::node::{NodeProcess, until};
+use crate::node::NodeProcess;
 use crate::script::{NodeScript, ScriptProcess};
 
 const SCRIPT: NodeScript = NodeScript {
@@ -29,16 +29,12 @@ fn console_leads_from_request_to_answer_with_and_without_script() {
     let mut network = ProcessNetwork::start_with(&CARD_OPTIONS);
     let made = network.reader.ask(&["id", "new", "desk", "--address"]);
     let address = made["address"].as_str().unwrap();
-    let add = [
-        "contact",
-        "add",
-        address,
-        "--as",
-        "desk",
-        "--timeout",
-        "85s",
-    ];
+    let add = ["contact", "add", address, "--as", "desk", "--no-wait"];
     network.source.ask(&add);
+    wait_long("the source finds the card", || {
+        let found = network.source.ask(&["contact", "show", "desk"]);
+        (found["state"] == "ready").then_some(())
+    });
 
     // Without JavaScript: the request is accepted and answered.
     let first = "<script>document.title='x'</script> \"quoted\" & 'so'";
@@ -47,7 +43,7 @@ fn console_leads_from_request_to_answer_with_and_without_script() {
         "script": false, "text": first, "name": "heron", "reply": "come\nat <b>nine</b>",
     });
     run(&program, "journalist", &network.reader, journalist);
-    let answer = until("the source has the answer", || {
+    let answer = wait_long("the source has the answer", || {
         let history = network.source.ask(&["read", "desk"]);
         let messages = history["messages"].as_array().unwrap().iter();
         messages
@@ -85,7 +81,7 @@ fn hostile_texts_stay_texts(program: &Path, network: &ProcessNetwork) {
     write(network, "desk", marks);
     let mut shown = texts.to_vec();
     shown.push("?reversed? ?[31m".to_owned());
-    until("the reader has all texts", || {
+    wait_long("the reader has all texts", || {
         let history = network.reader.ask(&["read", "heron"]);
         let messages = history["messages"].as_array().unwrap().iter();
         let theirs = messages.filter(|message| message["direction"] == "in");
@@ -138,7 +134,10 @@ fn console_gives_nothing_to_other_pages_and_ended_sessions() {
     let url = node.banner()["console"].as_str().unwrap();
     let attacks = json!({"guess": "0".repeat(32), "url": url});
     run(&program, "attacks", &node, attacks);
-    run(&program, "ended", &node, json!({"secret": secret}));
+    for script in [false, true] {
+        let ended = json!({"script": script, "secret": secret});
+        run(&program, "ended", &node, ended);
+    }
     let pages = [
         "/",
         "/send",
@@ -242,6 +241,18 @@ fn run(program: &Path, scenario: &str, node: &NodeProcess, given: Value) -> Valu
     assert_eq!(result["done"], true, "{scenario}: {result}");
     script.assert_success();
     result
+}
+
+/// As [`until`](crate::node::until), for what takes a machine minutes that compiles and browses besides.
+fn wait_long<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < SCENARIO_TIMEOUT, "timeout: {what}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }
 
 /// Stores a message at the source, and returns before it is sent.

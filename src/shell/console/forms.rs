@@ -2,16 +2,17 @@
 
 use core::fmt;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Form, FromRequest, FromRequestParts, Request};
 use axum::http::{Method, header};
+use futures_util::StreamExt;
 use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::ask::PageError;
-use super::limits::{FORM_TIMEOUT, MAX_FORM};
+use super::limits::{FORM_TIMEOUT, MAX_DISCARDED, MAX_FORM};
 use super::visit::Visit;
 use crate::shell::{NoRandomness, random};
 
@@ -70,11 +71,8 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Posted<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
         let (mut parts, body) = request.into_parts();
         let visit = Visit::from_request_parts(&mut parts, state).await?;
-        let body = match timeout(FORM_TIMEOUT, to_bytes(body, MAX_FORM)).await {
-            Ok(Ok(body)) => body,
-            Ok(Err(_)) => return Err(PageError::TooLarge),
-            Err(_) => return Err(PageError::TooSlow),
-        };
+        let body = timeout(FORM_TIMEOUT, read(body)).await;
+        let body = body.map_err(|_| PageError::TooSlow)??;
         let Hidden { token } = fields(body.clone()).await?;
         let is_own = visit
             .state()
@@ -85,6 +83,29 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Posted<T> {
         }
         fields(body).await.map(Self)
     }
+}
+
+/// Reads a body up to the limit. What is above the limit is read and dropped: a browser that is still
+/// writing when the connection closes loses the answer.
+async fn read(body: Body) -> Result<Bytes, PageError> {
+    let mut chunks = body.into_data_stream();
+    let mut read = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk: Bytes =
+            chunk.map_err(|_| PageError::Form("the form did not arrive whole".to_owned()))?;
+        if read.len().saturating_add(chunk.len()) > MAX_FORM {
+            let mut left = MAX_DISCARDED;
+            while let Some(Ok(chunk)) = chunks.next().await {
+                left = left.saturating_sub(chunk.len());
+                if left == 0 {
+                    break;
+                }
+            }
+            return Err(PageError::TooLarge);
+        }
+        read.extend_from_slice(&chunk);
+    }
+    Ok(read.into())
 }
 
 /// Reads `application/x-www-form-urlencoded`. Fields that `T` does not have are ignored.

@@ -159,7 +159,9 @@ const HEADERS: [(HeaderName, HeaderValue); 7] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (
         header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
+        // Under `no-referrer` a browser sends `Origin: null` with our own forms (Fetch, section "Origin
+        // header"), which the guard refuses. This value tells other origins nothing either.
+        HeaderValue::from_static("same-origin"),
     ),
     (
         header::X_CONTENT_TYPE_OPTIONS,

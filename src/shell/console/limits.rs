@@ -23,6 +23,8 @@ pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Maximum size of a form in bytes. A text of 64 KB may take more when it is percent-encoded; the page
 /// then tells its size.
 pub(super) const MAX_FORM: usize = 128 * 1024;
+/// What is read of a form above the limit, so that the browser gets the answer.
+pub(super) const MAX_DISCARDED: usize = 4 << 20;
 /// Time limit for a form.
 pub(super) const FORM_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of sessions; the one that was used least recently makes room for the next.

@@ -98,11 +98,11 @@ impl ConsoleServer {
     }
 }
 
-/// Accepts connections until the node ends.
+/// Accepts connections until the node ends, and all sessions with it.
 async fn accept(listener: TcpListener, state: Shared) {
     let handle = state.node.handle().clone();
     let limiter = AcceptLimiter::new(CONNECTION_LIMITS);
-    let router = router(state);
+    let router = router(Arc::clone(&state));
     let mut failures = LogThrottle::default();
     let mut connections = JoinSet::new();
     loop {
@@ -132,6 +132,7 @@ async fn accept(listener: TcpListener, state: Shared) {
         }
         while connections.try_join_next().is_some() {}
     }
+    state.sessions().close_all();
 }
 
 /// Serves one connection. Errors belong to the browser's user, not to the log.
