@@ -20,7 +20,7 @@ pub(super) async fn visit(url: &str) -> Result<(), String> {
         .ok_or("the console has no URL of the known form")?;
     let (_, port) = host.rsplit_once(':').ok_or("the URL has no port")?;
     let port = port.parse().map_err(|_| "the URL has no port")?;
-    let console = Console {
+    let console = ConsolePages {
         host,
         place: (Ipv4Addr::LOCALHOST, port).into(),
     };
@@ -35,12 +35,12 @@ pub(super) async fn visit(url: &str) -> Result<(), String> {
     Ok(())
 }
 
-struct Console<'a> {
+struct ConsolePages<'a> {
     host: &'a str,
     place: SocketAddr,
 }
 
-impl Console<'_> {
+impl ConsolePages<'_> {
     async fn get(&self, path: &str, cookie: &str) -> Result<String, String> {
         let request = format!(
             "GET /{path} HTTP/1.1\r\nHost: {}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n",

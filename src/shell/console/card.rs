@@ -28,11 +28,11 @@ pub(super) fn routes() -> Router<Shared> {
 #[template(path = "card.html", config = "src/shell/console/askama.toml")]
 struct CardPage {
     layout: Layout,
-    addresses: Vec<OwnAddress>,
+    addresses: Vec<AddressPanel>,
 }
 
 /// An own address, in words.
-struct OwnAddress {
+struct AddressPanel {
     name: String,
     text: String,
     /// In groups of four, to be read aloud.
@@ -56,12 +56,12 @@ async fn show(visit: Visit) -> Result<Response, PageError> {
     }))
 }
 
-fn own_address(view: &AddressView) -> OwnAddress {
+fn own_address(view: &AddressView) -> AddressPanel {
     let id = hex::decode(&view.id).unwrap_or_default();
     let id: Option<[u8; 32]> = id.try_into().ok();
     let address = id.map(|bytes| ContactAddress::new(ContactId(bytes)));
     let code = address.and_then(|address| qr(&address.qr_text(), "QR code of the address").ok());
-    OwnAddress {
+    AddressPanel {
         name: view.name.clone(),
         text: address.map_or_else(|| view.id.clone(), |address| address.to_string()),
         grouped: address.map_or_else(String::new, |address| address.grouped()),

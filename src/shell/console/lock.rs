@@ -16,10 +16,11 @@ use super::visit::Visit;
 
 /// The route of the form.
 pub(super) fn routes() -> Router<Shared> {
+    let lock = async |visit: Visit, _: Posted<NoFields>| lock(&visit);
     Router::new().route("/lock", post(lock))
 }
 
-async fn lock(visit: Visit, _: Posted<NoFields>) -> Result<Response, PageError> {
+fn lock(visit: &Visit) -> Result<Response, PageError> {
     visit.state().sessions().close_all();
     leave(PageError::NoSession)
 }

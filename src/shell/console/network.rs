@@ -13,7 +13,7 @@ use axum::response::Response;
 use axum::routing::get;
 use circuits::level::Level;
 
-use self::facts::{Fact, Guard, facts};
+use self::facts::{Fact, GuardState, facts};
 use super::ask::PageError;
 use super::layout::{Layout, Nav, html};
 use super::picture::{LevelBar, PeerDot, Picture, history, levels, peers, relays, share};
@@ -182,15 +182,19 @@ fn relay_counts(all: &[RelayView], precision: Precision) -> RelayCounts {
 }
 
 /// Whether a guard is chosen, and whether its link is up. Which relay it is stays here.
-fn guard(seen: &Seen) -> Guard {
+fn guard(seen: &Seen) -> GuardState {
     let Some(chosen) = seen.relays.iter().find(|relay| relay.guard) else {
-        return Guard::NotSet;
+        return GuardState::NotSet;
     };
     let is_linked = seen
         .peers
         .iter()
         .any(|peer| facts::relay_id(&peer.key).as_deref() == Some(&*chosen.id));
-    if is_linked { Guard::Up } else { Guard::Down }
+    if is_linked {
+        GuardState::Up
+    } else {
+        GuardState::Down
+    }
 }
 
 #[cfg(test)]

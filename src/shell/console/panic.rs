@@ -25,6 +25,7 @@ use crate::shell::panic_erase::{PanicErase, PanicEraseError};
 
 /// The routes of this page.
 pub(super) fn routes() -> Router<Shared> {
+    let ask = async |visit: Visit| html(&form(&visit, None));
     Router::new().route("/panic", get(ask).post(erase))
 }
 
@@ -47,10 +48,6 @@ struct ErasedPage {
 struct Confirmation {
     #[serde(default)]
     word: String,
-}
-
-async fn ask(visit: Visit) -> Response {
-    html(&form(&visit, None))
 }
 
 fn form(visit: &Visit, error: Option<String>) -> PanicPage {

@@ -22,7 +22,7 @@ pub(super) struct Traffic(Arc<Mutex<Counts>>);
 #[derive(Debug, Default)]
 struct Counts {
     minutes: VecDeque<Minute>,
-    last: Option<Counters>,
+    last: Option<NodeCounters>,
 }
 
 /// What happened in a minute.
@@ -34,9 +34,9 @@ struct Minute {
     own: u64,
 }
 
-/// Counters since the start of the node.
+/// NodeCounters since the start of the node.
 #[derive(Debug)]
-struct Counters {
+struct NodeCounters {
     /// Envelopes received from and sent to each peer, by its key: a peer that leaves takes its counters along.
     peers: BTreeMap<String, (u64, u64)>,
     forwarded: u64,
@@ -91,7 +91,7 @@ impl Traffic {
 
     /// Ends a minute with the counters that the node reports now.
     fn add(&self, status: &StatusView, peers: &[PeerView]) {
-        let now = Counters {
+        let now = NodeCounters {
             peers: peers
                 .iter()
                 .map(|peer| (peer.key.clone(), (peer.received, peer.sent)))
@@ -111,7 +111,7 @@ impl Traffic {
     }
 }
 
-impl Counters {
+impl NodeCounters {
     fn since(&self, last: &Self) -> Minute {
         let mut minute = Minute {
             forwarded: self.forwarded.saturating_sub(last.forwarded),
@@ -136,8 +136,8 @@ const MAX_MINUTES: usize = 60;
 mod tests {
     use super::*;
 
-    fn counters(peers: &[(&str, u64, u64)], forwarded: u64) -> Counters {
-        Counters {
+    fn counters(peers: &[(&str, u64, u64)], forwarded: u64) -> NodeCounters {
+        NodeCounters {
             peers: peers
                 .iter()
                 .map(|(key, received, sent)| ((*key).to_owned(), (*received, *sent)))

@@ -17,7 +17,7 @@ pub(super) struct Fact {
 
 /// The state of the guard, without its name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Guard {
+pub(super) enum GuardState {
     /// None is chosen.
     NotSet,
     /// Its link is up.
@@ -27,7 +27,7 @@ pub(super) enum Guard {
 }
 
 /// The rows, in their order.
-pub(super) fn facts(status: &StatusView, guard: Guard, precision: Precision) -> Vec<Fact> {
+pub(super) fn facts(status: &StatusView, guard: GuardState, precision: Precision) -> Vec<Fact> {
     let mut facts = vec![
         tor(status),
         guard_fact(guard),
@@ -67,11 +67,11 @@ fn tor(status: &StatusView) -> Fact {
     }
 }
 
-fn guard_fact(guard: Guard) -> Fact {
+fn guard_fact(guard: GuardState) -> Fact {
     let (value, is_fault) = match guard {
-        Guard::NotSet => ("not set", true),
-        Guard::Up => ("set", false),
-        Guard::Down => ("down", true),
+        GuardState::NotSet => ("not set", true),
+        GuardState::Up => ("set", false),
+        GuardState::Down => ("down", true),
     };
     Fact {
         name: "guard",

@@ -13,7 +13,7 @@ pub(in crate::shell::console) fn relays(relays: &[RelayView]) -> Picture {
         let subnet = subnets.entry(&relay.subnet).or_default();
         subnet.push(relay.eligible);
     }
-    let mut cursor = Cursor::new(if relays.len() > CROWDED { 11.0 } else { 18.0 });
+    let mut cursor = DotCursor::new(if relays.len() > CROWDED { 11.0 } else { 18.0 });
     let mut dots = Vec::new();
     'all: for subnet in subnets.values_mut() {
         // Usable ones first: the picture tells nothing by the order of their keys.
@@ -27,7 +27,7 @@ pub(in crate::shell::console) fn relays(relays: &[RelayView]) -> Picture {
     draw(&dots, relays.len(), &cursor)
 }
 
-fn draw(dots: &[((f64, f64), bool)], known: usize, cursor: &Cursor) -> Picture {
+fn draw(dots: &[((f64, f64), bool)], known: usize, cursor: &DotCursor) -> Picture {
     let height = (cursor.row + 1.0) * cursor.step + NOTE;
     let title = "Relays by subnet; filled: paths can use it";
     let mut canvas = Canvas::new(WIDTH, height, title);
@@ -50,13 +50,13 @@ fn draw(dots: &[((f64, f64), bool)], known: usize, cursor: &Cursor) -> Picture {
 }
 
 /// The place of the next dot: rows from left to right.
-struct Cursor {
+struct DotCursor {
     step: f64,
     left: f64,
     row: f64,
 }
 
-impl Cursor {
+impl DotCursor {
     const fn new(step: f64) -> Self {
         Self {
             step,
