@@ -39,16 +39,22 @@ pub(super) fn routes() -> Router<Shared> {
 struct FilesPage {
     layout: Layout,
     files: Vec<FileRow>,
+    /// Why there is no list.
+    refusal: Option<String>,
 }
 
 async fn list(visit: Visit) -> Result<Response, PageError> {
-    let files = match command(&visit, FileCommand::List).await? {
-        FileReply::Files(files) => files,
-        _ => return Err(PageError::Unexpected),
+    // Files are locked with the user's state; the page then tells it.
+    let (files, refusal) = match command(&visit, FileCommand::List).await {
+        Ok(FileReply::Files(files)) => (files, None),
+        Ok(_) => return Err(PageError::Unexpected),
+        Err(PageError::Refused(refusal)) => (Vec::new(), Some(refusal.to_string())),
+        Err(error) => return Err(error),
     };
     Ok(html(&FilesPage {
         layout: visit.layout(Nav::Files).refreshing("/files"),
         files: files.iter().rev().map(row).collect(),
+        refusal,
     }))
 }
 

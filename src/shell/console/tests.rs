@@ -73,7 +73,7 @@ impl Visitor {
 
     async fn ask(&self, method: &str, path: &str, kind: &str, body: &str) -> Answer {
         let (_, port) = self.host.rsplit_once(':').unwrap();
-        let mut stream = TcpStream::connect(("127.0.0.1", port.parse().unwrap()))
+        let mut stream = TcpStream::connect(("127.0.0.1", port.parse::<u16>().unwrap()))
             .await
             .unwrap();
         let request = format!(
