@@ -10,20 +10,29 @@
 
 mod ask;
 mod assets;
+mod card;
 mod compose;
 mod conversation;
 mod events;
+mod files;
 mod forms;
 mod guard;
 mod inbox;
 mod layout;
 mod levels;
 mod limits;
+mod lock;
 mod login;
+mod network;
 mod numbers;
 mod outbox;
+mod panic;
+mod picture;
+mod precision;
 mod server;
 mod session;
+mod settings;
+mod traffic;
 mod unlock;
 mod visit;
 mod words;
@@ -42,6 +51,7 @@ use self::login::LoginTokens;
 use self::numbers::ConversationNumbers;
 use self::server::ConsoleServer;
 use self::session::Sessions;
+use self::traffic::Traffic;
 use super::identity_service::IdentityService;
 use super::{Handle, NoRandomness, random};
 use crate::config::console::ConsoleConfig;
@@ -129,6 +139,7 @@ impl Console {
             sessions: Mutex::default(),
             login: Mutex::default(),
             numbers: Mutex::default(),
+            traffic: Traffic::start(&self.parts.handle),
         });
         Ok(Running {
             server: ConsoleServer::start(listener, Arc::clone(&state)),
@@ -163,6 +174,7 @@ struct ConsoleState {
     sessions: Mutex<Sessions>,
     login: Mutex<LoginTokens>,
     numbers: Mutex<ConversationNumbers>,
+    traffic: Traffic,
 }
 
 impl ConsoleState {
@@ -172,6 +184,10 @@ impl ConsoleState {
 
     fn login(&self) -> MutexGuard<'_, LoginTokens> {
         locked(&self.login)
+    }
+
+    const fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     fn numbers(&self) -> MutexGuard<'_, ConversationNumbers> {
@@ -200,3 +216,6 @@ pub enum ConsoleError {
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
 }
+
+#[cfg(test)]
+mod tests;

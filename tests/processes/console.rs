@@ -138,10 +138,31 @@ fn console_gives_nothing_to_other_pages_and_ended_sessions() {
         let ended = json!({"script": script, "secret": secret});
         run(&program, "ended", &node, ended);
     }
-    let pages = ["/", "/send", "/outbox", "/unlock"];
+    let pages = [
+        "/",
+        "/send",
+        "/outbox",
+        "/unlock",
+        "/card",
+        "/network",
+        "/network/coarse",
+        "/files",
+        "/files/new",
+        "/settings",
+        "/panic",
+    ];
     let access = run(&program, "access", &node, json!({"pages": pages}));
     assert!(access["worst"].is_object(), "{access}");
+    network_fits_one_screen(&program, &node);
     guesses_close_login(&node);
+}
+
+/// The page of the network in a window of 1,024 x 768, in both colour schemes. WHISHT_SCREENSHOTS names a
+/// folder for pictures of it.
+fn network_fits_one_screen(program: &Path, node: &NodeProcess) {
+    let shots = std::env::var("WHISHT_SCREENSHOTS").ok();
+    let screen = json!({"pages": ["/network", "/network/coarse"], "shots": shots});
+    run(program, "screen", node, screen);
 }
 
 /// Ten wrong URLs close the login; the next `whisht console` opens it.

@@ -16,3 +16,6 @@ pub(super) async fn script() -> impl IntoResponse {
         include_str!("templates/app.js"),
     )
 }
+
+#[cfg(test)]
+mod tests;

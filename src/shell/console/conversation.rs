@@ -6,6 +6,7 @@
 
 mod actions;
 mod message;
+mod page_size;
 
 use askama::Template;
 use axum::Router;
@@ -122,7 +123,9 @@ async fn page(
     draft: Draft,
 ) -> Result<ConversationPage, PageError> {
     let of = visit.conversation(number)?;
-    let (view, messages) = part_of(visit, of.clone(), before).await?;
+    let (view, mut messages) = part_of(visit, of.clone(), before).await?;
+    let is_full = messages.len() >= PAGE_LEN;
+    let has_earlier = page_size::fit(&mut messages) || is_full;
     let words = words_of(visit, &view).await?;
     let is_request = view.state == ConversationStateView::Asked;
     let is_closed = view.state == ConversationStateView::Closed;
@@ -145,7 +148,7 @@ async fn page(
         epoch: view.epoch,
         missing: view.missing,
         restored: view.restored_day.map(|day| day_words(u64::from(day))),
-        earlier: earlier.filter(|_| messages.len() >= PAGE_LEN),
+        earlier: earlier.filter(|_| has_earlier),
         unread_until: is_unread.then_some(last),
         last,
         messages: messages.iter().map(MessageRow::of).collect(),
@@ -203,5 +206,8 @@ fn notice(word: &str) -> Option<&'static str> {
     })
 }
 
-/// Number of messages on a page.
+/// Maximum number of messages on a page.
 const PAGE_LEN: usize = 50;
+
+#[cfg(test)]
+mod tests;

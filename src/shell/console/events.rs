@@ -23,17 +23,25 @@ use crate::shell::{EventItem, Events};
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Kind {
     Contact,
+    File,
     Message,
     Network,
     Outgoing,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Contact, Self::Message, Self::Network, Self::Outgoing];
+    const ALL: [Self; 5] = [
+        Self::Contact,
+        Self::File,
+        Self::Message,
+        Self::Network,
+        Self::Outgoing,
+    ];
 
     const fn word(self) -> &'static str {
         match self {
             Self::Contact => "contact",
+            Self::File => "file",
             Self::Message => "message",
             Self::Network => "network",
             Self::Outgoing => "outgoing",
@@ -48,6 +56,7 @@ impl Kind {
                 ContactEvent::Message(_) | ContactEvent::Conversation(_) => Self::Message,
                 ContactEvent::Outgoing(..) => Self::Outgoing,
             },
+            Event::File(_) => Self::File,
             Event::Outgoing(..) => Self::Outgoing,
             Event::Peers(_) | Event::Relays(_) | Event::Clock(_) => Self::Network,
             Event::Fetch(..) | Event::Filtered(..) | Event::Trace(_) => return None,

@@ -57,7 +57,9 @@ impl LevelTable {
         };
         let text = Zeroizing::new(text);
         let mut rows = Vec::new();
-        for view in &known.levels {
+        // `bulletin` is for cards only.
+        let levels = known.levels.iter();
+        for view in levels.filter(|view| view.level != Level::Bulletin) {
             let mut row = LevelRow::of(view, chosen);
             if let (Some(to), None) = (to, &row.missing) {
                 row.add_price(visit, to, &text, view.level).await?;

@@ -22,7 +22,10 @@ use super::guard::{self, COOKIE};
 use super::layout::see;
 use super::limits::{CONNECTION_LIMITS, HEAD_TIMEOUT, MAX_HEAD, SHUTDOWN_TIMEOUT, STALL_TIMEOUT};
 use super::login::LoginRefusal;
-use super::{ConsoleState, assets, compose, conversation, events, inbox, outbox, unlock};
+use super::{
+    ConsoleState, assets, card, compose, conversation, events, files, inbox, lock, network, outbox,
+    panic, settings, unlock,
+};
 use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
 use crate::shell::log_throttle::LogThrottle;
 
@@ -36,6 +39,12 @@ fn router(state: Shared) -> Router {
         .route("/app.css", get(assets::style))
         .route("/app.js", get(assets::script))
         .route("/events", get(events::stream))
+        .merge(card::routes())
+        .merge(files::routes())
+        .merge(lock::routes())
+        .merge(network::routes())
+        .merge(panic::routes())
+        .merge(settings::routes())
         .merge(inbox::routes())
         .merge(conversation::routes())
         .merge(compose::routes())

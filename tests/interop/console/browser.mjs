@@ -317,6 +317,26 @@ const scenarios = {
     return { worst }
   },
 
+  /** Pages that fit a window of 1,024 x 768, in both colour schemes. */
+  async screen() {
+    for (const colorScheme of ['light', 'dark']) {
+      const { started, context } = await browser({ context: { colorScheme, viewport: { width: 1024, height: 768 } } })
+      const page = await login(context, draw())
+      for (const way of given.pages) {
+        await page.goto(new URL(way, page.url()).href)
+        const height = await page.evaluate(() => document.documentElement.scrollHeight)
+        if (given.shots) {
+          const file = `${colorScheme}${way.replaceAll('/', '-')}.png`
+          await page.screenshot({ path: path.join(given.shots, file), fullPage: true })
+        }
+        assert.ok(height <= 768 && (await fits(page)), `${way} fits one screen: ${height} pixels high`)
+        assert.ok((await page.locator('svg.picture').count()) > 0, `${way} has pictures`)
+      }
+      await started.close()
+    }
+    return {}
+  },
+
   /** Sends forms one after the other until the node is gone. Prints the number of each accepted one. */
   async flood() {
     const session = (await raw('GET', new URL(given.url).pathname, { Host: given.host })).headers['set-cookie'][0]
