@@ -61,7 +61,6 @@ use self::letters::Letters;
 use self::pending::PendingMessages;
 use self::publication::OwnCards;
 use self::scan::{ContactScanner, Rescan, WatchedKeys};
-use self::upkeep::EarlierBits;
 use super::action::Action;
 use super::command::{Refusal, Reply, SendRequest};
 use super::durability::{Continuation, StateContinuation};
@@ -97,7 +96,6 @@ pub(super) struct Contacts {
     first: FirstMessages,
     /// When the history was last checked for messages that are too old.
     expired_at: UnixSecs,
-    earlier_bits: EarlierBits,
 }
 
 /// What continues when a change of contacts is durable.
@@ -151,7 +149,6 @@ impl Contacts {
             shards: ConversationShards::default(),
             first: FirstMessages::default(),
             expired_at: UnixSecs(0),
-            earlier_bits: EarlierBits::new(),
         }
     }
 
