@@ -29,22 +29,21 @@ struct Seen {
     inserted: UnixSecs,
 }
 
-/// Everything in an envelope that an observer without keys can turn into a number.
-const FEATURES: usize = 12;
+/// What an observer without keys can turn into a number. The order of the point that a key stands for is
+/// examined where keys are encoded (`contact::outer`).
+const FEATURES: usize = 11;
 
 fn features(seen: &Seen) -> [f64; FEATURES] {
     use curve25519_dalek::montgomery::MontgomeryPoint;
     let envelope = &seen.envelope;
     let data = envelope.data();
     let wire = *data.first_chunk::<32>().unwrap();
-    let point = MontgomeryPoint(elligator2::from_representative(&wire)).to_edwards(0);
     let truth = |is: bool| if is { 1.0 } else { 0.0 };
     let start = envelope.expiry().0 - envelope.ttl().0;
     let nonce = envelope.nonce();
     let ones = |bytes: &[u8]| f64::from(bytes.iter().map(|byte| byte.count_ones()).sum::<u32>());
     let topic = u32::from_be_bytes(envelope.topic().0);
     [
-        truth(point.is_some_and(|point| point.is_torsion_free())),
         truth(MontgomeryPoint(wire).to_edwards(0).is_some()),
         f64::from(wire[31]),
         ones(&wire),
@@ -127,9 +126,11 @@ impl Maker {
         NOW.after(distributions::below(&mut self.rng, 30 * 86_400))
     }
 
-    /// A card, published at `bulletin`.
+    /// A card of an owner of its own, published at `bulletin`.
     fn card(&mut self) -> Seen {
-        let slots: Vec<_> = CardKey::of_periods(&self.reader, [TODAY].into_iter()).collect();
+        let mut owner = ContactId([0; 32]);
+        self.rng.fill_bytes(&mut owner.0);
+        let slots: Vec<_> = CardKey::of_periods(&owner, [TODAY].into_iter()).collect();
         let key = distributions::pick(&mut self.rng, &slots).unwrap();
         let data = key.seal(&mut self.rng, &self.card);
         let life = self.life(Duration::ZERO, Level::Bulletin);
@@ -314,6 +315,14 @@ fn many(mut one: impl FnMut() -> Seen) -> Vec<Seen> {
     (0..EXAMPLES).map(|_| one()).collect()
 }
 
+/// Fewer, where many kinds are compared.
+fn some(mut one: impl FnMut() -> Seen) -> Vec<Seen> {
+    (0..EXAMPLES / 3).map(|_| one()).collect()
+}
+
+/// The deviation of a rate between 2,133 and 2,133 that are alike is .0088.
+const ALIKE_OF_SOME: core::ops::Range<f64> = 0.471..0.529;
+
 #[test]
 fn observer_cannot_tell_card_first_message_and_step() {
     let mut maker = Maker::new(1);
@@ -365,7 +374,7 @@ fn observer_cannot_tell_levels_by_envelopes() {
         let mut maker = Maker::new(3);
         maker.class = class;
         let mut of_level = |level: Level| {
-            many(|| {
+            some(|| {
                 let step = maker.step();
                 maker.whole_for(&step, level, Duration::from_secs(300))
             })
@@ -374,7 +383,10 @@ fn observer_cannot_tell_levels_by_envelopes() {
         for level in [Level::Open, Level::Normal, Level::Hush, Level::Bulletin] {
             let rate = rate(&dark, &of_level(level));
             println!("dark, {level} at {class}: {rate:.4}");
-            assert!(ALIKE.contains(&rate), "dark, {level} at {class}: {rate}");
+            assert!(
+                ALIKE_OF_SOME.contains(&rate),
+                "dark, {level} at {class}: {rate}"
+            );
         }
     }
 }
@@ -386,7 +398,7 @@ fn observer_cannot_tell_fast_slow_and_skewed_devices() {
     let mut maker = Maker::new(4);
     let mut of_device = |device: Device| {
         maker.device = device;
-        many(|| {
+        some(|| {
             let step = maker.step();
             maker.whole_for(&step, Level::Dark, Duration::from_secs(3_600))
         })
@@ -417,6 +429,6 @@ fn observer_cannot_tell_fast_slow_and_skewed_devices() {
     ] {
         let rate = rate(&fast, &of_device(device));
         println!("{what}: {rate:.4}");
-        assert!(ALIKE.contains(&rate), "{what}: {rate}");
+        assert!(ALIKE_OF_SOME.contains(&rate), "{what}: {rate}");
     }
 }
