@@ -18,7 +18,7 @@ fn two_hundred_kills_at_random_commits_lose_no_message_and_repeat_none() {
     let _points = run(0, KILLS);
 }
 
-/// `cargo test --test contact ten_thousand_kills -- --ignored --nocapture`
+/// `cargo test --release --test contact ten_thousand_kills -- --ignored --nocapture`
 #[test]
 #[ignore = "takes minutes: the long form of the test above"]
 fn ten_thousand_kills_at_random_commits_lose_no_message_and_repeat_none() {
