@@ -119,8 +119,8 @@ fn acknowledgement_of_message_given_up_moves_no_window() {
     assert!(sender.is_blocked());
 }
 
-/// An observer collects the topics of 10,000 steps of one conversation, of 12 shards each, and looks for what
-/// random topics do not have: values that occur twice, uneven bytes, and a relation of neighbours.
+/// An observer collects the topics of 10,000 steps of one conversation, of three shards each, and looks for what
+/// random topics do not have: values that occur twice, uneven bytes, and a relation between successive ones.
 #[test]
 fn topics_of_one_conversation_are_uniform_and_independent() {
     let (mut sender, _) = pair();
@@ -138,7 +138,7 @@ fn topics_of_one_conversation_are_uniform_and_independent() {
     let bytes_of = |at: usize| topics.iter().map(move |topic| topic[at]);
     for at in 0..4 {
         assert_uniform(bytes_of(at), &format!("byte {at}"));
-        // Differences of neighbours: of shards of one step, of steps, and across the 64 of a window.
+        // Differences of topics at a distance: of shards of one step, of steps, and across the 64 of a window.
         for lag in [1, 3, 3 * usize::try_from(WINDOW).unwrap()] {
             let pairs = bytes_of(at).zip(bytes_of(at).skip(lag));
             let differences = pairs.map(|(one, other)| one.wrapping_sub(other));
