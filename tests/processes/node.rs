@@ -235,13 +235,22 @@ pub(crate) fn lines(output: &[u8]) -> Vec<Value> {
 }
 
 /// Repeats `look` until it returns a value.
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_within(WAIT_TIMEOUT, what, look)
+}
+
+/// The same with another limit than the usual one.
+pub(crate) fn until_within<T>(
+    limit: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(start.elapsed() < WAIT_TIMEOUT, "timeout: {what}");
+        assert!(start.elapsed() < limit, "timeout: {what}");
         thread::sleep(Duration::from_millis(200));
     }
 }
