@@ -33,10 +33,10 @@ pub mod envelope;
 pub mod envelope_v5;
 #[path = "../../fuzz/targets/file_answer.rs"]
 pub mod file_answer;
-#[path = "../../fuzz/targets/file_offer.rs"]
-pub mod file_offer;
 #[path = "../../fuzz/targets/file_metadata.rs"]
 pub mod file_metadata;
+#[path = "../../fuzz/targets/file_offer.rs"]
+pub mod file_offer;
 #[path = "../../fuzz/targets/first_message.rs"]
 pub mod first_message;
 #[path = "../../fuzz/targets/hello.rs"]
