@@ -299,6 +299,19 @@ pub enum FileVerdictView {
     Received,
 }
 
+impl FileVerdictView {
+    /// The verdict as a statement about the other end.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Declined => "does not want the file",
+            Self::OtherRelays => "wants the file, and names other relays for it",
+            Self::Accepted => "wants the file",
+            Self::Received => "has the file",
+        }
+    }
+}
+
 /// What a message costs, and how it travels.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct SendPriceView {

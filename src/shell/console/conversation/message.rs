@@ -87,6 +87,12 @@ fn part(part: &MessagePartView) -> PartRow {
         MessagePartView::Continuity { .. } => {
             "a new session, which continues an earlier conversation".to_owned()
         }
+        MessagePartView::FileOffer { name, size } => format!(
+            "offers the file {:?}, {size} bytes; it is among the files, and nothing is received before you \
+             accept it",
+            words::line(name)
+        ),
+        MessagePartView::FileAnswer { verdict } => verdict.words().to_owned(),
         MessagePartView::Goodbye => "closes the conversation".to_owned(),
         MessagePartView::Unknown { kind } => {
             format!("a part of type {kind}, which needs a newer version of whisht")
