@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![expect(clippy::panic, reason = "a test may fail loudly")]
 #![expect(clippy::indexing_slicing, reason = "a test may fail loudly")]
-#![expect(clippy::print_stdout, reason = "a long test shows its progress")]
 
 #[path = "contact/attacks.rs"]
 mod attacks;

@@ -1,5 +1,5 @@
-//! Contact by hash between processes: an address, a card, five messages each way at `normal` and at `dark`, both
-//! ends killed in the middle, and letters from a source that keeps nothing.
+//! Contact by hash between processes: an address, a card, five messages each way at `normal` with both ends
+//! killed in the middle, two each way at `dark`, and letters from a source that keeps nothing.
 
 use std::time::Duration;
 
@@ -10,24 +10,8 @@ use crate::node::{NodeProcess, until, until_within};
 
 #[test]
 fn source_and_reader_converse_although_both_are_killed_in_between() {
-    converse("normal");
-}
-
-#[test]
-fn source_and_reader_converse_at_dark_although_both_are_killed_in_between() {
-    converse("dark");
-}
-
-/// Five messages each way at a level. After the first two of each both nodes are killed.
-fn converse(level: &str) {
-    let mut network = ProcessNetwork::start_with(&CARD_OPTIONS);
-    let made = network.reader.ask(&["id", "new", "desk", "--address"]);
-    let address = made["address"].as_str().unwrap();
-
-    // The source finds the card without a request to any node.
-    let found = add_contact(&network.source, address);
-    assert_eq!(found["state"], "ready");
-    assert_eq!(found["words"], made["words"]);
+    let mut network = met();
+    let level = "normal";
 
     // The reader decides about the request before it answers.
     send(&network, Side::Source, "desk", level, 1);
@@ -48,6 +32,44 @@ fn converse(level: &str) {
     }
     check_arrivals(&network);
     check_answer(&network);
+}
+
+/// A network whose source has found the card of the reader, without a request to any node.
+fn met() -> ProcessNetwork {
+    let network = ProcessNetwork::start_with(&CARD_OPTIONS);
+    let made = network.reader.ask(&["id", "new", "desk", "--address"]);
+    let address = made["address"].as_str().unwrap();
+    let found = add_contact(&network.source, address);
+    assert_eq!(found["state"], "ready");
+    assert_eq!(found["words"], made["words"]);
+    network
+}
+
+/// Two messages each way, one after the other: a first message at `dark` is 12 shards, and at most 18 shards
+/// leave a node in ten minutes (spec M3). Five each way are sent in simulated time (`tests/contact.rs`).
+#[test]
+fn source_and_reader_converse_at_dark() {
+    let network = met();
+    send(&network, Side::Source, "desk", "dark", 1);
+    let request = until_within(ARRIVAL_TIMEOUT, "the reader has a request", || {
+        request(&network.reader)
+    });
+    let accept = ["contact", "accept", &request, "--as", "heron"];
+    network.reader.ask(&accept);
+    let nodes = [
+        (Side::Reader, "heron", &network.source, "desk"),
+        (Side::Source, "desk", &network.reader, "heron"),
+    ];
+    for (number, (from, to, node, of)) in [(1, nodes[0]), (2, nodes[1]), (2, nodes[0])] {
+        send(&network, from, to, "dark", number);
+        until_within(ARRIVAL_TIMEOUT, "a message arrives", || {
+            (arrived(node, of).len() == number).then_some(())
+        });
+        assert_eq!(
+            arrived(node, of)[number - 1],
+            json!([number, text(from, number)])
+        );
+    }
 }
 
 /// A source with words and nothing on a disk writes, and its node is killed before the answer. A new node has

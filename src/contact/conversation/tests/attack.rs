@@ -201,8 +201,7 @@ fn kci_thief_of_the_reader_does_not_speak_as_the_source() {
         ("the recorded first message", first_ratchet),
         ("a recorded step", replayed.body.to_vec()),
     ];
-    let mut index = 10;
-    for (what, body) in forged {
+    for (index, (what, body)) in (10..).zip(forged) {
         let mut steps = (index..200).flat_map(|step| {
             let slot = StepSlot::Chain(step);
             (0..=newest).map(move |epoch| StepRef {
@@ -213,7 +212,6 @@ fn kci_thief_of_the_reader_does_not_speak_as_the_source() {
         });
         let at = steps.find(|at| b.conversation.step_key(*at).is_some());
         let at = at.expect("the reader awaits steps");
-        index += 1;
         let arrived = b.conversation.arrived(&mut rng, START, at, None, &body);
         let outcome = arrived.unwrap().outcome;
         let is_text = matches!(outcome, ArrivalOutcome::Message { .. });
