@@ -37,8 +37,7 @@ use super::setup::MeetCookie;
 use crate::due_index::DueIndex;
 use crate::erasing_rng::ErasingRng;
 use crate::geometry::CIRCUIT_BODY_LEN;
-use crate::ids::LinkId;
-use crate::relay::LinkClass;
+use crate::ids::{LinkClass, LinkId};
 use crate::time::Instant;
 
 /// Where a setup cell came from.
