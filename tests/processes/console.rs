@@ -66,22 +66,23 @@ fn console_leads_from_request_to_answer_with_and_without_script() {
     killed_node_has_message_once_or_not_at_all(&program, &mut network);
 }
 
-/// Texts that attack the page of the reader.
+/// A text that attacks the page of the reader: elements, templates, entities, marks of direction, and a
+/// line that is wider than any window.
 fn hostile_texts_stay_texts(program: &Path, network: &ProcessNetwork) {
-    let texts = [
-        "<img src=//127.0.0.1:9/x.png onerror=alert(1)>".to_owned(),
-        "{{ token }} {% include \"inbox.html\" %} &lt;b&gt; </p></article><script>alert(1)</script>".to_owned(),
-        "javascript:alert(1) http://127.0.0.1:9/".to_owned(),
-        "W".repeat(3_000),
-    ];
-    for text in &texts {
-        write(network, "desk", text);
-    }
-    let marks = "\u{202e}reversed\u{2066} \u{1b}[31m";
-    write(network, "desk", marks);
-    let mut shown = texts.to_vec();
-    shown.push("?reversed? ?[31m".to_owned());
-    wait_long("the reader has all texts", || {
+    let visible = [
+        "<img src=//127.0.0.1:9/x.png onerror=alert(1)>",
+        "{{ token }} {% include \"inbox.html\" %} &lt;b&gt; </p></article><script>alert(1)</script>",
+        "javascript:alert(1) http://127.0.0.1:9/",
+        &"W".repeat(1_500),
+    ]
+    .join("\n");
+    write(
+        network,
+        "desk",
+        &format!("{visible}\n\u{202e}reversed\u{2066} \u{1b}[31m"),
+    );
+    let shown = [format!("{visible}\n?reversed? ?[31m")];
+    wait_long("the reader has the text", || {
         let history = network.reader.ask(&["read", "heron"]);
         let messages = history["messages"].as_array().unwrap().iter();
         let theirs = messages.filter(|message| message["direction"] == "in");
