@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use circuits::ids::RelayKey;
+use circuits::ids::{Profile, RelayKey};
 use circuits::secret::Secret;
 use tokio::net::{TcpListener, UdpSocket};
 use zeroize::Zeroizing;
@@ -29,6 +29,7 @@ use super::udp::{self, UdpError};
 use super::{
     Handle, LinkTransport, NoRandomness, Setup, Stopped, TransportError, Workers, random, start,
 };
+use crate::config::console::ConsoleConfig;
 use crate::config::tor::{TorBackend, TorConfig};
 use crate::config::{Config, Listen};
 use crate::contact::letter::LetterRoot;
@@ -129,7 +130,7 @@ impl RunningNode {
         };
 
         let identity_service = IdentityService::from(&storage);
-        let (profile, data_dir) = (config.node.profile, data_dir_of(&storage));
+        let place = (data_dir_of(&storage), config.node.profile);
         let threads = config.threads.unwrap_or_else(Workers::available);
         let workers = Arc::new(Workers::start(threads).map_err(StartError::System)?);
         let setup = Setup {
@@ -148,20 +149,7 @@ impl RunningNode {
         for command in identities.into_commands() {
             handle.command(command).await??;
         }
-        let console = Arc::new(Console::new(
-            config.console,
-            ConsoleParts {
-                handle: handle.clone(),
-                identities: identity_service.clone(),
-                data_dir,
-                profile,
-            },
-        )?);
-        let service = Service {
-            handle: handle.clone(),
-            identities: identity_service,
-            console: Arc::downgrade(&console),
-        };
+        let (console, service) = services(config.console, &handle, identity_service, place)?;
         let rpc = RpcServer::open(&socket, bound, &config.rpc, token, &service)?;
         Ok(Self {
             handle,
@@ -327,6 +315,28 @@ fn bind(storage: &Storage, listen: &Listen) -> Result<Vec<TcpListener>, RuntimeE
         }
     }
     Ok(listeners)
+}
+
+/// The console of a node, and what its RPC clients use. `place` is the data directory and the profile.
+fn services(
+    config: ConsoleConfig,
+    handle: &Handle,
+    identities: IdentityService,
+    (data_dir, profile): (Option<PathBuf>, Profile),
+) -> Result<(Arc<Console>, Service), NoRandomness> {
+    let parts = ConsoleParts {
+        handle: handle.clone(),
+        identities: identities.clone(),
+        data_dir,
+        profile,
+    };
+    let console = Arc::new(Console::new(config, parts)?);
+    let service = Service {
+        handle: handle.clone(),
+        identities,
+        console: Arc::downgrade(&console),
+    };
+    Ok((console, service))
 }
 
 /// The data directory, if there is one.

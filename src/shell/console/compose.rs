@@ -12,7 +12,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::ask::PageError;
-use super::conversation::{Draft, level};
+use super::conversation::{FormDraft, level};
 use super::forms::{Posted, Submission, typed};
 use super::layout::{Layout, Nav, html, refused, see};
 use super::levels::LevelTable;
@@ -36,7 +36,7 @@ struct SendPage {
     layout: Layout,
     contacts: Vec<ContactRow>,
     levels: LevelTable,
-    draft: Draft,
+    draft: FormDraft,
     /// The new contact as it was typed, and why it was refused.
     new: NewContact,
 }
@@ -56,15 +56,15 @@ struct NewContact {
 }
 
 #[derive(Deserialize)]
-struct PageQuery {
+struct ComposeQuery {
     done: Option<String>,
 }
 
-async fn show(visit: Visit, Query(query): Query<PageQuery>) -> Result<Response, PageError> {
+async fn show(visit: Visit, Query(query): Query<ComposeQuery>) -> Result<Response, PageError> {
     let notice = query.done.as_deref().and_then(notice);
-    let draft = Draft {
+    let draft = FormDraft {
         submission: Submission::draw()?,
-        ..Draft::default()
+        ..FormDraft::default()
     };
     let page = page(&visit, "", draft, NewContact::default()).await?;
     let layout = page.layout.with_notice(notice);
@@ -74,7 +74,7 @@ async fn show(visit: Visit, Query(query): Query<PageQuery>) -> Result<Response, 
 async fn page(
     visit: &Visit,
     to: &str,
-    draft: Draft,
+    draft: FormDraft,
     new: NewContact,
 ) -> Result<SendPage, PageError> {
     let contacts = visit.node().contacts().await?;
@@ -126,7 +126,7 @@ enum SendAction {
 async fn send(visit: Visit, Posted(form): Posted<SendForm>) -> Result<Response, PageError> {
     let level = level(form.level.as_deref())?;
     let text = typed(&form.text);
-    let draft = |error: Option<String>| Draft {
+    let draft = |error: Option<String>| FormDraft {
         text: text.to_string(),
         level,
         is_priced: error.is_none(),
@@ -199,9 +199,9 @@ async fn add(visit: Visit, Posted(form): Posted<AddForm>) -> Result<Response, Pa
         name,
         error: Some(error),
     };
-    let draft = Draft {
+    let draft = FormDraft {
         submission: Submission::draw()?,
-        ..Draft::default()
+        ..FormDraft::default()
     };
     Ok(refused(&page(&visit, "", draft, new).await?))
 }

@@ -70,12 +70,12 @@ struct ConversationPage {
     /// The last place on the page.
     last: u64,
     levels: LevelTable,
-    draft: Draft,
+    draft: FormDraft,
 }
 
 /// What the user has typed, and why it was not sent.
 #[derive(Default)]
-pub(super) struct Draft {
+pub(super) struct FormDraft {
     pub(super) text: String,
     pub(super) level: Option<Level>,
     pub(super) error: Option<String>,
@@ -85,7 +85,7 @@ pub(super) struct Draft {
 }
 
 #[derive(Deserialize)]
-struct PageQuery {
+struct ConversationQuery {
     before: Option<u64>,
     done: Option<String>,
 }
@@ -93,11 +93,11 @@ struct PageQuery {
 async fn show(
     visit: Visit,
     Path(number): Path<u32>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<ConversationQuery>,
 ) -> Result<Response, PageError> {
-    let draft = Draft {
+    let draft = FormDraft {
         submission: Submission::draw()?,
-        ..Draft::default()
+        ..FormDraft::default()
     };
     let notice = query.done.as_deref().and_then(notice);
     let page = page(&visit, number, query.before, draft).await?;
@@ -106,7 +106,7 @@ async fn show(
 }
 
 /// The page with what the user typed, and the reason why it was not sent.
-async fn show_draft(visit: &Visit, number: u32, draft: Draft) -> Result<Response, PageError> {
+async fn show_draft(visit: &Visit, number: u32, draft: FormDraft) -> Result<Response, PageError> {
     let is_error = draft.error.is_some();
     let page = page(visit, number, None, draft).await?;
     Ok(if is_error {
@@ -120,7 +120,7 @@ async fn page(
     visit: &Visit,
     number: u32,
     before: Option<u64>,
-    draft: Draft,
+    draft: FormDraft,
 ) -> Result<ConversationPage, PageError> {
     let of = visit.conversation(number)?;
     let (view, mut messages) = part_of(visit, of.clone(), before).await?;

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use super::ConsoleState;
 use super::ask::PageError;
-use super::session::Activity;
+use super::session::RequestActivity;
 use super::visit::Visit;
 use crate::shell::accept_limiter::AcceptPermit;
 
@@ -128,8 +128,8 @@ fn admitted(state: &Arc<ConsoleState>, request: Request) -> Result<Request, Page
 fn visit(state: &Arc<ConsoleState>, parts: &request::Parts) -> Option<Visit> {
     let query = parts.uri.query().unwrap_or_default();
     let activity = match parts.method {
-        Method::GET if query.split('&').any(|pair| pair == AUTOMATIC) => Activity::Automatic,
-        _ => Activity::User,
+        Method::GET if query.split('&').any(|pair| pair == AUTOMATIC) => RequestActivity::Automatic,
+        _ => RequestActivity::User,
     };
     let cookies = parts.headers.get_all(header::COOKIE).iter();
     let keys = cookies

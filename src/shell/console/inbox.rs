@@ -26,13 +26,13 @@ pub(super) fn routes() -> Router<Shared> {
 struct InboxPage {
     layout: Layout,
     is_locked: bool,
-    requests: Vec<Row>,
-    conversations: Vec<Row>,
+    requests: Vec<InboxRow>,
+    conversations: Vec<InboxRow>,
     introduced: Vec<Introduced>,
 }
 
 /// A conversation in the list.
-struct Row {
+struct InboxRow {
     number: u32,
     with: String,
     state: &'static str,
@@ -95,8 +95,8 @@ async fn introductions(visit: &Visit) -> Result<Vec<Introduced>, PageError> {
     Ok(views.collect())
 }
 
-fn row(visit: &Visit, view: &ConversationView) -> Row {
-    Row {
+fn row(visit: &Visit, view: &ConversationView) -> InboxRow {
+    InboxRow {
         number: visit.number_of(&view.id),
         with: partner(view),
         state: view.state.words(),

@@ -33,7 +33,7 @@ pub(super) fn routes() -> Router<Shared> {
 struct OutboxPage {
     layout: Layout,
     replies: Vec<ReplyRow>,
-    messages: Vec<MessageRow>,
+    messages: Vec<WhisperRow>,
 }
 
 /// A message in a conversation.
@@ -48,7 +48,7 @@ struct ReplyRow {
 }
 
 /// A message to a key of Whisper.
-struct MessageRow {
+struct WhisperRow {
     id: u64,
     level: &'static str,
     price: String,
@@ -57,11 +57,11 @@ struct MessageRow {
 }
 
 #[derive(Deserialize)]
-struct PageQuery {
+struct OutboxQuery {
     done: Option<String>,
 }
 
-async fn show(visit: Visit, Query(query): Query<PageQuery>) -> Result<Response, PageError> {
+async fn show(visit: Visit, Query(query): Query<OutboxQuery>) -> Result<Response, PageError> {
     let notice = query.done.as_deref().and_then(notice);
     let layout = visit.layout(Nav::Outbox).refreshing("/outbox");
     let messages = visit.node().outbox().await?;
@@ -103,8 +103,8 @@ async fn replies(visit: &Visit) -> Result<Vec<ReplyRow>, PageError> {
     Ok(rows)
 }
 
-fn message_row(view: &OutgoingView) -> MessageRow {
-    MessageRow {
+fn message_row(view: &OutgoingView) -> WhisperRow {
+    WhisperRow {
         id: view.id.0,
         level: view.level.word(),
         price: view.price.map_or_else(String::new, |price| {

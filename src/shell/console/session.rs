@@ -41,7 +41,7 @@ struct Session {
 
 /// Whether a request shows that the user is there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Activity {
+pub(super) enum RequestActivity {
     /// The user asked for something.
     User,
     /// The page refreshes itself.
@@ -77,7 +77,7 @@ impl Sessions {
     pub(super) fn find(
         &mut self,
         cookie: &str,
-        activity: Activity,
+        activity: RequestActivity,
         now: Instant,
     ) -> Option<SessionId> {
         self.expire(now);
@@ -87,7 +87,7 @@ impl Sessions {
         for (id, session) in &mut self.open {
             if bool::from(session.key.expose().ct_eq(&*key)) {
                 found = Some(*id);
-                if activity == Activity::User {
+                if activity == RequestActivity::User {
                     session.used = now;
                 }
             }

@@ -10,7 +10,7 @@ use super::super::ask::PageError;
 use super::super::forms::{NoFields, Posted, Submission, typed};
 use super::super::layout::see;
 use super::super::visit::Visit;
-use super::{Draft, show_draft};
+use super::{FormDraft, show_draft};
 use crate::node::{ContactCommand, ContactSend, SentMessage};
 
 /// The form of the next message.
@@ -58,7 +58,7 @@ pub(super) async fn send(
     let of = visit.conversation(number)?;
     let level = level(form.level.as_deref())?;
     let text = typed(&form.text);
-    let draft = |error: Option<String>| Draft {
+    let draft = |error: Option<String>| FormDraft {
         text: text.to_string(),
         level,
         is_priced: error.is_none(),
