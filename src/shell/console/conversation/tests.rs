@@ -30,7 +30,7 @@ fn page_with(mut messages: Vec<ConversationMessageView>) -> ConversationPage {
             rows: Vec::new(),
             sample: "For your text.".into(),
         },
-        draft: Draft::default(),
+        draft: Default::default(),
     }
 }
 
