@@ -47,10 +47,6 @@ fn typed(data: &Scratch, args: &[&str], text: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 #[test]
 fn photograph_is_cleaned_and_the_user_reads_what_was_removed() {
     let data = scratch();

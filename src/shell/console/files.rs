@@ -13,7 +13,7 @@ use axum::extract::{DefaultBodyLimit, Path};
 use axum::response::Response;
 use axum::routing::{get, post};
 
-use self::stage::{FileRow, row};
+use self::stage::{ListedFile, row};
 use super::ask::PageError;
 use super::forms::{NoFields, Posted};
 use super::layout::{Layout, Nav, html, see};
@@ -38,7 +38,7 @@ pub(super) fn routes() -> Router<Shared> {
 #[template(path = "files.html", config = "src/shell/console/askama.toml")]
 struct FilesPage {
     layout: Layout,
-    files: Vec<FileRow>,
+    files: Vec<ListedFile>,
     /// Why there is no list.
     refusal: Option<String>,
 }

@@ -18,17 +18,17 @@ use crate::shell::{NoRandomness, random};
 
 /// Names a session of this run.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct SessionId(u64);
+pub(super) struct BrowserSessionId(u64);
 
 /// The open sessions.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    open: BTreeMap<SessionId, Session>,
+    open: BTreeMap<BrowserSessionId, BrowserSession>,
     last: u64,
 }
 
 #[derive(Debug)]
-struct Session {
+struct BrowserSession {
     key: Secret<32>,
     form_token: Secret<16>,
     began: Instant,
@@ -51,7 +51,7 @@ pub(super) enum RequestActivity {
 impl Sessions {
     /// Opens a session. Returns its key as the cookie contains it, in hexadecimal digits.
     pub(super) fn open(&mut self, now: Instant) -> Result<Zeroizing<String>, NoRandomness> {
-        let session = Session {
+        let session = BrowserSession {
             key: Secret::take(&mut random()?),
             form_token: Secret::take(&mut random()?),
             began: now,
@@ -69,7 +69,7 @@ impl Sessions {
             self.open.remove(&oldest);
         }
         self.last = self.last.wrapping_add(1);
-        self.open.insert(SessionId(self.last), session);
+        self.open.insert(BrowserSessionId(self.last), session);
         Ok(cookie)
     }
 
@@ -79,7 +79,7 @@ impl Sessions {
         cookie: &str,
         activity: RequestActivity,
         now: Instant,
-    ) -> Option<SessionId> {
+    ) -> Option<BrowserSessionId> {
         self.expire(now);
         let mut key = Zeroizing::new([0; 32]);
         hex::decode_to_slice(cookie, key.as_mut_slice()).ok()?;
@@ -96,19 +96,19 @@ impl Sessions {
     }
 
     /// The token that every form of the session contains; `None` if the session has ended.
-    pub(super) fn form_token(&self, id: SessionId) -> Option<Zeroizing<String>> {
+    pub(super) fn form_token(&self, id: BrowserSessionId) -> Option<Zeroizing<String>> {
         let session = self.open.get(&id)?;
         Some(Zeroizing::new(hex::encode(session.form_token.expose())))
     }
 
     /// Whether a form belongs to the session.
-    pub(super) fn is_form_token(&self, id: SessionId, shown: &str) -> bool {
+    pub(super) fn is_form_token(&self, id: BrowserSessionId, shown: &str) -> bool {
         self.form_token(id)
             .is_some_and(|token| token.as_bytes().ct_eq(shown.as_bytes()).into())
     }
 
     /// Records a submission. False if the session has accepted it before.
-    pub(super) fn accept_submission(&mut self, id: SessionId, submission: [u8; 16]) -> bool {
+    pub(super) fn accept_submission(&mut self, id: BrowserSessionId, submission: [u8; 16]) -> bool {
         let Some(session) = self.open.get_mut(&id) else {
             return false;
         };
@@ -123,14 +123,14 @@ impl Sessions {
     }
 
     /// Forgets a submission that had no effect, so that the user can repeat it.
-    pub(super) fn release_submission(&mut self, id: SessionId, submission: [u8; 16]) {
+    pub(super) fn release_submission(&mut self, id: BrowserSessionId, submission: [u8; 16]) {
         if let Some(session) = self.open.get_mut(&id) {
             session.submissions.retain(|known| *known != submission);
         }
     }
 
     /// Closes when the session ends; `None` if it has ended.
-    pub(super) fn watch(&self, id: SessionId) -> Option<watch::Receiver<()>> {
+    pub(super) fn watch(&self, id: BrowserSessionId) -> Option<watch::Receiver<()>> {
         self.open.get(&id).map(|session| session.alive.subscribe())
     }
 

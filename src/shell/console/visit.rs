@@ -9,7 +9,7 @@ use super::ConsoleState;
 use super::ask::{NodeClient, PageError};
 use super::forms::Submission;
 use super::layout::{Layout, Nav};
-use super::session::SessionId;
+use super::session::BrowserSessionId;
 use crate::node::ContactCommand;
 
 /// Proof that a request passed all checks of [`super::guard`]; only the guard creates one. Handlers
@@ -17,11 +17,11 @@ use crate::node::ContactCommand;
 #[derive(Clone)]
 pub(super) struct Visit {
     state: Arc<ConsoleState>,
-    session: SessionId,
+    session: BrowserSessionId,
 }
 
 impl Visit {
-    pub(super) const fn new(state: Arc<ConsoleState>, session: SessionId) -> Self {
+    pub(super) const fn new(state: Arc<ConsoleState>, session: BrowserSessionId) -> Self {
         Self { state, session }
     }
 
@@ -36,7 +36,7 @@ impl Visit {
     }
 
     /// The session.
-    pub(super) const fn session(&self) -> SessionId {
+    pub(super) const fn session(&self) -> BrowserSessionId {
         self.session
     }
 

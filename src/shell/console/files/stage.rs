@@ -4,7 +4,7 @@ use crate::node::{FileDirection, FileStage, FileView};
 use crate::shell::console::words::{bytes, duration, line};
 
 /// A row of the page.
-pub(super) struct FileRow {
+pub(super) struct ListedFile {
     pub(super) number: u64,
     pub(super) is_incoming: bool,
     pub(super) contact: String,
@@ -20,7 +20,7 @@ pub(super) struct FileRow {
 }
 
 /// The row of a file.
-pub(super) fn row(view: &FileView) -> FileRow {
+pub(super) fn row(view: &FileView) -> ListedFile {
     let is_incoming = view.direction == FileDirection::In;
     let is_moving = matches!(
         view.stage,
@@ -29,7 +29,7 @@ pub(super) fn row(view: &FileView) -> FileRow {
             | FileStage::Transferring { .. }
             | FileStage::Paused { .. }
     );
-    FileRow {
+    ListedFile {
         number: view.number,
         is_incoming,
         contact: view
