@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::contact::CARD_OPTIONS;
 use crate::network::ProcessNetwork;
@@ -63,7 +64,25 @@ fn console_leads_from_request_to_answer_with_and_without_script() {
     assert_eq!(live.next_within(SCENARIO_TIMEOUT)["done"], true);
     live.assert_success();
 
+    file_is_accepted_and_saved_without_script(&program, &network);
     killed_node_has_message_once_or_not_at_all(&program, &mut network);
+}
+
+/// The source offers a file; the reader accepts and saves it in the browser, without JavaScript.
+fn file_is_accepted_and_saved_without_script(program: &Path, network: &ProcessNetwork) {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("hedge.txt");
+    let content: String = (0..40_000_u32)
+        .map(|line| format!("line {line}\n"))
+        .collect();
+    std::fs::write(&path, &content).unwrap();
+    let path = path.to_str().unwrap();
+    network.source.ask(&[
+        "send", "--to", "desk", "--attach", path, "--level", "normal",
+    ]);
+    let saved = run(program, "file", &network.reader, json!({"script": false}));
+    let hash = hex::encode(Sha256::digest(content.as_bytes()));
+    assert_eq!(saved["sha256"], hash);
 }
 
 /// A text that attacks the page of the reader: elements, templates, entities, marks of direction, and a
@@ -273,4 +292,4 @@ fn write(network: &ProcessNetwork, to: &str, text: &str) {
 }
 
 /// Only bounds the wait for a hanging scenario: a message takes seconds to half a minute in it.
-const SCENARIO_TIMEOUT: Duration = Duration::from_secs(240);
+const SCENARIO_TIMEOUT: Duration = Duration::from_secs(420);

@@ -10,6 +10,7 @@
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import crypto from 'node:crypto'
 import fs from 'node:fs'
 import http from 'node:http'
 import os from 'node:os'
@@ -69,8 +70,8 @@ const login = async (context, url = given.url) => {
 }
 
 /** Loads a page again until `found` is true. Without JavaScript this is what the refresh does. */
-const until = async (page, what, found) => {
-  const end = Date.now() + 120_000
+const until = async (page, what, found, limit = 120_000) => {
+  const end = Date.now() + limit
   while (Date.now() < end) {
     if (await found()) return
     await page.waitForTimeout(500)
@@ -159,6 +160,20 @@ const scenarios = {
     assert.equal(outbox.status(), 200)
     await started.close()
     return {}
+  },
+
+  /** Accepts the offered file, waits for it and saves it. Returns its hash. */
+  async file() {
+    const { started, context } = await browser({ context: { javaScriptEnabled: given.script } })
+    const page = await login(context)
+    await page.goto(new URL('/files', page.url()).href)
+    await until(page, 'a file is offered', () => page.locator('button:has-text("Accept")').count())
+    await page.click('button:has-text("Accept")')
+    await until(page, 'the file has arrived', () => page.locator('a:has-text("Save")').count(), 400_000)
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('a:has-text("Save")')])
+    const content = fs.readFileSync(await download.path())
+    await started.close()
+    return { sha256: crypto.createHash('sha256').update(content).digest('hex') }
   },
 
   /** With JavaScript: a message appears in the open page, and what is being typed stays. */

@@ -134,12 +134,27 @@ fn counters(status: &StatusView, precision: Precision) -> Vec<Fact> {
             "rebuilt here",
             format!("{} messages of others", of(status.rebuilt)),
         ),
+        circuits(status, precision),
         plain("cover traffic", status.emission.cover.clone()),
     ];
     if status.refused > 0 {
         rows.push(plain("banned", len(status.refused).to_string()));
     }
     rows
+}
+
+fn circuits(status: &StatusView, precision: Precision) -> Fact {
+    let circuits = &status.circuits;
+    let moved = circuits.bytes_received.saturating_add(circuits.bytes_sent);
+    plain(
+        "circuits",
+        format!(
+            "{} of other nodes, {} of this one; {} in all",
+            precision.of_len(circuits.relayed),
+            precision.of_len(circuits.own),
+            bytes(precision.of(moved))
+        ),
+    )
 }
 
 /// The id of the relay with this link key (64 bytes, hexadecimal), in hexadecimal.
