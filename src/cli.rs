@@ -6,6 +6,7 @@
 //! 4 expired, 5 refused by policy, 6 locked, 7 leaked.
 
 mod card;
+mod console;
 mod contact;
 mod conversation;
 mod date;
@@ -160,6 +161,8 @@ enum PeopleCommand {
     Card(card::Args),
     /// List, accept, decline, save and erase files that are handed over
     File(file::Args),
+    /// Open the pages of the node: print a URL for a browser on this machine
+    Console,
 }
 
 impl PeopleCommand {
@@ -170,6 +173,7 @@ impl PeopleCommand {
             Self::Contact(args) => contact::run(node, args).await,
             Self::Card(args) => card::run(node, args).await,
             Self::File(args) => file::run(node, args).await,
+            Self::Console => console::run(node).await,
         })
     }
 }

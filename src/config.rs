@@ -5,6 +5,7 @@
 //! [`Config`] is the result: complete and consistent. This module reads nothing from the system, and
 //! never replaces a value silently: a value that cannot be used is an error with cause and remedy.
 
+pub mod console;
 pub mod contact;
 pub mod discovery;
 mod endpoints;
@@ -32,6 +33,7 @@ pub(crate) use setting::{Form, RawValue, Setting};
 pub use settings::Settings;
 pub(crate) use settings::tables;
 
+use console::ConsoleConfig;
 use endpoints::{advertised, bootnodes, endpoint_to_directory, listen, reachable, to_directory};
 use mail::MailConfig;
 use rpc::RpcConfig;
@@ -53,6 +55,8 @@ pub struct Config {
     pub password_file: Option<PathBuf>,
     /// Endpoints for other programs.
     pub rpc: RpcConfig,
+    /// The pages for the browser of the user.
+    pub console: ConsoleConfig,
     /// The Tor that carries links.
     pub tor: TorConfig,
 }
@@ -125,6 +129,7 @@ impl Config {
             mail,
             password_file: settings.password_file,
             rpc: RpcConfig::build(settings.rpc)?,
+            console: ConsoleConfig::build(&settings.console),
             tor,
         })
     }

@@ -267,8 +267,6 @@ impl Node {
         Drain { node: self }
     }
 
-    // -- timers
-
     fn run_timers(&mut self, now: Now) {
         let mut last = None;
         while let Some(timer) = self.fx.pop_due(now.mono, last) {
@@ -392,8 +390,6 @@ impl Node {
             self.clock.on_shown(&mut self.fx, now, witness, shown);
         }
     }
-
-    // -- the shell
 
     /// Mixes entropy into every generator of the node.
     fn reseed(&mut self, entropy: &[u8; 32]) {

@@ -16,6 +16,7 @@ mod files;
 mod inbox;
 mod keys;
 pub mod mail;
+mod methods;
 mod request;
 pub mod shh;
 mod talk;
@@ -26,9 +27,10 @@ use serde_json::{Value, json};
 
 use crate::node::{Event, Reply};
 
-pub use call::{METHODS, Permissions, Render, RpcCall};
+pub use call::{Permissions, Render, RpcCall};
 pub use error::{RpcError, RpcErrorKind};
 pub use keys::KeyCall;
+pub use methods::METHODS;
 pub use request::{RpcMessage, RpcRequest, failure, parsed_size, response};
 pub use views::{EventNotice, ExportView, UnlockView};
 

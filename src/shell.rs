@@ -13,6 +13,7 @@ mod accept_limiter;
 pub mod archive;
 pub mod clock;
 mod connector;
+pub mod console;
 pub mod data_dir;
 mod descriptor_reserve;
 mod driver;

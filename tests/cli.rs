@@ -15,6 +15,8 @@ mod address;
 mod contact;
 #[path = "cli/endings.rs"]
 mod endings;
+#[path = "cli/files.rs"]
+mod files;
 #[path = "cli/keystore.rs"]
 mod keystore;
 #[path = "cli/levels.rs"]

@@ -2,9 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![expect(clippy::panic, reason = "a test may fail loudly")]
+#![expect(clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 #[path = "contact/attacks.rs"]
 mod attacks;
+#[path = "contact/glare.rs"]
+mod glare;
+#[path = "contact/identities.rs"]
+mod identities;
+#[path = "contact/kills.rs"]
+mod kills;
 #[path = "contact/letters.rs"]
 mod letters;
 
@@ -102,6 +109,16 @@ impl Scene {
 
     /// The texts that came in a conversation, in the order of their numbers.
     fn texts(&mut self, at: usize, of: &str) -> Vec<(u64, String)> {
+        self.texts_of(at, of, MessageDirection::In)
+    }
+
+    /// The texts that a node wrote in a conversation, also those that have not left yet.
+    fn own_texts(&mut self, at: usize, of: &str) -> Vec<String> {
+        let own = self.texts_of(at, of, MessageDirection::Out);
+        own.into_iter().map(|(_, text)| text).collect()
+    }
+
+    fn texts_of(&mut self, at: usize, of: &str, direction: MessageDirection) -> Vec<(u64, String)> {
         let after = 0;
         let of = of.to_owned();
         let reply = self.world.ask(
@@ -115,10 +132,10 @@ impl Scene {
         let ContactReply::Conversation { messages, .. } = *reply else {
             panic!("{reply:?}");
         };
-        let incoming = messages
+        let wanted = messages
             .into_iter()
-            .filter(|message| message.direction == MessageDirection::In);
-        let mut texts: Vec<_> = incoming
+            .filter(|message| message.direction == direction);
+        let mut texts: Vec<_> = wanted
             .flat_map(|message| {
                 let number = message.number;
                 message

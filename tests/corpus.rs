@@ -51,6 +51,7 @@ macro_rules! replay {
 }
 
 replay! {
+    bulk_frame: 20_000,
     cell: 3_000,
     circuit: 1_000,
     onion_packet: 20_000,
@@ -62,6 +63,8 @@ replay! {
     discv4_packet: 3_000,
     envelope: 20_000,
     envelope_v5: 20_000,
+    file_answer: 20_000,
+    file_offer: 20_000,
     file_metadata: 5_000,
     first_message: 3_000,
     hello: 20_000,

@@ -6,11 +6,14 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::as_conversions,
     clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a test may fail loudly, and show its figures"
 )]
 
+#[path = "emission/clogging.rs"]
+mod clogging;
 #[path = "emission/inbound.rs"]
 mod inbound;
 

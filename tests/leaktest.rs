@@ -163,6 +163,7 @@ fn loopback_node_with_all_services_does_not_leak() {
         "shh_post",
         "whisht_send",
         "JSON-RPC over HTTP",
+        "the pages of the console",
         "JSON-RPC over WebSocket",
         "partner: shh_post",
         "partner: whisht_fetchMail",

@@ -17,6 +17,8 @@
 #[path = "../src/shell/archive/tests/cluster.rs"]
 #[allow(dead_code, reason = "the unit tests use the rest")]
 mod cluster;
+#[path = "processes/console.rs"]
+mod console;
 #[path = "processes/contact.rs"]
 mod contact;
 #[path = "processes/devp2p.rs"]

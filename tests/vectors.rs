@@ -31,6 +31,8 @@ mod message;
 mod message_v5;
 #[path = "vectors/pow.rs"]
 mod pow;
+#[path = "vectors/transfer.rs"]
+mod transfer;
 
 /// One list of one file.
 fn cases(file: &str, list: &str) -> Vec<Value> {
@@ -48,6 +50,7 @@ fn cases(file: &str, list: &str) -> Vec<Value> {
         "pow" => include_str!("vectors/pow.json"),
         "status" => include_str!("vectors/status.json"),
         "symkey_from_password" => include_str!("vectors/symkey_from_password.json"),
+        "transfer" => include_str!("vectors/transfer.json"),
         _ => panic!("no vectors named {file}"),
     };
     let parsed: Value = serde_json::from_str(text).unwrap();

@@ -1,5 +1,7 @@
 //! One whole node with its peers, without sockets: the node's work is timed, the peers' is not.
 
+#![allow(dead_code, reason = "each benchmark uses a part")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
@@ -16,7 +18,11 @@ use whisht::gossip::packet::{MinPow, ShhPacket, code, outgoing};
 use whisht::link::{
     Capability, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing, Priority,
 };
-use whisht::node::{Input, Node, NodeConfig, NodeKeys, Output, Restored};
+use whisht::node::{
+    ClientId, Command, CommandId, ContactCommand, ContactReply, Input, Node, NodeConfig, NodeKeys,
+    Output, Reply, Restored,
+};
+use whisht::state::StateRows;
 
 /// A node with peers.
 pub(crate) struct NodeWithPeers {
@@ -41,6 +47,19 @@ struct BenchPeer {
 impl NodeWithPeers {
     /// A node that is connected to this many full nodes, all of which speak `shh/6` only.
     pub(crate) fn new(peers: usize) -> Self {
+        Self::restored(peers, Restored::default())
+    }
+
+    /// The same with the state of its user.
+    pub(crate) fn with_state(peers: usize, state: StateRows) -> Self {
+        let restored = Restored {
+            state: Some(state),
+            ..Restored::default()
+        };
+        Self::restored(peers, restored)
+    }
+
+    fn restored(peers: usize, restored: Restored) -> Self {
         let keys = NodeKeys {
             link: LinkKey::from_bytes(&mut [1; 32]).unwrap(),
             guard_seed: Secret::init_with(|seed| seed.fill(2)),
@@ -51,7 +70,7 @@ impl NodeWithPeers {
             mono: Instant::ZERO,
             unix: START,
         };
-        let node = Node::new(config(), keys, Restored::default(), &[3; 32], now).unwrap();
+        let node = Node::new(config(), keys, restored, &[3; 32], now).unwrap();
         let mut node = Self {
             node,
             peers: Vec::new(),
@@ -124,6 +143,24 @@ impl NodeWithPeers {
             self.exchange();
         }
         self.set_clock(end);
+    }
+
+    /// The number of conversations of the user.
+    pub(crate) fn conversations(&mut self) -> usize {
+        let list = Command::Contact(ContactCommand::Conversations);
+        let command = CommandId {
+            number: 1,
+            client: ClientId::OWN,
+        };
+        let outputs = self.handle(Input::Command(command, list));
+        let replies = outputs.into_iter().filter_map(|output| match output {
+            Output::Reply(_, Ok(Reply::Contact(reply))) => match *reply {
+                ContactReply::Conversations(all) => Some(all.len()),
+                _ => None,
+            },
+            _ => None,
+        });
+        replies.last().unwrap()
     }
 
     /// The number of envelopes that a peer received.

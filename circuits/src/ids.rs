@@ -167,6 +167,18 @@ fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
+/// What this node knows of the peer on a link.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LinkClass {
+    /// A relay of the directory.
+    Listed {
+        /// Number of relays in the directory, with this one.
+        relays: usize,
+    },
+    /// Any other peer: a client, or an unknown peer.
+    Unlisted,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -424,4 +424,26 @@ bulletin 5 1 D 10s OneCellOrConverge 2.2s+20s HeldStem TorPreferred 36/10
             assert!(usize::from(level.rules().relays) < crate::geometry::MAX_LAYERS);
         }
     }
+
+    /// A rendezvous sees the hold of what it inserts, whose mean is 5 s at `hush` and 10 s at the other mixing
+    /// levels. The longer of two holds is of `dark` in two of three cases. Everything else that a rendezvous
+    /// sees of one cell is equal at the mixing levels.
+    #[test]
+    fn hold_tells_hush_from_dark_in_two_of_three_cases() {
+        use rand_chacha::ChaCha20Rng;
+        use rand_core::SeedableRng;
+        let mut rng = ChaCha20Rng::from_seed([8; 32]);
+        let mut rate = |one: Level, other: Level| {
+            let longer = (0..20_000).filter(|_| {
+                let [one, other] = [one, other].map(|level| level.rules().sample_hold(&mut rng));
+                other > one
+            });
+            f64::from(u32::try_from(longer.count()).unwrap()) / 20_000.0
+        };
+        // A deviation of .0034.
+        let told = rate(Level::Hush, Level::Dark);
+        assert!((told - 2.0 / 3.0).abs() < 0.012, "{told}");
+        let told = rate(Level::Bulletin, Level::Dark);
+        assert!((told - 0.5).abs() < 0.012, "{told}");
+    }
 }

@@ -21,14 +21,14 @@ use core::fmt;
 use core::time::Duration;
 
 use self::ingress::IngressQueue;
-pub use self::ingress::{LinkClass, RelayLimits};
+pub use self::ingress::RelayLimits;
 pub use self::replay_log::{ReplayLog, ReplayLogError};
 pub use self::replay_set::{ReplaySet, ReplaySetError, ReplayTag};
 use crate::arithmetic::Arithmetic;
 use crate::cell::{BadSlot, Cell};
 use crate::circuit::{CircuitIds, HopKeys, MeetCookie};
 use crate::geometry::DELTA_LEN;
-use crate::ids::{Epoch, LinkId, RelayId, ShortId};
+use crate::ids::{Epoch, LinkClass, LinkId, RelayId, ShortId};
 use crate::keys::{DuplicateKey, HeldKey, OnionKeyring, OnionSecret};
 use crate::time::{Instant, Now};
 

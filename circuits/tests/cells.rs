@@ -21,6 +21,8 @@ mod path;
 mod reference;
 #[path = "cells/replay.rs"]
 mod replay;
+#[path = "support/scripted_rng.rs"]
+mod scripted_rng;
 #[path = "cells/tampering.rs"]
 mod tampering;
 #[path = "cells/vectors.rs"]

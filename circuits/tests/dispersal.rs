@@ -9,6 +9,8 @@
 
 #[path = "dispersal/journey.rs"]
 mod journey;
+#[path = "support/scripted_rng.rs"]
+mod scripted_rng;
 #[path = "dispersal/secrecy_game.rs"]
 mod secrecy_game;
 #[path = "dispersal/vectors.rs"]

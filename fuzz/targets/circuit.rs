@@ -12,8 +12,7 @@ use circuits::circuit::{
     MeetCookie, SetupSource, limits,
 };
 use circuits::erasing_rng::ErasingRng;
-use circuits::ids::LinkId;
-use circuits::relay::LinkClass;
+use circuits::ids::{LinkClass, LinkId};
 use circuits::secret::Secret;
 use circuits::time::Instant;
 

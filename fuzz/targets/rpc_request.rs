@@ -26,7 +26,7 @@ fn understand(request: RpcRequest) {
             export_keys,
             export_files: export_keys,
             contacts: true,
-            panic: true,
+            local_socket: true,
         };
         let outcome = match RpcCall::read(&method, params.clone(), permissions, &mut rng) {
             Ok(RpcCall::Known(value)) => Ok(value),

@@ -18,8 +18,7 @@ use super::remote_node::RemoteNode;
 use super::send::contact::{MessageOptions, send, text};
 use super::{Exit, Failure};
 use crate::node::{
-    ConversationMessageView, ConversationView, FileVerdictView, HowKnown, MessageDirection,
-    MessagePartView,
+    ConversationMessageView, ConversationView, HowKnown, MessageDirection, MessagePartView,
 };
 
 /// Options of `whisht read`.
@@ -232,13 +231,7 @@ fn show_part(
              before you accept it",
             one_line(name)
         ),
-        MessagePartView::FileAnswer { verdict } => match verdict {
-            FileVerdictView::Declined => "does not want the file",
-            FileVerdictView::OtherRelays => "wants the file, and names other relays for it",
-            FileVerdictView::Accepted => "wants the file",
-            FileVerdictView::Received => "has the file",
-        }
-        .to_owned(),
+        MessagePartView::FileAnswer { verdict } => verdict.words().to_owned(),
         MessagePartView::TalkOffer => {
             "offers a talk line; `whisht contact list` shows whether it still waits".to_owned()
         }

@@ -10,6 +10,7 @@
 //! has gaps, and loopback is trusted.
 
 mod canary;
+mod console_pages;
 pub(super) mod helper;
 mod policy;
 mod record;

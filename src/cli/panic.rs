@@ -30,12 +30,19 @@ pub(super) struct Args {
 ///
 /// [`Failure`] if the user does not confirm, or if the directory is not one of whisht.
 pub(super) fn run(common: &GlobalArgs, args: &Args) -> Result<Exit, Failure> {
-    let path = common.data_dir()?;
     let ipc = common.ipc()?;
+    // The socket names another node than the usual one: the usual directory is not that node's.
+    if common.ipc.is_some() && common.data_dir.is_none() {
+        return end_only(common, args, &ipc);
+    }
+    let path = common.data_dir()?;
     // A mistyped directory is refused before the question, and a valid one is not opened.
     let mut erase = PanicErase::of(&path)?;
     if !args.now {
-        confirm(&path)?;
+        confirm(format_args!(
+            "this erases {} with all keys, addresses, contacts and conversations, and ends the node",
+            path.display()
+        ))?;
     }
     if let Some(erase) = &mut erase {
         erase.erase_keys();
@@ -56,18 +63,48 @@ pub(super) fn run(common: &GlobalArgs, args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Ends the node at a socket, which erases its keys from memory, and touches no file: a node without a data
+/// directory has no other, and the directory of any other node is not known here.
+fn end_only(common: &GlobalArgs, args: &Args, ipc: &Path) -> Result<Exit, Failure> {
+    if !args.now {
+        confirm(format_args!(
+            "this erases the memory of the node at {} and ends it",
+            ipc.display()
+        ))?;
+    }
+    let node = runtime()?.block_on(end_node(ipc));
+    let printer = Printer {
+        json: common.json,
+        local: false,
+    };
+    if common.json {
+        printer.value(&json!({
+            "directory": null,
+            "erased": false,
+            "node_ended": node == NodeEnd::Ended,
+            "node_still_runs": node == NodeEnd::StillRuns,
+            "failed": [],
+            "foreign": [],
+        }))?;
+        return Ok(Exit::Done);
+    }
+    report_end(printer, node)?;
+    printer.line(
+        "no directory was erased: if this node has one, name it with --data-dir and run the command again",
+    )?;
+    printer.line(OUT_OF_REACH)?;
+    io::stdout().flush()?;
+    Ok(Exit::Done)
+}
+
 /// Asks the user to type a word.
-fn confirm(path: &Path) -> Result<(), Failure> {
+fn confirm(what: core::fmt::Arguments<'_>) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage(
             "there is no terminal for the confirmation; use --now to erase without it",
         ));
     }
-    say(format_args!(
-        "this erases {} with all keys, addresses, contacts and conversations, and ends the node. Type \
-         `{CONFIRMATION}` to do it:",
-        path.display()
-    ));
+    say(format_args!("{what}. Type `{CONFIRMATION}` to do it:"));
     let mut typed = String::new();
     io::stdin().lock().read_line(&mut typed)?;
     if typed.trim() == CONFIRMATION {
@@ -127,15 +164,7 @@ fn report(
     } else {
         printer.line(format_args!("{} does not exist", path.display()))?;
     }
-    match node {
-        NodeEnd::NoNode => printer.line("no node was running there")?,
-        NodeEnd::Ended => printer.line("the node has ended")?,
-        NodeEnd::StillRuns => {
-            printer.line(
-                "the node still runs and does not answer: kill it, or switch the machine off",
-            )?;
-        }
-    }
+    report_end(printer, node)?;
     for path in failed {
         printer.line(format_args!(
             "not deleted: {}; delete it by hand",
@@ -150,6 +179,16 @@ fn report(
     }
     printer.line(OUT_OF_REACH)?;
     io::stdout().flush()
+}
+
+fn report_end(printer: Printer, node: NodeEnd) -> io::Result<()> {
+    printer.line(match node {
+        NodeEnd::NoNode => "no node was running there",
+        NodeEnd::Ended => "the node has ended",
+        NodeEnd::StillRuns => {
+            "the node still runs and does not answer: kill it, or switch the machine off"
+        }
+    })
 }
 
 /// The word to type.

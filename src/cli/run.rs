@@ -16,10 +16,12 @@ use super::passwords::KdfArgs;
 use super::remote_node::busy_runtime;
 use super::words::WordsArgs;
 use super::{Exit, Failure, GlobalArgs, is_given};
+use crate::config::console::ConsoleHost;
 use crate::config::{Config, Settings, file};
 use crate::contact::letter::LetterRoot;
 use crate::node::{Command, ContactCommand, OutgoingView, Reply, Stage};
 use crate::shell::archive::PostgresUrl;
+use crate::shell::console::ConsoleUrl;
 use crate::shell::data_dir::DirError;
 use crate::shell::process::{protect_memory, swap_devices};
 use crate::shell::runtime::{DataLocation, RunningNode};
@@ -118,6 +120,14 @@ async fn open_letters(host: &RunningNode, root: LetterRoot) -> Result<(), Failur
     }
 }
 
+/// Opens the console, as the settings ask for.
+async fn open_console(host: &RunningNode) -> Result<ConsoleUrl, Failure> {
+    host.console()
+        .open()
+        .await
+        .map_err(|error| Failure::new(Exit::Failed, error))
+}
+
 fn run_with(
     common: GlobalArgs,
     args: Args,
@@ -142,6 +152,7 @@ fn run_with(
         json: common.json,
         local: config.node.profile == Profile::Local,
     };
+    let opens_console = config.console.enable;
     let counts = (identities.open(), identities.locked().len());
     let (banner, details) = (Banner::of(&config, counts), Details::of(&config));
     runtime.block_on(async {
@@ -164,7 +175,12 @@ fn run_with(
         if let Some(root) = letters {
             open_letters(&host, root).await?;
         }
-        banner.show(printer, &host, details)?;
+        let console = if opens_console {
+            Some(open_console(&host).await?)
+        } else {
+            None
+        };
+        banner.show(printer, &host, console.as_ref(), details)?;
         serve(host, &mut interrupts, common.json).await
     })
 }
@@ -207,6 +223,12 @@ fn warn_of_exposure(location: &DataLocation, config: &Config, has_words: bool) {
         tracing::warn!(
             "JSON-RPC over TCP requires no token: every program on this machine, of any user, can \
              use this node"
+        );
+    }
+    if config.console.host == ConsoleHost::Loopback {
+        tracing::warn!(
+            "the console is served under 127.0.0.1: the browser sends the cookie of its session to every \
+             port of this machine that a page of it loads"
         );
     }
     if config.rpc.allow_key_export {

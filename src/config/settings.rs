@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use circuits::ids::{Profile, RelayId};
 use circuits::level::Level;
 
+use super::console::ConsoleSettings;
 use super::contact::ContactSettings;
 use super::discovery::DiscoverySettings;
 use super::levels::LevelSettings;
@@ -130,6 +131,8 @@ settings! {
         "";
 
     tables {
+        /// The table `[console]`.
+        console: ConsoleSettings,
         /// The table `[contact]`.
         contact: ContactSettings,
         /// The table `[discovery]`.
@@ -146,9 +149,10 @@ settings! {
 }
 
 /// All tables; the first one holds the settings outside of tables.
-pub(crate) fn tables() -> [Table; 7] {
+pub(crate) fn tables() -> [Table; 8] {
     [
         Settings::declared(),
+        ConsoleSettings::declared(),
         ContactSettings::declared(),
         DiscoverySettings::declared(),
         LevelSettings::declared(),

@@ -9,6 +9,8 @@ use crate::envelope::{Envelope, NotExpired};
 use crate::message::{decrypt_asymmetric, decrypt_symmetric};
 use crate::pow::{Generation, PowChecked};
 
+mod observer;
+
 const NOW: UnixSecs = UnixSecs(1_700_000_123);
 const TOPIC: Topic = Topic([1, 2, 3, 4]);
 const LOCAL_POW: f64 = 0.002;

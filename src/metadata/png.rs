@@ -21,26 +21,30 @@ pub(super) fn clean(bytes: &[u8]) -> Result<CleanedFile, CleanError> {
     let mut removed = Vec::new();
     let mut kept = Zeroizing::new(Vec::with_capacity(bytes.len()));
     kept.extend_from_slice(SIGNATURE);
-    let mut last = Place::Start;
+    let mut last = ChunkPlace::Start;
     for chunk in picture.chunks() {
-        if let Some(place) = Place::of(chunk) {
+        if !chunk.kind().iter().all(u8::is_ascii_alphabetic) {
+            return Err(damaged("the name of a chunk is not of letters"));
+        }
+        if let Some(place) = ChunkPlace::of(chunk) {
             if !place.may_follow(last) || !has_length(chunk) {
                 return Err(damaged(
                     "its chunks are not in order, or not as long as their fields",
                 ));
             }
             last = place;
-            keep(&mut kept, chunk)?;
+            // Its checksum was checked when it was read.
+            kept.extend_from_slice(&chunk.clone().encoder().bytes());
         } else if is_critical(chunk) {
             return Err(CleanError::UnknownPart);
         } else {
             let name = String::from_utf8_lossy(&chunk.kind()).into_owned();
-            if !removed.contains(&name) {
+            if removed.len() < MAX_NAMED && !removed.contains(&name) {
                 removed.push(name);
             }
         }
     }
-    if last != Place::End {
+    if last != ChunkPlace::End {
         return Err(damaged("it ends too early"));
     }
     let removed =
@@ -53,7 +57,7 @@ pub(super) fn clean(bytes: &[u8]) -> Result<CleanedFile, CleanError> {
 
 /// Where a kept chunk stands.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Place {
+enum ChunkPlace {
     Start,
     Header,
     Palette,
@@ -62,7 +66,7 @@ enum Place {
     End,
 }
 
-impl Place {
+impl ChunkPlace {
     fn of(chunk: &PngChunk) -> Option<Self> {
         Some(match &chunk.kind() {
             b"IHDR" => Self::Header,
@@ -102,29 +106,9 @@ fn is_critical(chunk: &PngChunk) -> bool {
     !first.is_ascii_lowercase()
 }
 
-fn keep(kept: &mut Vec<u8>, chunk: &PngChunk) -> Result<(), CleanError> {
-    let content = chunk.contents();
-    let len = u32::try_from(content.len()).map_err(|_| CleanError::TooLong)?;
-    let start = kept.len();
-    kept.extend_from_slice(&len.to_be_bytes());
-    kept.extend_from_slice(&chunk.kind());
-    kept.extend_from_slice(content);
-    let covered = kept.get(start.saturating_add(4)..).unwrap_or_default();
-    let sum = checksum(covered);
-    kept.extend_from_slice(&sum.to_be_bytes());
-    Ok(())
-}
-
-/// CRC-32 as PNG defines it (annex D).
-fn checksum(bytes: &[u8]) -> u32 {
-    let sum = bytes.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
-            (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg())
-        })
-    });
-    !sum
-}
-
 const fn damaged(what: &'static str) -> CleanError {
     CleanError::Damaged("PNG", what)
 }
+
+/// Number of kinds of chunks that are named to the user.
+const MAX_NAMED: usize = 16;

@@ -13,7 +13,7 @@ pub(super) fn is_named(name: &str) -> bool {
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);
     ending.is_some_and(|ending| {
         let is = |known: &&str| known.eq_ignore_ascii_case(ending);
-        ENDINGS.iter().any(|known| is(&known))
+        ENDINGS.iter().any(is)
     })
 }
 

@@ -25,8 +25,7 @@ use circuits::circuit::{
 };
 use circuits::erasing_rng::ErasingRng;
 use circuits::geometry::{CELL_LEN, CIRCUIT_PAYLOAD_LEN};
-use circuits::ids::{Epoch, LinkId, ShortId};
-use circuits::relay::LinkClass;
+use circuits::ids::{Epoch, LinkClass, LinkId, ShortId};
 use circuits::time::{Instant, Now};
 
 pub(super) use self::handle::{CircuitEnding, CircuitHandle, CircuitOwner};

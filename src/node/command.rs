@@ -115,6 +115,7 @@ impl Command {
                     ContactCommand::Contacts
                         | ContactCommand::Conversations
                         | ContactCommand::Conversation { .. }
+                        | ContactCommand::ConversationPage { .. }
                 )
         )
     }

@@ -63,7 +63,6 @@ use self::letters::Letters;
 use self::pending::PendingMessages;
 use self::publication::OwnCards;
 use self::scan::{ContactScanner, Rescan, WatchedKeys};
-use self::upkeep::EarlierBits;
 use super::action::Action;
 use super::command::{Refusal, Reply, SendRequest};
 use super::durability::{Continuation, StateContinuation};
@@ -100,7 +99,6 @@ pub(super) struct Contacts {
     first: FirstMessages,
     /// When the history was last checked for messages that are too old.
     expired_at: UnixSecs,
-    earlier_bits: EarlierBits,
 }
 
 /// What continues when a change of contacts is durable.
@@ -156,7 +154,6 @@ impl Contacts {
             shards: ConversationShards::default(),
             first: FirstMessages::default(),
             expired_at: UnixSecs(0),
-            earlier_bits: EarlierBits::new(),
         }
     }
 

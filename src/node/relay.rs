@@ -19,11 +19,11 @@ use std::collections::BTreeMap;
 use circuits::arithmetic::Arithmetic;
 use circuits::cell::Cell;
 use circuits::cell_builder::Hop;
-use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
+use circuits::ids::{Epoch, LinkClass, LinkId, RelayId, ShortId};
 use circuits::mix::Mix;
 use circuits::mixing::{ArrivalRate, DelayClass};
 use circuits::rate_limit::KeyedLimiter;
-use circuits::relay::{LinkClass, OnionRelay, RelayLimits, ReplayLog};
+use circuits::relay::{OnionRelay, RelayLimits, ReplayLog};
 use circuits::rendezvous::{Rendezvous, RendezvousLimits, TicketBits};
 use circuits::time::Now;
 

@@ -15,6 +15,8 @@ mod content;
 mod dummies;
 mod emission;
 mod estimate;
+#[cfg(test)]
+mod fixture;
 mod lanes;
 mod level;
 mod levels_view;

@@ -40,6 +40,8 @@ pub enum RpcCall {
     Modules,
     /// End the node in an emergency.
     Panic,
+    /// Open the console, and return a URL that opens it once.
+    Console,
     /// Subscribe this connection to events.
     Subscribe,
     /// End such a subscription.
@@ -63,8 +65,8 @@ pub struct Permissions {
     pub export_files: bool,
     /// May read and write conversations, and manage contacts.
     pub contacts: bool,
-    /// May end the node in an emergency.
-    pub panic: bool,
+    /// Came over the local socket: may end the node in an emergency, and open the console.
+    pub local_socket: bool,
 }
 
 impl Permissions {
@@ -86,16 +88,12 @@ impl Permissions {
         }
     }
 
-    /// Checks the permission to end the node.
-    fn panic(self) -> Result<(), RpcError> {
-        if self.panic {
+    /// Checks the permission for a method that only the local socket has.
+    fn local_socket(self, cause: &str, remedy: &str) -> Result<(), RpcError> {
+        if self.local_socket {
             return Ok(());
         }
-        Err(RpcError::server(
-            RpcErrorKind::Policy,
-            "only the local socket may end the node in an emergency",
-            "run `whisht panic` on the machine of the node",
-        ))
+        Err(RpcError::server(RpcErrorKind::Policy, cause, remedy))
     }
 
     /// Checks the permission for the methods about contacts.
@@ -170,6 +168,12 @@ impl RpcCall {
             }
             "whisht_cancel" => Command::Cancel(MessageId(number(params, "id")?)),
             "whisht_renew" => Command::Renew(MessageId(number(params, "id")?)),
+            "whisht_console" => {
+                let cause = "only the local socket may open the console";
+                let remedy = "run `whisht console` on the machine of the node";
+                permissions.local_socket(cause, remedy)?;
+                return nothing(params, Self::Console);
+            }
             "whisht_drain" => Command::Drain(flag(params, "drain")?),
             "whisht_estimate" => match send_request(params, rng)? {
                 (None, request) => Command::Estimate(request),
@@ -180,7 +184,9 @@ impl RpcCall {
             "whisht_inbox" => inbox::read(params)?,
             "whisht_levels" => nothing(params, Command::Levels)?,
             "whisht_panic" => {
-                permissions.panic()?;
+                let cause = "only the local socket may end the node in an emergency";
+                let remedy = "run `whisht panic` on the machine of the node";
+                permissions.local_socket(cause, remedy)?;
                 return nothing(params, Self::Panic);
             }
             "whisht_outbox" => nothing(params, Command::Outbox)?,
@@ -208,109 +214,6 @@ impl RpcCall {
         Self::plain(Command::Shh(command))
     }
 }
-
-/// All methods.
-pub const METHODS: [&str; 99] = [
-    "admin_addPeer",
-    "admin_addTrustedPeer",
-    "admin_nodeInfo",
-    "admin_peers",
-    "admin_removePeer",
-    "admin_removeTrustedPeer",
-    "net_listening",
-    "net_peerCount",
-    "net_version",
-    "rpc_modules",
-    "shh_addPrivateKey",
-    "shh_addSymKey",
-    "shh_cancelLightClient",
-    "shh_deleteKeyPair",
-    "shh_deleteMessageFilter",
-    "shh_deleteSymKey",
-    "shh_generateSymKeyFromPassword",
-    "shh_getFilterMessages",
-    "shh_getPrivateKey",
-    "shh_getPublicKey",
-    "shh_getSymKey",
-    "shh_hasKeyPair",
-    "shh_hasSymKey",
-    "shh_info",
-    "shh_makeLightClient",
-    "shh_markTrustedPeer",
-    "shh_newKeyPair",
-    "shh_newMessageFilter",
-    "shh_newSymKey",
-    "shh_post",
-    "shh_setBloomFilter",
-    "shh_setMaxMessageSize",
-    "shh_setMinPoW",
-    "shh_subscribe",
-    "shh_uninstallFilter",
-    "shh_unsubscribe",
-    "shh_version",
-    "web3_clientVersion",
-    "web3_sha3",
-    "whisht_acceptContact",
-    "whisht_addContact",
-    "whisht_addPeer",
-    "whisht_addresses",
-    "whisht_cancel",
-    "whisht_cancelReply",
-    "whisht_card",
-    "whisht_changePassword",
-    "whisht_contact",
-    "whisht_contacts",
-    "whisht_conversation",
-    "whisht_conversations",
-    "whisht_declineContact",
-    "whisht_drain",
-    "whisht_estimate",
-    "whisht_estimateReply",
-    "whisht_exportCards",
-    "whisht_exportIdentity",
-    "whisht_fetchMail",
-    "whisht_file",
-    "whisht_fileAccept",
-    "whisht_fileBegin",
-    "whisht_fileChunk",
-    "whisht_fileDecline",
-    "whisht_fileEnd",
-    "whisht_fileErase",
-    "whisht_filePrice",
-    "whisht_fileRead",
-    "whisht_files",
-    "whisht_forget",
-    "whisht_goodbye",
-    "whisht_identities",
-    "whisht_importIdentity",
-    "whisht_inbox",
-    "whisht_introduce",
-    "whisht_levels",
-    "whisht_markRead",
-    "whisht_muteContact",
-    "whisht_newAddress",
-    "whisht_newIdentity",
-    "whisht_outbox",
-    "whisht_panic",
-    "whisht_peers",
-    "whisht_publishCards",
-    "whisht_relays",
-    "whisht_renew",
-    "whisht_renewContact",
-    "whisht_renewReply",
-    "whisht_reply",
-    "whisht_send",
-    "whisht_status",
-    "whisht_subscribe",
-    "whisht_talk",
-    "whisht_talkEnd",
-    "whisht_talkSay",
-    "whisht_talks",
-    "whisht_unlock",
-    "whisht_unmuteContact",
-    "whisht_unsubscribe",
-    "whisht_verifyContact",
-];
 
 fn add_peer(params: Value) -> Result<Command, RpcError> {
     let enode = text(params, "enode")?;

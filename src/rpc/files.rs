@@ -80,9 +80,6 @@ struct OutgoingParams {
     size: u64,
     /// The level; that of the node if absent.
     level: Option<String>,
-    /// Whether hours are accepted.
-    #[serde(default)]
-    slow: bool,
 }
 
 fn outgoing(params: Value) -> Result<FileOutgoing, RpcError> {
@@ -92,7 +89,7 @@ fn outgoing(params: Value) -> Result<FileOutgoing, RpcError> {
         name: params.name,
         size: params.size,
         level: params.level.as_deref().map(level).transpose()?,
-        slow: params.slow,
+        slow: false,
     })
 }
 

@@ -227,7 +227,7 @@ pub enum PrepareCause {
     Unclean(CleanError),
 }
 
-/// Longest name that the recipient sees, in bytes (docs/wire/transfer.md).
+/// Longest name that an offer carries, in bytes.
 const MAX_NAME_LEN: usize = 64;
 /// Longest ending of a file name.
 const MAX_ENDING_LEN: usize = 8;

@@ -11,6 +11,7 @@ mod auth;
 mod budget;
 mod client;
 mod connection;
+mod console;
 mod framing;
 mod http;
 mod ipc;
@@ -25,12 +26,13 @@ mod ws;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::Handle;
+use super::console::Console;
 use super::identity_service::IdentityService;
 use crate::config::rpc::RpcConfig;
 
@@ -45,6 +47,8 @@ pub struct Service {
     pub handle: Handle,
     /// The service for identities.
     pub identities: IdentityService,
+    /// The console of the node, which ends with it.
+    pub console: Weak<Console>,
 }
 
 /// Listeners for HTTP and WebSocket, bound before the node starts: an address that cannot be bound

@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use circuits::ids::RelayKey;
+use circuits::ids::{Profile, RelayKey};
 use circuits::secret::Secret;
 use tokio::net::{TcpListener, UdpSocket};
 use zeroize::Zeroizing;
 
+use super::console::{Console, ConsoleParts};
 use super::data_dir::{ARTI, DataDir, DirError, IPC};
 use super::driver::StartError;
 use super::identity_files::IdentityError;
@@ -28,6 +29,7 @@ use super::udp::{self, UdpError};
 use super::{
     Handle, LinkTransport, NoRandomness, Setup, Stopped, TransportError, Workers, random, start,
 };
+use crate::config::console::ConsoleConfig;
 use crate::config::tor::{TorBackend, TorConfig};
 use crate::config::{Config, Listen};
 use crate::contact::letter::LetterRoot;
@@ -70,6 +72,7 @@ pub struct RunningNode {
     handle: Handle,
     key: RelayKey,
     rpc: RpcServer,
+    console: Arc<Console>,
     onion: Option<Endpoint>,
     /// Removed after its contents.
     _private_dir: Option<PrivateDir>,
@@ -127,6 +130,7 @@ impl RunningNode {
         };
 
         let identity_service = IdentityService::from(&storage);
+        let place = (data_dir_of(&storage), config.node.profile);
         let threads = config.threads.unwrap_or_else(Workers::available);
         let workers = Arc::new(Workers::start(threads).map_err(StartError::System)?);
         let setup = Setup {
@@ -145,15 +149,13 @@ impl RunningNode {
         for command in identities.into_commands() {
             handle.command(command).await??;
         }
-        let service = Service {
-            handle: handle.clone(),
-            identities: identity_service,
-        };
+        let (console, service) = services(config.console, &handle, identity_service, place)?;
         let rpc = RpcServer::open(&socket, bound, &config.rpc, token, &service)?;
         Ok(Self {
             handle,
             key,
             rpc,
+            console,
             onion,
             _private_dir: private_dir,
             _tor_dir: tor_dir,
@@ -170,6 +172,13 @@ impl RunningNode {
     pub async fn shutdown(mut self) {
         self.handle.shutdown().await;
         self.rpc.ended().await;
+        self.console.ended().await;
+    }
+
+    /// The console; its listener opens on request.
+    #[must_use]
+    pub fn console(&self) -> &Console {
+        &self.console
     }
 
     /// The public key that peers know the node by.
@@ -306,6 +315,36 @@ fn bind(storage: &Storage, listen: &Listen) -> Result<Vec<TcpListener>, RuntimeE
         }
     }
     Ok(listeners)
+}
+
+/// The console of a node, and what its RPC clients use. `place` is the data directory and the profile.
+fn services(
+    config: ConsoleConfig,
+    handle: &Handle,
+    identities: IdentityService,
+    (data_dir, profile): (Option<PathBuf>, Profile),
+) -> Result<(Arc<Console>, Service), NoRandomness> {
+    let parts = ConsoleParts {
+        handle: handle.clone(),
+        identities: identities.clone(),
+        data_dir,
+        profile,
+    };
+    let console = Arc::new(Console::new(config, parts)?);
+    let service = Service {
+        handle: handle.clone(),
+        identities,
+        console: Arc::downgrade(&console),
+    };
+    Ok((console, service))
+}
+
+/// The data directory, if there is one.
+fn data_dir_of(storage: &Storage) -> Option<PathBuf> {
+    match storage {
+        Storage::Disk(dir) => Some(dir.path().to_owned()),
+        Storage::Memory => None,
+    }
 }
 
 /// The directory of the socket and the token. An ephemeral node gets a temporary directory.

@@ -67,6 +67,14 @@ impl SimDisk {
         self.until_hang = Some(commits);
     }
 
+    /// Whether records wait that are lost if the power fails now.
+    #[must_use]
+    pub fn has_lost_records(&self) -> bool {
+        self.pending
+            .as_ref()
+            .is_some_and(|pending| !pending.is_empty())
+    }
+
     /// Number of records of the user's state that have become durable.
     #[must_use]
     pub const fn state_commits(&self) -> u64 {

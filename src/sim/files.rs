@@ -37,7 +37,7 @@ impl Default for SimFiles {
 }
 
 /// The answer to one request.
-pub(super) type FileAnswer = (FileRequestId, Result<FileResponse, FileFault>);
+pub(super) type FileCompletion = (FileRequestId, Result<FileResponse, FileFault>);
 
 impl SimFiles {
     /// From now on no request is answered. A power failure loses those that wait.
@@ -76,7 +76,11 @@ impl SimFiles {
     }
 
     /// Carries out a request; none is answered while the store hangs.
-    pub(super) fn submit(&mut self, id: FileRequestId, request: FileRequest) -> Option<FileAnswer> {
+    pub(super) fn submit(
+        &mut self,
+        id: FileRequestId,
+        request: FileRequest,
+    ) -> Option<FileCompletion> {
         match &mut self.pending {
             Some(pending) => {
                 pending.push((id, request));
@@ -87,7 +91,7 @@ impl SimFiles {
     }
 
     /// Answers the requests that waited.
-    pub(super) fn release(&mut self) -> Vec<FileAnswer> {
+    pub(super) fn release(&mut self) -> Vec<FileCompletion> {
         let pending = self.pending.take().unwrap_or_default();
         let answers = pending.into_iter();
         answers

@@ -109,7 +109,7 @@ impl ChunkSet {
 
     /// The set as runs, at most [`MAX_RUNS`] of them, 4 bytes each. What comes behind is left out.
     #[must_use]
-    pub(super) fn to_runs(&self) -> Vec<u8> {
+    pub fn to_runs(&self) -> Vec<u8> {
         let mut runs: Vec<u32> = Vec::new();
         let mut present = false;
         let mut length = 0_u32;
@@ -132,7 +132,7 @@ impl ChunkSet {
 
     /// The set of these runs; `None` if they are not the shortest way to write a set of this file.
     #[must_use]
-    pub(super) fn from_runs(size: FileSize, runs: &[u8]) -> Option<Self> {
+    pub fn from_runs(size: FileSize, runs: &[u8]) -> Option<Self> {
         let mut set = Self::new(size);
         let mut fields = ByteReader::new(runs);
         let mut at = 0_u32;

@@ -64,6 +64,35 @@ fn typed_word_confirms_and_another_word_does_not() {
     assert!(!data.path.exists());
 }
 
+/// The socket names a node in another directory. The directory that the command takes without options, here
+/// that of another person's node, stays as it is.
+#[test]
+fn panic_at_a_socket_ends_that_node_and_erases_no_other_directory() {
+    let home = scratch();
+    let usual = home.parent.join(".whisper");
+    succeeds(&run(&usual, &["id", "new", "desk", "--no-password"]));
+    let other = scratch();
+    let mut node = Running::start(&other.path, &["--listen", "127.0.0.1:0"]);
+    let socket = other.path.join("whisht.ipc");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_whisht"))
+        .args([
+            "panic",
+            "--now",
+            "--json",
+            "--ipc",
+            socket.to_str().unwrap(),
+        ])
+        .env("HOME", &home.parent)
+        .env_remove("WHISHT_DATA_DIR")
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_str(&succeeds(&output)).unwrap();
+    assert_eq!(report["directory"], Value::Null, "{report}");
+    assert_eq!(report["node_ended"], true, "{report}");
+    assert_eq!(node.child.wait().unwrap().code(), Some(0));
+    assert!(usual.join("keystore/desk.json").exists());
+}
+
 #[test]
 fn panic_refuses_a_directory_of_another_program() {
     let data = scratch();

@@ -9,6 +9,8 @@
     reason = "targets are test code: they report a finding by panic"
 )]
 
+#[path = "../../fuzz/targets/bulk_frame.rs"]
+pub mod bulk_frame;
 #[path = "../../fuzz/targets/cell.rs"]
 pub mod cell;
 #[path = "../../fuzz/targets/circuit.rs"]
@@ -29,8 +31,12 @@ pub mod discv4_packet;
 pub mod envelope;
 #[path = "../../fuzz/targets/envelope_v5.rs"]
 pub mod envelope_v5;
+#[path = "../../fuzz/targets/file_answer.rs"]
+pub mod file_answer;
 #[path = "../../fuzz/targets/file_metadata.rs"]
 pub mod file_metadata;
+#[path = "../../fuzz/targets/file_offer.rs"]
+pub mod file_offer;
 #[path = "../../fuzz/targets/first_message.rs"]
 pub mod first_message;
 #[path = "../../fuzz/targets/hello.rs"]

@@ -90,9 +90,14 @@ pub(crate) struct ScriptProcess {
 impl ScriptProcess {
     /// The next line of output.
     pub(crate) fn next(&mut self) -> Value {
+        self.next_within(REPLY_TIMEOUT)
+    }
+
+    /// The next line of output of a script that takes longer.
+    pub(crate) fn next_within(&mut self, timeout: Duration) -> Value {
         let line = self
             .lines
-            .recv_timeout(REPLY_TIMEOUT)
+            .recv_timeout(timeout)
             .expect("the script printed nothing");
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("the script printed {line:?}"))
     }

@@ -1,50 +1,133 @@
-//! Contact by hash between processes: an address, a card, five messages each way at `normal`, and both
-//! ends killed in the middle.
+//! Contact by hash between processes: an address, a card, five messages each way at `normal` with both ends
+//! killed in the middle, two each way at `dark`, and letters from a source that keeps nothing.
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::network::ProcessNetwork;
-use crate::node::{NodeProcess, until};
+use crate::node::{NodeProcess, until, until_within};
 
 #[test]
 fn source_and_reader_converse_although_both_are_killed_in_between() {
-    let mut network = ProcessNetwork::start_with(&CARD_OPTIONS);
-    let made = network.reader.ask(&["id", "new", "desk", "--address"]);
-    let address = made["address"].as_str().unwrap();
-
-    // The source finds the card without a request to any node.
-    let found = network.source.ask(&[
-        "contact",
-        "add",
-        address,
-        "--as",
-        "desk",
-        "--timeout",
-        "85s",
-    ]);
-    assert_eq!(found["state"], "ready");
-    assert_eq!(found["words"], made["words"]);
+    let mut network = met();
+    let level = "normal";
 
     // The reader decides about the request before it answers.
-    send(&network, Side::Source, "desk", 1);
+    send(&network, Side::Source, "desk", level, 1);
     let request = until("the reader has a request", || request(&network.reader));
-    send(&network, Side::Source, "desk", 2);
+    send(&network, Side::Source, "desk", level, 2);
     let accept = ["contact", "accept", &request, "--as", "heron"];
     network.reader.ask(&accept);
     for number in 1..=2 {
-        send(&network, Side::Reader, "heron", number);
+        send(&network, Side::Reader, "heron", level, number);
     }
 
     // Some of these messages are on their way, and some are not.
     network.kill_and_restart_clients();
 
     for number in 3..=5 {
-        send(&network, Side::Source, "desk", number);
-        send(&network, Side::Reader, "heron", number);
+        send(&network, Side::Source, "desk", level, number);
+        send(&network, Side::Reader, "heron", level, number);
     }
     check_arrivals(&network);
     check_answer(&network);
 }
+
+/// A network whose source has found the card of the reader, without a request to any node.
+fn met() -> ProcessNetwork {
+    let network = ProcessNetwork::start_with(&CARD_OPTIONS);
+    let made = network.reader.ask(&["id", "new", "desk", "--address"]);
+    let address = made["address"].as_str().unwrap();
+    let found = add_contact(&network.source, address);
+    assert_eq!(found["state"], "ready");
+    assert_eq!(found["words"], made["words"]);
+    network
+}
+
+/// Two messages each way, one after the other: a first message at `dark` is 12 shards, and at most 18 shards
+/// leave a node in ten minutes (spec M3). Five each way are sent in simulated time (`tests/contact.rs`).
+#[test]
+fn source_and_reader_converse_at_dark() {
+    let network = met();
+    send(&network, Side::Source, "desk", "dark", 1);
+    let request = until_within(ARRIVAL_TIMEOUT, "the reader has a request", || {
+        request(&network.reader)
+    });
+    let accept = ["contact", "accept", &request, "--as", "heron"];
+    network.reader.ask(&accept);
+    let nodes = [
+        (Side::Reader, "heron", &network.source, "desk"),
+        (Side::Source, "desk", &network.reader, "heron"),
+    ];
+    for (number, (from, to, node, of)) in [(1, nodes[0]), (2, nodes[1]), (2, nodes[0])] {
+        send(&network, from, to, "dark", number);
+        until_within(ARRIVAL_TIMEOUT, "a message arrives", || {
+            (arrived(node, of).len() == number).then_some(())
+        });
+        assert_eq!(
+            arrived(node, of)[number - 1],
+            json!([number, text(from, number)])
+        );
+    }
+}
+
+/// A source with words and nothing on a disk writes, and its node is killed before the answer. A new node has
+/// the words only: it reads the answer, and writes on.
+#[test]
+fn source_of_letters_reads_the_answer_on_a_new_node() {
+    let network = ProcessNetwork::start_with(&CARD_OPTIONS);
+    let made = network.reader.ask(&["id", "new", "desk", "--address"]);
+    let address = made["address"].as_str().unwrap();
+    let words = network.write("words", WORDS);
+
+    let mut first = network.start_letters("letters-1", &words);
+    assert_eq!(add_contact(&first, address)["state"], "ready");
+    send_letter(&network, &first, "letter 1");
+    let request = until("the reader has a request", || request(&network.reader));
+    let accept = ["contact", "accept", &request, "--as", "heron"];
+    network.reader.ask(&accept);
+    first.kill();
+    send(&network, Side::Reader, "heron", "normal", 1);
+    until("the answer is in the network", || {
+        let history = network.reader.ask(&["read", "heron"]);
+        let messages = history["messages"].as_array().unwrap().iter();
+        let mut own = messages.filter(|message| message["direction"] == "out");
+        (own.next()?["stage"]["stage"] == "seen").then_some(())
+    });
+
+    let second = network.start_letters("letters-2", &words);
+    assert_eq!(add_contact(&second, address)["state"], "ready");
+    let answer = json!([1, text(Side::Reader, 1)]);
+    until("the new node reads the answer", || {
+        (arrived(&second, "desk") == [answer.clone()]).then_some(())
+    });
+    send_letter(&network, &second, "letter 2");
+    let letters = [json!([1, "letter 1"]), json!([2, "letter 2"])];
+    until("the reader has the second letter", || {
+        (arrived(&network.reader, "heron") == letters).then_some(())
+    });
+}
+
+/// At `dark` a lost attempt is followed by another one after minutes.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(400);
+
+/// Waits for the card of an address.
+fn add_contact(node: &NodeProcess, address: &str) -> Value {
+    let add = ["contact", "add", address, "--as", "desk"];
+    node.ask(&[&add[..], &["--timeout", "85s"]].concat())
+}
+
+fn send_letter(network: &ProcessNetwork, node: &NodeProcess, text: &str) {
+    let file = network.write("letter", text.as_bytes());
+    let send = ["send", "--to", "desk", "-f", &file, "--level", "normal"];
+    node.ask(&[&send[..], &["--no-wait"]].concat());
+}
+
+/// The words of the test vector of BIP39 with an entropy of zeros.
+const WORDS: &[u8] =
+    b"abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon \
+                      abandon about\n";
 
 /// All messages arrive, each once.
 fn check_arrivals(network: &ProcessNetwork) {
@@ -55,11 +138,15 @@ fn check_arrivals(network: &ProcessNetwork) {
         let expected: Vec<Value> = (1..=5)
             .map(|number| json!([number, text(from, number)]))
             .collect();
-        until(&format!("five messages of {from:?} arrive"), || {
-            let arrived = arrived(node, of);
-            assert!(arrived.len() <= expected.len(), "{from:?}: {arrived:?}");
-            (arrived == expected).then_some(())
-        });
+        until_within(
+            ARRIVAL_TIMEOUT,
+            &format!("messages of {from:?} arrive"),
+            || {
+                let arrived = arrived(node, of);
+                assert!(arrived.len() <= expected.len(), "{from:?}: {arrived:?}");
+                (arrived == expected).then_some(())
+            },
+        );
     }
 }
 
@@ -85,7 +172,7 @@ fn text(from: Side, number: usize) -> String {
 }
 
 /// Stores a message on the node of one side, and returns before it is sent.
-fn send(network: &ProcessNetwork, from: Side, to: &str, number: usize) {
+fn send(network: &ProcessNetwork, from: Side, to: &str, level: &str, number: usize) {
     let node = match from {
         Side::Source => &network.source,
         Side::Reader => &network.reader,
@@ -98,7 +185,7 @@ fn send(network: &ProcessNetwork, from: Side, to: &str, number: usize) {
         "-f",
         &file,
         "--level",
-        "normal",
+        level,
         "--no-wait",
     ]);
     assert_eq!(sent["number"], number, "{from:?}: {sent}");

@@ -113,6 +113,29 @@ impl ProcessNetwork {
         self.wait_for_relays();
     }
 
+    /// Starts a source of letters with the words in this file.
+    pub(crate) fn start_letters(&self, name: &str, words: &str) -> NodeProcess {
+        let peers = [0, 2, 4, 6]
+            .map(|number| self.relays[number].enode())
+            .join(",");
+        let mut args = vec![
+            "--words",
+            "--words-file",
+            words,
+            "--no-listen",
+            "--peer",
+            &peers,
+        ];
+        args.extend(self.options.iter().map(String::as_str));
+        let node = NodeProcess::start_ephemeral(self.scratch.path(), name, &args);
+        until("the source of letters knows all relays", || {
+            let status = node.ask(&["status"]);
+            (status["eligible_relays"] == RELAYS && status["dark_peers"].as_u64() >= Some(4))
+                .then_some(())
+        });
+        node
+    }
+
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> String {
         let path = self.scratch.path().join(name);
         fs::write(&path, bytes).unwrap();

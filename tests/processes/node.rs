@@ -19,9 +19,18 @@ use serde_json::Value;
 pub(crate) struct NodeProcess {
     child: Child,
     name: String,
-    dir: PathBuf,
+    place: Place,
     log: PathBuf,
     banner: Value,
+}
+
+/// Where a node keeps its data, and how commands find it.
+#[derive(Clone)]
+enum Place {
+    /// In a data directory.
+    Directory(PathBuf),
+    /// In memory; commands find it by its socket.
+    Memory(PathBuf),
 }
 
 impl NodeProcess {
@@ -33,18 +42,34 @@ impl NodeProcess {
 
     /// The same with the most detailed log, for tests that look for what no log may contain.
     pub(crate) fn start_traced(parent: &Path, name: &str, args: &[&str]) -> Self {
-        Self::launch(parent, name, &["run"], args, "trace")
+        let place = Place::Directory(parent.join(name));
+        Self::launch(parent, name, place, &["run"], args, "trace")
+    }
+
+    /// Starts a node that keeps everything in memory.
+    pub(crate) fn start_ephemeral(parent: &Path, name: &str, args: &[&str]) -> Self {
+        let place = Place::Memory(parent.join(format!("{name}.ipc")));
+        let command = ["run", "--ephemeral"];
+        Self::launch(parent, name, place, &command, args, "")
     }
 
     /// The same with another command than `run`.
     pub(crate) fn start_as(parent: &Path, name: &str, command: &[&str], args: &[&str]) -> Self {
         // An empty variable stands for the default.
-        Self::launch(parent, name, command, args, "")
+        let place = Place::Directory(parent.join(name));
+        Self::launch(parent, name, place, command, args, "")
     }
 
-    fn launch(parent: &Path, name: &str, command: &[&str], args: &[&str], log_level: &str) -> Self {
-        let (dir, log) = (parent.join(name), parent.join(format!("{name}.log")));
-        let mut child = whisht(&dir)
+    fn launch(
+        parent: &Path,
+        name: &str,
+        place: Place,
+        command: &[&str],
+        args: &[&str],
+        log_level: &str,
+    ) -> Self {
+        let log = parent.join(format!("{name}.log"));
+        let mut child = whisht(&place)
             .args(command)
             .args(["--json", "--threads", "1"])
             .args(["--profile", "local", "--network", "processes"])
@@ -64,7 +89,7 @@ impl NodeProcess {
         let mut node = Self {
             child,
             name: name.to_owned(),
-            dir,
+            place,
             log,
             banner: Value::Null,
         };
@@ -106,7 +131,10 @@ impl NodeProcess {
 
     /// The node's data directory.
     pub(crate) fn dir(&self) -> &Path {
-        &self.dir
+        match &self.place {
+            Place::Directory(dir) => dir,
+            Place::Memory(_) => panic!("{} keeps its data in memory", self.name),
+        }
     }
 
     /// Runs a command against the node.
@@ -116,7 +144,7 @@ impl NodeProcess {
 
     /// Starts a command without waiting for its end.
     pub(crate) fn begin(&self, args: &[&str]) -> RunningCommand {
-        let child = whisht(&self.dir)
+        let child = whisht(&self.place)
             .args(args)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -207,26 +235,39 @@ pub(crate) fn lines(output: &[u8]) -> Vec<Value> {
 }
 
 /// Repeats `look` until it returns a value.
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_within(WAIT_TIMEOUT, what, look)
+}
+
+/// The same with another limit than the usual one.
+pub(crate) fn until_within<T>(
+    limit: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(start.elapsed() < WAIT_TIMEOUT, "timeout: {what}");
+        assert!(start.elapsed() < limit, "timeout: {what}");
         thread::sleep(Duration::from_millis(200));
     }
 }
 
 /// The program, without variables of the caller's environment that affect it.
-fn whisht(dir: &Path) -> Command {
+fn whisht(place: &Place) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_whisht"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("WHISHT_") {
             command.env_remove(name);
         }
     }
-    command.arg("--data-dir").arg(dir).stdin(Stdio::null());
+    let (option, path) = match place {
+        Place::Directory(dir) => ("--data-dir", dir),
+        Place::Memory(socket) => ("--ipc", socket),
+    };
+    command.arg(option).arg(path).stdin(Stdio::null());
     command
 }
 

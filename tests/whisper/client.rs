@@ -35,7 +35,7 @@ pub(crate) fn call(
     let permissions = Permissions {
         export_keys: true,
         export_files: true,
-        panic: false,
+        local_socket: false,
         contacts: true,
     };
     let mut rng = ChaCha20Rng::from_seed([3; 32]);

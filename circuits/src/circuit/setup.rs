@@ -147,6 +147,19 @@ mod tests {
 
     const EPOCH: Epoch = Epoch(41_000);
 
+    fn relays(rng: &mut ChaCha20Rng, arithmetic: Arithmetic) -> (Vec<OnionRelay>, Vec<Hop>) {
+        let relay = |number| {
+            let secret = OnionSecret::generate(rng);
+            let id = RelayId([number; 32]);
+            let onion = *secret.public();
+            let mut relay = OnionRelay::new(id, RelayLimits::default()).with_arithmetic(arithmetic);
+            let seen = ReplaySet::default();
+            relay.install_key(EPOCH, secret, seen).unwrap();
+            (relay, Hop { id, onion })
+        };
+        (1..=3).map(relay).unzip()
+    }
+
     /// A setup cell peeled by its three relays, a payload forth, another one back; and the next draw
     /// of the builder's generator.
     fn journey(arithmetic: Arithmetic) -> u64 {
@@ -155,17 +168,7 @@ mod tests {
             mono: Instant::ZERO,
             unix: EPOCH.start(),
         };
-        let (mut relays, mut hops) = (Vec::new(), Vec::new());
-        for number in 1..=3 {
-            let secret = OnionSecret::generate(&mut rng);
-            let id = RelayId([number; 32]);
-            let onion = *secret.public();
-            hops.push(Hop { id, onion });
-            let mut relay = OnionRelay::new(id, RelayLimits::default()).with_arithmetic(arithmetic);
-            let seen = ReplaySet::default();
-            relay.install_key(EPOCH, secret, seen).unwrap();
-            relays.push(relay);
-        }
+        let (mut relays, hops) = relays(&mut rng, arithmetic);
         let cookie = MeetCookie([9; 20]);
         let setup = CircuitSetup::build_with(arithmetic, &mut rng, EPOCH, &hops, &cookie).unwrap();
         let CircuitSetup {

@@ -37,8 +37,7 @@ use super::setup::MeetCookie;
 use crate::due_index::DueIndex;
 use crate::erasing_rng::ErasingRng;
 use crate::geometry::CIRCUIT_BODY_LEN;
-use crate::ids::LinkId;
-use crate::relay::LinkClass;
+use crate::ids::{LinkClass, LinkId};
 use crate::time::Instant;
 
 /// Where a setup cell came from.
@@ -351,13 +350,13 @@ impl CircuitTable {
     }
 
     /// Forgets a circuit and the one that it is joined with, and tells the peers, except that on
-    /// the side which knows.
+    /// the side whose link is closed.
     fn end(
         &mut self,
         now: Instant,
         circuit: CircuitRef,
         why: CircuitEnd,
-        knows: Option<CircuitSide>,
+        closed: Option<CircuitSide>,
     ) {
         let Some(state) = self.circuits.remove(&circuit) else {
             return;
@@ -369,7 +368,7 @@ impl CircuitTable {
             };
             self.by_id.remove(&(port.link, port.incoming));
             self.early.on_ended(now, port.link, port.incoming);
-            let last = (knows != Some(side)).then(|| self.last_cell(port.outgoing));
+            let last = (closed != Some(side)).then(|| self.last_cell(port.outgoing));
             self.egress.close(now, circuit, side, port.link, last);
         }
         match state.role {

@@ -16,7 +16,7 @@ use super::DropReason;
 use crate::cell::Cell;
 use crate::fair_queue::{FairQueue, FairQueueLimits, QueueSize};
 use crate::geometry::CELL_LEN;
-use crate::ids::LinkId;
+use crate::ids::{LinkClass, LinkId};
 use crate::rate_limit::{KeyedLimiter, Quota, TokenBucket};
 use crate::time::Instant;
 
@@ -43,18 +43,6 @@ impl Default for RelayLimits {
             waiting: 2_048,
         }
     }
-}
-
-/// What this node knows of the peer on a link.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LinkClass {
-    /// A relay of the directory.
-    Listed {
-        /// Number of relays in the directory, with this one.
-        relays: usize,
-    },
-    /// Any other peer: a client, or an unknown peer.
-    Unlisted,
 }
 
 /// Received cells that wait to be peeled, in turn over the peers that sent them.

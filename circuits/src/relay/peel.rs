@@ -7,7 +7,7 @@ use super::{DropReason, Peeled, ReplayMark, ReplaySet, ReplaySetError, ReplayTag
 use crate::bytes::{part, part_mut};
 use crate::cell::{Cell, Slot};
 use crate::circuit::{CircuitIds, HopKeys, MeetCookie};
-use crate::geometry::{HEADER_STREAM_LEN, SLOT_LEN};
+use crate::geometry::{CELL_LEN, HEADER_STREAM_LEN, SLOT_LEN};
 use crate::ids::{Epoch, RelayId};
 use crate::keys::HeldKey;
 use crate::keys::element::Element;
@@ -47,45 +47,78 @@ pub(super) fn peel(
     let mut slots = [0; HEADER_STREAM_LEN];
     *part_mut::<0, _, _>(&mut slots) = *cell.view().beta();
     keys.apply_header_stream(&mut slots);
-    match Slot::parse(part::<0, _, _>(&slots)).map_err(DropReason::Slot)? {
-        Slot::Terminal { hold, bulletin } => Ok(Peeled::Terminal {
-            hold: hold.as_duration(),
-            bulletin,
-            delta: Box::new(*cell.view().delta()),
-            mark,
-        }),
-        Slot::Forward { next, .. } | Slot::Extend { next, .. } if next == id.short() => {
-            Err(DropReason::NextIsSelf)
-        }
-        Slot::Meet => Ok(Peeled::Meet {
-            cookie: MeetCookie::parse(cell.view().delta()).ok_or(DropReason::NoCookie)?,
-            ids: CircuitIds::of(&arrived),
-            keys: HopKeys::new(&keys),
-            mark,
-        }),
-        Slot::Extend { next, gamma } => {
-            *cell.alpha_mut() = element.x25519(&keys.blind());
-            *cell.gamma_mut() = gamma;
-            *cell.beta_mut() = *part::<SLOT_LEN, _, _>(&slots);
-            Ok(Peeled::Extend {
-                next,
-                cell,
-                ids: CircuitIds::of(&arrived),
-                keys: HopKeys::new(&keys),
+    let opened = OpenedCell {
+        cell,
+        arrived,
+        slots,
+        mark,
+    };
+    let next_alpha = || element.x25519(&keys.blind());
+    opened.follow(id, || HopKeys::new(&keys), next_alpha)
+}
+
+/// A cell whose tag is verified and recorded, and whose slots are decrypted.
+pub(super) struct OpenedCell {
+    pub(super) cell: Cell,
+    /// As it crossed the link, by which a circuit is named.
+    pub(super) arrived: [u8; CELL_LEN],
+    pub(super) slots: [u8; HEADER_STREAM_LEN],
+    pub(super) mark: ReplayMark,
+}
+
+impl OpenedCell {
+    /// Does what the first slot says. The keys of a circuit and the next element are computed if the slot
+    /// needs them.
+    pub(super) fn follow(
+        mut self,
+        id: &RelayId,
+        hop_keys: impl FnOnce() -> HopKeys,
+        next_alpha: impl FnOnce() -> [u8; 32],
+    ) -> Result<Peeled, DropReason> {
+        let mark = self.mark;
+        match Slot::parse(part::<0, _, _>(&self.slots)).map_err(DropReason::Slot)? {
+            Slot::Terminal { hold, bulletin } => Ok(Peeled::Terminal {
+                hold: hold.as_duration(),
+                bulletin,
+                delta: Box::new(*self.cell.view().delta()),
                 mark,
-            })
-        }
-        Slot::Forward { next, delay, gamma } => {
-            *cell.alpha_mut() = element.x25519(&keys.blind());
-            *cell.gamma_mut() = gamma;
-            *cell.beta_mut() = *part::<SLOT_LEN, _, _>(&slots);
-            Ok(Peeled::Forward {
-                next,
-                delay: delay.as_duration(),
-                cell,
+            }),
+            Slot::Forward { next, .. } | Slot::Extend { next, .. } if next == id.short() => {
+                Err(DropReason::NextIsSelf)
+            }
+            Slot::Meet => Ok(Peeled::Meet {
+                cookie: MeetCookie::parse(self.cell.view().delta()).ok_or(DropReason::NoCookie)?,
+                ids: CircuitIds::of(&self.arrived),
+                keys: hop_keys(),
                 mark,
-            })
+            }),
+            Slot::Extend { next, gamma } => {
+                self.shift(next_alpha(), gamma);
+                Ok(Peeled::Extend {
+                    next,
+                    cell: self.cell,
+                    ids: CircuitIds::of(&self.arrived),
+                    keys: hop_keys(),
+                    mark,
+                })
+            }
+            Slot::Forward { next, delay, gamma } => {
+                self.shift(next_alpha(), gamma);
+                Ok(Peeled::Forward {
+                    next,
+                    delay: delay.as_duration(),
+                    cell: self.cell,
+                    mark,
+                })
+            }
         }
+    }
+
+    /// Makes the cell that of the next relay.
+    fn shift(&mut self, alpha: [u8; 32], gamma: [u8; 16]) {
+        *self.cell.alpha_mut() = alpha;
+        *self.cell.gamma_mut() = gamma;
+        *self.cell.beta_mut() = *part::<SLOT_LEN, _, _>(&self.slots);
     }
 }
 

@@ -3,13 +3,14 @@
 //! The verdicts and the records are those of the real operation; the arithmetic is missing. Only
 //! simulated nodes use it.
 
+use super::peel::OpenedCell;
 use super::{DropReason, Peeled, ReplayMark, ReplaySet, ReplayTag};
 use crate::bytes::{part, part_mut};
-use crate::cell::{Cell, Slot};
+use crate::cell::Cell;
 use crate::cell_builder::Hop;
 use crate::cell_builder::stand_in::{gamma, next_alpha};
-use crate::circuit::{CircuitIds, HopKeys, MeetCookie};
-use crate::geometry::{HEADER_STREAM_LEN, SLOT_LEN};
+use crate::circuit::HopKeys;
+use crate::geometry::HEADER_STREAM_LEN;
 use crate::ids::{Epoch, RelayId};
 use crate::keys::HeldKey;
 
@@ -18,7 +19,7 @@ pub(super) fn peel(
     id: &RelayId,
     epoch: Epoch,
     held: &mut HeldKey<ReplaySet>,
-    mut cell: Cell,
+    cell: Cell,
 ) -> Result<Peeled, DropReason> {
     let HeldKey {
         secret,
@@ -44,47 +45,13 @@ pub(super) fn peel(
 
     let mut slots = [0; HEADER_STREAM_LEN];
     *part_mut::<0, _, _>(&mut slots) = *cell.view().beta();
-    match Slot::parse(part::<0, _, _>(&slots)).map_err(DropReason::Slot)? {
-        Slot::Terminal { hold, bulletin } => Ok(Peeled::Terminal {
-            hold: hold.as_duration(),
-            bulletin,
-            delta: Box::new(*cell.view().delta()),
-            mark,
-        }),
-        Slot::Forward { next, .. } | Slot::Extend { next, .. } if next == id.short() => {
-            Err(DropReason::NextIsSelf)
-        }
-        Slot::Meet => Ok(Peeled::Meet {
-            cookie: MeetCookie::parse(cell.view().delta()).ok_or(DropReason::NoCookie)?,
-            ids: CircuitIds::of(cell.as_bytes()),
-            keys: HopKeys::stand_in(&alpha, id),
-            mark,
-        }),
-        Slot::Extend { next, gamma } => {
-            let ids = CircuitIds::of(cell.as_bytes());
-            *cell.alpha_mut() = next_alpha(alpha);
-            *cell.gamma_mut() = gamma;
-            *cell.beta_mut() = *part::<SLOT_LEN, _, _>(&slots);
-            Ok(Peeled::Extend {
-                next,
-                cell,
-                ids,
-                keys: HopKeys::stand_in(&alpha, id),
-                mark,
-            })
-        }
-        Slot::Forward { next, delay, gamma } => {
-            *cell.alpha_mut() = next_alpha(alpha);
-            *cell.gamma_mut() = gamma;
-            *cell.beta_mut() = *part::<SLOT_LEN, _, _>(&slots);
-            Ok(Peeled::Forward {
-                next,
-                delay: delay.as_duration(),
-                cell,
-                mark,
-            })
-        }
-    }
+    let opened = OpenedCell {
+        arrived: *cell.as_bytes(),
+        cell,
+        slots,
+        mark,
+    };
+    opened.follow(id, || HopKeys::stand_in(&alpha, id), || next_alpha(alpha))
 }
 
 #[cfg(test)]

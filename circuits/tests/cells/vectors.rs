@@ -4,8 +4,6 @@
 //! rewrite it after a deliberate change of the format, run this test with `WHISHT_WRITE_VECTORS`
 //! set.
 
-use core::convert::Infallible;
-
 use circuits::cell::{Cell, HopDelay};
 use circuits::cell_builder::{Hop, LayerSpec, seal};
 use circuits::ids::{Epoch, RelayId};
@@ -13,12 +11,12 @@ use circuits::keys::{OnionPublic, OnionSecret};
 use circuits::relay::{Peeled, RelayLimits, ReplaySet};
 use circuits::secret::Secret;
 use curve25519_dalek::scalar::{Scalar, clamp_integer};
-use rand_core::{TryCryptoRng, TryRng};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::path::{at, peel_at};
 use crate::reference;
+use crate::scripted_rng::ScriptedRng;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/cell.json");
 
@@ -277,30 +275,3 @@ fn peeling_recorded_cell_gives_next_recorded_cell() {
         }
     }
 }
-
-/// A generator that returns recorded bytes.
-struct ScriptedRng(Vec<u8>);
-
-impl TryRng for ScriptedRng {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        bytes.copy_from_slice(&self.0[..bytes.len()]);
-        self.0.drain(..bytes.len());
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for ScriptedRng {}

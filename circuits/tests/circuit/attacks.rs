@@ -116,6 +116,7 @@ fn attack_with_reordered_or_repeated_cells_ends_the_circuit() {
                 }
             }));
             net.send(0, circuits[0], &payload(0));
+            net.pump();
             net.send(0, circuits[0], &payload(1));
             net.run(Duration::from_secs(1));
             let received = net.nodes[1].received.len();

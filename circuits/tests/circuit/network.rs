@@ -9,9 +9,9 @@ use circuits::circuit::{
     MeetCookie, SetupSource,
 };
 use circuits::erasing_rng::ErasingRng;
-use circuits::ids::{Epoch, LinkId, RelayId};
+use circuits::ids::{Epoch, LinkClass, LinkId, RelayId};
 use circuits::keys::OnionSecret;
-use circuits::relay::{LinkClass, OnionRelay, Peeled, RelayLimits, ReplaySet};
+use circuits::relay::{OnionRelay, Peeled, RelayLimits, ReplaySet};
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;

@@ -129,11 +129,8 @@ fn circuit_is_refused_with_the_rule_that_fails() {
     let mut guards = Guards::new(seed(1), OWN);
     let guard = guards.choose(NOW, &snapshot, 0).unwrap();
     let mut exclusions = exclusions();
-    let peer = snapshot.relays().iter().map(|relay| relay.hop.id);
-    let peer = peer
-        .filter(|id| *id != guard.relay().hop.id)
-        .next_back()
-        .unwrap();
+    let mut ids = snapshot.relays().iter().map(|relay| relay.hop.id);
+    let peer = ids.rfind(|id| *id != guard.relay().hop.id).unwrap();
     exclusions.peers.insert(peer);
     let rules = PathRules::new(3, 3).unwrap();
     let picker = PathPicker::new(&snapshot, rules, guard, &exclusions).unwrap();

@@ -1,6 +1,5 @@
 //! Recorded vectors; see `vectors/README.md`.
 
-use core::convert::Infallible;
 use core::time::Duration;
 
 use circuits::aont;
@@ -10,9 +9,11 @@ use circuits::geometry::DELTA_LEN;
 use circuits::ids::{Epoch, RelayId};
 use circuits::rendezvous::{TicketBits, TicketSearch, verify_ticket};
 use rand_chacha::ChaCha20Rng;
-use rand_core::{SeedableRng, TryCryptoRng, TryRng};
+use rand_core::SeedableRng;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+
+use crate::scripted_rng::ScriptedRng;
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -58,33 +59,6 @@ struct Draw {
     micros: u64,
 }
 
-/// A generator that returns recorded bytes.
-struct Scripted(Vec<u8>);
-
-impl TryRng for Scripted {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        out.copy_from_slice(&self.0[..out.len()]);
-        self.0.drain(..out.len());
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Scripted {}
-
 fn vectors() -> Vectors {
     serde_json::from_str(include_str!("../vectors/shard.json")).unwrap()
 }
@@ -109,8 +83,8 @@ impl Set {
     }
 
     /// The generator that draws the recorded key.
-    fn rng(&self) -> Scripted {
-        Scripted(hex::decode(&self.key).unwrap())
+    fn rng(&self) -> ScriptedRng {
+        ScriptedRng(hex::decode(&self.key).unwrap())
     }
 
     /// The bodies of all cells of this set.
@@ -124,7 +98,7 @@ impl Set {
                 ticket: Ticket(array(&self.ticket)),
                 bytes,
             };
-            *Payload::Shard(shard).emit(&mut Scripted(vec![0xee; DELTA_LEN]))
+            *Payload::Shard(shard).emit(&mut ScriptedRng(vec![0xee; DELTA_LEN]))
         };
         (0..).zip(shards).map(emit).collect()
     }
@@ -200,7 +174,7 @@ fn tickets_match_recorded_vectors() {
 
         let mut start = array::<8>(&set.ticket_start);
         start.reverse();
-        let mut rng = Scripted(start.to_vec());
+        let mut rng = ScriptedRng(start.to_vec());
         let mut search = TicketSearch::new(&mut rng, &relay, epoch, cookie, bits);
         assert_eq!(search.step(u32::MAX), Some(ticket), "{}", set.name);
     }

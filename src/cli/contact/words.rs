@@ -5,8 +5,7 @@ use crate::cli::output::{count, one_line};
 use crate::contact::address::ContactAddress;
 use crate::contact::id::ContactId;
 use crate::node::{
-    CardView, ContactStage, ContactState, ContactView, ConversationStateView, ConversationView,
-    HowKnown, IntroducedView,
+    CardView, ContactStage, ContactState, ContactView, ConversationView, HowKnown, IntroducedView,
 };
 
 /// First digits of a conversation's id: enough to name it. Two of 4,096 conversations have equal digits
@@ -116,31 +115,12 @@ pub(super) fn missing_card(contact: &ContactView) -> String {
 
 /// The state of a conversation.
 pub(in crate::cli) const fn conversation_state(view: &ConversationView) -> &'static str {
-    match view.state {
-        ConversationStateView::Opening => "no answer yet",
-        ConversationStateView::Asked => "request",
-        ConversationStateView::Open => "open",
-        ConversationStateView::Stale => "restored: renew it",
-        ConversationStateView::Closed => "closed",
-    }
+    view.state.words()
 }
 
 /// The stage of a message.
 pub(in crate::cli) fn stage(stage: &ContactStage) -> String {
-    match stage {
-        ContactStage::Sealing { attempt } => format!("attempt {attempt}: being encrypted"),
-        ContactStage::Dispatched { attempt } => format!("attempt {attempt}: has left"),
-        ContactStage::Seen { attempt } => {
-            format!("attempt {attempt}: came back; the network has it")
-        }
-        ContactStage::Answered => "answered".to_owned(),
-        ContactStage::Unanswered { reason: None } => "not answered".to_owned(),
-        ContactStage::Unanswered {
-            reason: Some(reason),
-        } => format!("not answered: {}", one_line(reason)),
-        ContactStage::Expired => "given up: its time is over".to_owned(),
-        ContactStage::Cancelled => "cancelled".to_owned(),
-    }
+    stage.words()
 }
 
 const SECONDS_PER_DAY: u32 = 86_400;

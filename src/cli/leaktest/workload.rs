@@ -15,8 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
-use super::note;
 use super::traced_node::loopback_enodes;
+use super::{console_pages, note};
 use crate::cli::output::safe;
 use crate::cli::run::banner::Banner;
 use crate::node::StatusView;
@@ -133,6 +133,7 @@ pub(super) async fn all(node: &Banner, partner: Option<&Banner>, clear: bool, st
         session.hand_over(&keys, &enode).await;
     }
     session.mail().await;
+    session.console().await;
     let token = node.rpc_token.as_deref();
     if let Some(at) = &node.http {
         let outcome = http(at, token).await;
@@ -329,6 +330,20 @@ impl<'a> WorkloadSession<'a> {
     /// Requests the mail of the last minutes from the first trusted peer; refused if there is none.
     async fn mail(&mut self) {
         self.call("whisht_fetchMail", json!([range()])).await;
+    }
+
+    /// Opens the console, and loads its pages.
+    async fn console(&mut self) {
+        let url = self.call("whisht_console", json!([])).await;
+        let Some(url) = url.as_ref().and_then(Value::as_str) else {
+            return;
+        };
+        let outcome = match timeout(REPLY_TIMEOUT, console_pages::visit(url)).await {
+            Ok(Ok(())) => StepOutcome::Done,
+            Ok(Err(reason)) => StepOutcome::Refused(reason),
+            Err(_) => StepOutcome::Silent,
+        };
+        self.record("the pages of the console", outcome);
     }
 }
 

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cli::console::NOTE;
 use crate::cli::output::Printer;
 use crate::config::Config;
 use crate::config::mail::{MailConfig, MailStore};
 use crate::endpoint::{Endpoint, PeerAddr};
+use crate::shell::console::ConsoleUrl;
 use crate::shell::runtime::RunningNode;
 
 /// How others reach a node that is up, and what it serves; one line of JSON under `--json`.
@@ -27,6 +29,9 @@ pub(in crate::cli) struct Banner {
     /// URL of JSON-RPC over WebSocket.
     #[serde(deserialize_with = "Option::deserialize")]
     pub(in crate::cli) ws: Option<String>,
+    /// A URL that opens the console once; a secret until it is used.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub(in crate::cli) console: Option<String>,
     /// Path of the token of JSON-RPC over TCP.
     #[serde(deserialize_with = "Option::deserialize")]
     pub(in crate::cli) rpc_token: Option<PathBuf>,
@@ -77,6 +82,7 @@ impl Banner {
             ipc: PathBuf::new(),
             http: None,
             ws: None,
+            console: None,
             rpc_token: None,
             level: node.level.word().to_owned(),
             profile: node.profile.label().to_owned(),
@@ -99,6 +105,7 @@ impl Banner {
         self,
         printer: Printer,
         host: &RunningNode,
+        console: Option<&ConsoleUrl>,
         details: Details,
     ) -> io::Result<()> {
         let endpoints = host.rpc();
@@ -108,6 +115,7 @@ impl Banner {
             ipc: host.ipc_path().to_owned(),
             http: endpoints.http().map(|at| format!("http://{at}")),
             ws: endpoints.ws().map(|at| format!("ws://{at}")),
+            console: console.map(|url| url.as_str().to_owned()),
             rpc_token: endpoints.token_path().map(ToOwned::to_owned),
             ..self
         };
@@ -169,6 +177,10 @@ impl Banner {
         lines.extend(urls.map(|url| format!("JSON-RPC      {url}")));
         let token = self.rpc_token.iter();
         lines.extend(token.map(|path| format!("token         {}", path.display())));
+        if let Some(url) = &self.console {
+            lines.push(format!("console       {url}"));
+            lines.push(format!("              ({NOTE})"));
+        }
         lines.push(format!("level         {}", self.level));
         lines.push(match (self.identities, self.locked) {
             (open, 0) => format!("identities    {open}"),
@@ -233,6 +245,7 @@ mod tests {
             ipc: "/data/whisht.ipc".into(),
             http: Some("http://127.0.0.1:2".into()),
             ws: None,
+            console: None,
             rpc_token: Some("/data/rpc-token".into()),
             level: "normal".into(),
             profile: "local".into(),
@@ -259,7 +272,7 @@ mod tests {
         let json = serde_json::to_string(&banner()).unwrap();
         assert_eq!(
             json,
-            r#"{"enode":["enode://ab@127.0.0.1:1"],"listen":["0.0.0.0:1"],"ipc":"/data/whisht.ipc","http":"http://127.0.0.1:2","ws":null,"rpc_token":"/data/rpc-token","level":"normal","profile":"local","network":"demo","relay":true,"discovery":true,"mail":false,"identities":1,"locked":2}"#
+            r#"{"enode":["enode://ab@127.0.0.1:1"],"listen":["0.0.0.0:1"],"ipc":"/data/whisht.ipc","http":"http://127.0.0.1:2","ws":null,"console":null,"rpc_token":"/data/rpc-token","level":"normal","profile":"local","network":"demo","relay":true,"discovery":true,"mail":false,"identities":1,"locked":2}"#
         );
         let read: Banner = serde_json::from_str(&json).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), json);

@@ -35,9 +35,6 @@ pub(super) struct AttachOptions {
     /// Hand the file over as it is, with everything that it says about its maker; asks for a word first
     #[arg(long, requires = "attach")]
     as_is: bool,
-    /// Accept the hours that a file above 256 KB takes at hush and dark
-    #[arg(long, requires = "attach")]
-    slow: bool,
 }
 
 /// Hands a file over.
@@ -68,7 +65,7 @@ pub(super) async fn run(
     {
         return Ok(exit);
     }
-    offer(node, to, &mut file, attach.slow, options).await
+    offer(node, to, &mut file, options).await
 }
 
 /// Asks for the words that hand a file over as it is.
@@ -141,7 +138,6 @@ async fn offer(
     node: &mut RemoteNode,
     to: &str,
     file: &mut PreparedFile,
-    slow: bool,
     options: &MessageOptions,
 ) -> Result<Exit, Failure> {
     if options.ttl.is_some() {
@@ -154,7 +150,6 @@ async fn offer(
         "name": file.name(),
         "size": file.size(),
         "level": options.level.as_ref().map(LevelChoice::to_string),
-        "slow": slow,
     }]);
     let price: FilePriceView = node.call("whisht_filePrice", params.clone()).await?;
     if options.dry_run {
@@ -171,14 +166,7 @@ async fn offer(
     // Before the file is offered, so that no stage is missed.
     node.client.subscribe().await?;
     let begun: FileView = node.call("whisht_fileBegin", params).await?;
-    let brought = tokio::select! {
-        brought = bring_in(node, begun.number, file) => brought,
-        _ = tokio::signal::ctrl_c() => Err(Failure::new(
-            Exit::Failed,
-            "stopped before the file was offered; nothing of it has left this machine",
-        )),
-    };
-    if let Err(failure) = brought {
+    if let Err(failure) = bring_in(node, begun.number, file).await {
         // What is stored of it is of no use; the node erases it at its next start at the latest.
         let _: Result<Value, Failure> = node.call("whisht_fileErase", json!([begun.number])).await;
         return Err(failure);
@@ -198,14 +186,28 @@ async fn offer(
     follow(node, offered, options.timeout).await
 }
 
-/// Hands every chunk of a file to the node.
+/// Hands every chunk of a file to the node, unless the user stops it.
 async fn bring_in(
     node: &mut RemoteNode,
     number: u64,
     file: &mut PreparedFile,
 ) -> Result<(), Failure> {
+    let stop = tokio::signal::ctrl_c();
+    tokio::pin!(stop);
     let mut chunk = 0_u32;
     while let Some(bytes) = next_chunk(file)? {
+        // Between two calls, so that the connection stays in order.
+        let is_stopped = tokio::select! {
+            biased;
+            _ = stop.as_mut() => true,
+            () = core::future::ready(()) => false,
+        };
+        if is_stopped {
+            return Err(Failure::new(
+                Exit::Failed,
+                "stopped before the file was offered; nothing of it has left this machine",
+            ));
+        }
         let digits = Zeroizing::new(hex::encode(bytes.as_slice()));
         let params = json!([{"file": number, "chunk": chunk, "bytes": digits.as_str()}]);
         let _: Value = node.call("whisht_fileChunk", params).await?;

@@ -88,6 +88,10 @@ fn flag_and_variable_of_a_setting_are_its_key_in_their_spelling() {
         if singular.contains(&key) {
             spelled.pop();
         }
+        // `--console` opens the console, as `whisht console` does.
+        if key == "console.enable" {
+            spelled = "console".to_owned();
+        }
         assert_eq!(flag, spelled);
         let variable = format!("WHISHT_{}", flag.replace('-', "_").to_uppercase());
         assert_eq!(env.is_empty(), setting.form == Form::Lines, "{key}");

@@ -8,9 +8,8 @@
 //! Honest peers send at these rates, so a cell beyond them is a flood, or follows a pause of the network
 //! that was longer than the bursts allow. The cell is dropped, and its circuit ends at the next one.
 
-use circuits::ids::LinkId;
+use circuits::ids::{LinkClass, LinkId};
 use circuits::rate_limit::{KeyedLimiter, Quota, TokenBucket};
-use circuits::relay::LinkClass;
 use circuits::time::Instant;
 
 /// The rates at which links bring cells of circuits.

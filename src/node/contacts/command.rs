@@ -59,6 +59,15 @@ pub enum ContactCommand {
         /// Only messages with a place after this one.
         after: u64,
     },
+    /// Show the last messages of a conversation before a place: [`ContactReply::Conversation`].
+    ConversationPage {
+        /// A contact's name, or the first digits of the conversation's id.
+        of: String,
+        /// Only messages before this place; the last ones if `None`.
+        before: Option<u64>,
+        /// Maximum number of messages.
+        limit: usize,
+    },
     /// Mark the messages of a conversation up to this place as read: [`ContactReply::Done`].
     MarkRead {
         /// A contact's name, or the first digits of the conversation's id.

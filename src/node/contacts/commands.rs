@@ -203,14 +203,11 @@ impl Contacts {
                 ContactReply::Conversations(views)
             }
             ContactCommand::Conversation { of, after } => {
-                let id = self.conversation_named(of)?;
-                match self.conversation_view(id) {
-                    Some(conversation) => ContactReply::Conversation {
-                        conversation,
-                        messages: self.message_views(id, *after),
-                    },
-                    None => return Err(no_conversation(of)),
-                }
+                self.conversation_reply(of, |own, id| own.message_views(id, *after))?
+            }
+            ContactCommand::ConversationPage { of, before, limit } => {
+                let before = before.unwrap_or(u64::MAX);
+                self.conversation_reply(of, |own, id| own.message_page(id, before, *limit))?
             }
             ContactCommand::CardShow(name) => {
                 let Some(card) = self.card_of(now, name) else {
@@ -480,7 +477,7 @@ impl Contacts {
     }
 }
 
-fn no_conversation(of: &str) -> Refusal {
+pub(super) fn no_conversation(of: &str) -> Refusal {
     Refusal::usage(
         format!("there is neither a contact nor a conversation {of:?}"),
         "`whisht contact list` and `whisht inbox` list them",

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::command::SentMessage;
 use super::views::{ContactView, ConversationMessageView, ConversationView};
 use crate::contact::codec::{BadState, StateReader, StateWriter};
+use crate::printable::one_line;
 
 /// A report about contacts. What it tells survives a crash.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -54,8 +55,25 @@ pub enum ContactStage {
 }
 
 impl ContactStage {
+    /// The stage in words. No stage is called "sent" or "read".
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Sealing { attempt } => format!("attempt {attempt}: being encrypted"),
+            Self::Dispatched { attempt } => format!("attempt {attempt}: has left"),
+            Self::Seen { attempt } => format!("attempt {attempt}: came back; the network has it"),
+            Self::Answered => "answered".to_owned(),
+            Self::Unanswered { reason: None } => "not answered".to_owned(),
+            Self::Unanswered {
+                reason: Some(reason),
+            } => format!("not answered: {}", one_line(reason)),
+            Self::Expired => "given up: its time is over".to_owned(),
+            Self::Cancelled => "cancelled".to_owned(),
+        }
+    }
+
     /// Whether the message will not reach another stage by itself.
-    pub(super) const fn is_final(&self) -> bool {
+    pub(crate) const fn is_final(&self) -> bool {
         matches!(self, Self::Answered | Self::Expired | Self::Cancelled)
     }
 

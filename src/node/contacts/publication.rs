@@ -167,7 +167,7 @@ impl OwnCards {
         else {
             return prepared;
         };
-        address.set_terms(terms, today);
+        address.set_terms(terms, now);
         for period in published.carded() {
             let keys = self.keys.get(&(*id, period.generation()));
             let card = keys.and_then(|keys| address.sign(period, today, keys.block()).ok());

@@ -3,7 +3,8 @@
 use circuits::time::{Now, UnixSecs};
 
 use super::book::ContactKey;
-use super::command::HowKnown;
+use super::command::{ContactReply, HowKnown};
+use super::commands::no_conversation;
 use super::history::HistoryMessage;
 use super::views::{
     AddressView, CardView, ContactState, ContactView, ConversationMessageView,
@@ -15,6 +16,7 @@ use crate::contact::card::VerifiedCard;
 use crate::contact::conversation::{ConversationId, ConversationState, Part};
 use crate::contact::id::ContactId;
 use crate::contact::voice::VoiceWords;
+use crate::node::command::Refusal;
 use crate::node::hex;
 use crate::transfer::answer::{FileAnswer, FileVerdict};
 use crate::transfer::offer::FileOffer;
@@ -172,6 +174,36 @@ impl Contacts {
             .filter(|(place, _)| *place > after)
             .map(|(place, message)| self.view_of_message(id, place, message))
             .collect()
+    }
+
+    /// A conversation, with the messages that `messages` selects.
+    pub(super) fn conversation_reply(
+        &self,
+        of: &str,
+        messages: impl FnOnce(&Self, ConversationId) -> Vec<ConversationMessageView>,
+    ) -> Result<ContactReply, Refusal> {
+        let id = self.conversation_named(of)?;
+        let view = self.conversation_view(id);
+        Ok(ContactReply::Conversation {
+            conversation: view.ok_or_else(|| no_conversation(of))?,
+            messages: messages(self, id),
+        })
+    }
+
+    /// The last messages of a conversation with places before `before`, in their order.
+    pub(super) fn message_page(
+        &self,
+        id: ConversationId,
+        before: u64,
+        limit: usize,
+    ) -> Vec<ConversationMessageView> {
+        let messages = self.history.of(id).rev();
+        let messages = messages.filter(|(place, _)| *place < before).take(limit);
+        let mut views: Vec<_> = messages
+            .map(|(place, message)| self.view_of_message(id, place, message))
+            .collect();
+        views.reverse();
+        views
     }
 
     fn view_of_message(

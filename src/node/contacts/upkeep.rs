@@ -4,7 +4,6 @@
 //! Times come from stored draws and from the formats. Nothing here answers a peer.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
 
 use circuits::time::{Instant, Now, UnixSecs};
 use zeroize::Zeroizing;
@@ -202,10 +201,8 @@ impl Contacts {
 
     /// Bits that a first message to an address must have: the least that a card of the last days asked for.
     pub(super) fn required_ticket_bits(&self, own: &ContactId, now: UnixSecs) -> u8 {
-        let current = self.own.addresses().find(|address| address.id() == own);
-        let current = current.map_or(MAX_TICKET_BITS, |address| address.terms().ticket_bits);
-        let earlier = self.earlier_bits.get(own).filter(|(_, until)| now < *until);
-        earlier.map_or(current, |(bits, _)| current.min(*bits))
+        let address = self.own.addresses().find(|address| address.id() == own);
+        address.map_or(MAX_TICKET_BITS, |address| address.required_bits(now))
     }
 
     /// Too many requests come: the next cards ask for more work.
@@ -241,10 +238,6 @@ impl Contacts {
         let Some(mut terms) = address.map(|address| address.terms()) else {
             return;
         };
-        // Cards that are known ask for the earlier bits until their periods are over.
-        let least = self.required_ticket_bits(own, now.unix);
-        let until = now.unix.after(KNOWN_CARD_SECS);
-        self.earlier_bits.insert(*own, (least, until));
         terms.ticket_bits = change(terms.ticket_bits);
         let prepared = self.own.set_terms(now.unix, own, terms);
         self.store_prepared(fx, now, prepared);
@@ -317,9 +310,6 @@ impl Contacts {
     }
 }
 
-/// What cards asked for earlier, and until when first messages may have no more.
-pub(super) type EarlierBits = BTreeMap<ContactId, (u8, UnixSecs)>;
-
 fn store(fx: &mut Effects, changes: Vec<StateChange>) {
     if !changes.is_empty() {
         fx.store_state(changes);
@@ -336,7 +326,5 @@ const EXPIRY_INTERVAL_SECS: u32 = 86_400;
 const REQUEST_SECS: u32 = 14 * 86_400;
 /// A declined request is remembered as long as messages to its key block may come: 21 days.
 const DECLINED_SECS: u32 = 21 * 86_400;
-/// A card that was found may be used for so long: its period, the next one, and the life of an envelope.
-const KNOWN_CARD_SECS: u32 = 5 * 86_400;
 /// Of two conversations with one contact, one is closed after 7 days.
 const GLARE_SECS: u32 = 7 * 86_400;

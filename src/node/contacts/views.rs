@@ -140,6 +140,20 @@ pub enum ConversationStateView {
     Closed,
 }
 
+impl ConversationStateView {
+    /// The state in words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Opening => "no answer yet",
+            Self::Asked => "request",
+            Self::Open => "open",
+            Self::Stale => "restored: renew it",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// A conversation.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ConversationView {
@@ -290,6 +304,19 @@ pub enum FileVerdictView {
     Accepted,
     /// It has arrived.
     Received,
+}
+
+impl FileVerdictView {
+    /// The verdict as a statement about the other end.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Declined => "does not want the file",
+            Self::OtherRelays => "wants the file, and names other relays for it",
+            Self::Accepted => "wants the file",
+            Self::Received => "has the file",
+        }
+    }
 }
 
 /// What a message costs, and how it travels.

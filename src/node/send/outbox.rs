@@ -14,6 +14,7 @@ mod record;
 use core::time::Duration;
 
 use circuits::time::{Now, UnixSecs};
+use zeroize::Zeroizing;
 
 use self::record::OutboxRecord;
 use super::message::{Outgoing, SendState};
@@ -68,7 +69,8 @@ impl Sender {
             return self.take_first_step(fx, now, id, step, context);
         };
         self.replace_state(fx, id, SendState::Storing(step));
-        fx.store_state_then(vec![change], StateContinuation::BeginMessage(id));
+        let changes = vec![change, self.put_last_number()];
+        fx.store_state_then(changes, StateContinuation::BeginMessage(id));
     }
 
     /// Whether a message is not durable yet, and is answered once it is.
@@ -126,6 +128,13 @@ impl Sender {
         Some(StateChange::put(StateTable::Outbox, row, value))
     }
 
+    /// The row of the last number. It becomes durable together with the message that has the number: the
+    /// row of a delivered message is erased, and its number must not name another one after a restart.
+    fn put_last_number(&self) -> StateChange {
+        let value = Zeroizing::new(self.last.to_be_bytes().to_vec());
+        StateChange::put(StateTable::Outbox, LAST_NUMBER.to_vec(), value)
+    }
+
     /// A message has ended: a delivered one is erased from the disk, a failed one is kept with the
     /// reason.
     pub(super) fn keep_end(&mut self, fx: &mut Effects, id: MessageId) {
@@ -162,6 +171,13 @@ impl Sender {
         let mut changes = Vec::new();
         let accepted: Vec<MessageId> = self.messages.keys().copied().collect();
         for row in rows {
+            if row.id.as_bytes() == LAST_NUMBER {
+                match row.value.as_slice().try_into() {
+                    Ok(last) => self.last = self.last.max(u64::from_be_bytes(last)),
+                    Err(_) => fx.count(Counter::Malformed),
+                }
+                continue;
+            }
             match OutboxRecord::decode(&row.value) {
                 Ok(record) => self.restore_one(fx, now, record, &mut changes),
                 Err(BadState::Version { .. }) => {}
@@ -170,6 +186,7 @@ impl Sender {
         }
         for id in accepted {
             changes.extend(self.put(fx, id));
+            changes.push(self.put_last_number());
         }
         if !changes.is_empty() {
             fx.store_state(changes);
@@ -319,6 +336,9 @@ fn is_over(now: UnixSecs, accepted: UnixSecs) -> bool {
 
 /// Time for which a message of an earlier run is kept. Later, its sender has to decide again.
 const OUTBOX_LIFE: Duration = Duration::from_secs(72 * 3_600);
+
+/// The id of the row with the last number. The ids of messages are longer.
+const LAST_NUMBER: &[u8] = b"last";
 
 /// Why a restored message waits.
 const RESTORED: &str = "the node was started again; the message is sent once peers are connected";

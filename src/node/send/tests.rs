@@ -4,39 +4,17 @@ use circuits::ids::{LinkId, ShortId};
 use circuits::secret::Secret;
 use rand_core::Rng;
 
+use super::fixture::{request, sender, stages};
 use super::*;
 use crate::bloom::Bloom;
-use crate::envelope::Topic;
 use crate::gossip::packet::{MinPow, code, outgoing};
 use crate::message::ClientSecret;
-use crate::node::command::{ReaderKind, Recipient};
 use crate::node::fixture::{Fixture, START, envelope};
 use crate::node::gossip::NewPeer;
 use crate::node::output::Output;
 
-fn request(level: Level) -> SendRequest {
-    let secret = ClientSecret::from_bytes(&Secret::init_with(|key| key.fill(9))).unwrap();
-    SendRequest {
-        to: Recipient::Public(secret.public(), Topic([2; 4])),
-        sign_as: None,
-        payload: b"hello".to_vec().into(),
-        level: Some(level),
-        life: Duration::from_secs(60),
-        reader: ReaderKind::default(),
-    }
-}
-
-fn sender(test: &Fixture) -> Sender {
-    Sender::new(&test.config, Arithmetic::default(), START.mono)
-}
-
-fn stages(fx: &mut Effects) -> Vec<Stage> {
-    let outputs = fx.take_outputs().into_iter();
-    let stages = outputs.filter_map(|output| match output {
-        Output::Notify(Event::Outgoing(_, stage)) => Some(stage),
-        _ => None,
-    });
-    stages.collect()
+fn taken(fx: &mut Effects) -> Vec<Stage> {
+    stages(&fx.take_outputs())
 }
 
 #[test]
@@ -59,14 +37,11 @@ fn open_message_is_mined_then_diffused() {
     let id = sender
         .send(fx, START, request(Level::Open), context)
         .unwrap();
-    assert!(matches!(
-        stages(fx)[..],
-        [Stage::Sealing { attempt: 1, .. }]
-    ));
+    assert!(matches!(taken(fx)[..], [Stage::Sealing { attempt: 1, .. }]));
     sender.on_progress(fx, id, 10);
     sender.on_nonce(fx, START, id, Ok(1), context);
     assert!(matches!(
-        stages(fx)[..],
+        taken(fx)[..],
         [
             Stage::Searching { tried: 10, .. },
             Stage::Sealed { .. },
@@ -88,18 +63,18 @@ fn open_message_without_a_peer_says_that_it_waits_for_one() {
         .send(fx, START, request(Level::Open), context)
         .unwrap();
     sender.on_nonce(fx, START, id, Ok(1), context);
-    let Some(Stage::Waiting { reason }) = stages(fx).pop() else {
+    let Some(Stage::Waiting { reason }) = taken(fx).pop() else {
         panic!("the message does not wait");
     };
     assert!(reason.contains("none is connected") && reason.contains("whisht peers"));
     sender.confirm_gossiped(fx, context);
-    assert!(stages(fx).is_empty());
+    assert!(taken(fx).is_empty());
     let later = Now {
         mono: START.mono.after(GOSSIP_TIMEOUT),
         unix: START.unix.after(60),
     };
     sender.on_timer(fx, later, id, context);
-    let Some(Stage::Failed { reason }) = stages(fx).pop() else {
+    let Some(Stage::Failed { reason }) = taken(fx).pop() else {
         panic!("the message is not given up");
     };
     assert!(reason.contains("no peer has taken it"), "{reason}");
@@ -138,15 +113,12 @@ fn message_while_offline_is_queued_and_resumed() {
     sender
         .send(fx, START, request(Level::Open), context)
         .unwrap();
-    assert!(matches!(&stages(fx)[..], [Stage::Waiting { reason }] if reason.contains("Tor")));
+    assert!(matches!(&taken(fx)[..], [Stage::Waiting { reason }] if reason.contains("Tor")));
     sender.resume(fx, START, context);
-    assert!(stages(fx).is_empty());
+    assert!(taken(fx).is_empty());
     assert!(sender.on_connectivity(fx, START, Connectivity::Up));
     sender.resume(fx, START, context);
-    assert!(matches!(
-        stages(fx)[..],
-        [Stage::Sealing { attempt: 1, .. }]
-    ));
+    assert!(matches!(taken(fx)[..], [Stage::Sealing { attempt: 1, .. }]));
 }
 
 #[test]
@@ -158,7 +130,7 @@ fn message_while_connectivity_is_unknown_is_tried() {
     sender
         .send(fx, START, request(Level::Open), context)
         .unwrap();
-    assert!(matches!(stages(fx)[..], [Stage::Sealing { .. }]));
+    assert!(matches!(taken(fx)[..], [Stage::Sealing { .. }]));
 }
 
 #[test]
@@ -170,7 +142,7 @@ fn message_without_an_echo_fails_after_its_deadline() {
         .send(fx, START, request(Level::Open), context)
         .unwrap();
     sender.on_nonce(fx, START, id, Ok(1), context);
-    stages(fx);
+    taken(fx);
     let later = Now {
         mono: START.mono.after(GOSSIP_TIMEOUT),
         unix: START.unix.after(60),
@@ -178,7 +150,7 @@ fn message_without_an_echo_fails_after_its_deadline() {
     let last = Some(TimerId::Embargo);
     assert_eq!(fx.pop_due(later.mono, last), Some(TimerId::Message(id)));
     sender.on_timer(fx, later, id, context);
-    assert!(matches!(stages(fx)[..], [Stage::Failed { .. }]));
+    assert!(matches!(taken(fx)[..], [Stage::Failed { .. }]));
 }
 
 #[test]
@@ -216,7 +188,7 @@ fn awaiting(sender: &mut Sender, fx: &mut Effects, hash: EnvelopeHash) -> Messag
     let watch = EchoWatch::new(hash, Some(GUARD), Some(START.mono));
     let state = SendState::Confirming(watch, Departure::Cells(3));
     sender.enter(fx, id, state);
-    stages(fx);
+    taken(fx);
     id
 }
 
@@ -248,7 +220,7 @@ fn echo(test: &mut Fixture, sender: &mut Sender, number: u8, peers: &[u64]) -> V
         let (fx, context) = test.sending();
         sender.on_echo(fx, shown.hash(), context);
     }
-    stages(&mut test.fx)
+    taken(&mut test.fx)
 }
 
 #[test]
@@ -259,7 +231,7 @@ fn late_echo_of_an_earlier_attempt_delivers_the_message() {
     let id = awaiting(&mut sender, fx, envelope(1).hash());
     sender.retry(fx, START, id, context);
     assert!(matches!(
-        stages(fx)[..],
+        taken(fx)[..],
         [
             Stage::Retrying { attempt: 2 },
             Stage::Sealing { attempt: 2, .. }
@@ -293,7 +265,7 @@ fn cancelled_message_stays_cancelled_when_its_echo_arrives() {
     sender.retry(fx, START, id, context);
     assert!(sender.cancel(fx, id));
     assert!(sender.by_hash.is_empty());
-    stages(fx);
+    taken(fx);
     assert!(echo(&mut test, &mut sender, 1, &[1, 2]).is_empty());
     assert!(matches!(sender.views()[0].stage, Stage::Failed { .. }));
 }

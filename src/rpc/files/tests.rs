@@ -38,7 +38,6 @@ fn outgoing_file_has_the_name_size_and_level_that_were_given() {
     };
     assert_eq!((file.to.as_str(), file.name.as_str()), ("desk", "file.pdf"));
     assert_eq!((file.size, file.level), (70_000, Some(Level::Normal)));
-    assert!(!file.slow);
 }
 
 #[test]

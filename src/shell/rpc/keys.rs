@@ -19,7 +19,7 @@ pub(super) async fn execute(service: Service, call: KeyCall) -> Result<Value, Rp
 }
 
 async fn keys(service: &Service, call: KeyCall) -> Result<Value, RpcError> {
-    let Service { handle, identities } = service;
+    let (handle, identities) = (&service.handle, &service.identities);
     let name = match call {
         KeyCall::New {
             name,

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::budget::{AnswerMemory, DerivationQueue, RequestMemory, RpcBudget};
 use super::limits::{MAX_BATCH_ANSWER, RequestPacer};
 use super::subscriptions::{ClientSubscriptions, PendingSubscribe, SubscriptionTarget};
-use super::{Service, keys};
+use super::{Service, console, keys};
 use crate::config::rpc::{Module, RpcConfig};
 use crate::node::{Command, Criteria, Event, Reply, ShhCommand, ShhReply};
 use crate::rpc::{
@@ -43,7 +43,7 @@ impl ClientAccess {
                 export_keys: config.allow_key_export,
                 export_files: true,
                 contacts: true,
-                panic: true,
+                local_socket: true,
             },
             notifications: true,
             pacer: None,
@@ -59,7 +59,7 @@ impl ClientAccess {
                 export_keys: config.allow_key_export,
                 export_files: config.allow_key_export,
                 contacts: !config.danger_no_token,
-                panic: false,
+                local_socket: false,
             },
             notifications: true,
             pacer: Some(Arc::new(RequestPacer::new())),
@@ -356,6 +356,7 @@ impl ClientState {
                 self.service.handle.panic().await;
                 Ok(true.into())
             }
+            RpcCall::Console => console::open(&self.service).await,
             RpcCall::Subscribe => self.subscribe(SubscriptionTarget::Events).await,
             RpcCall::Unsubscribe(id) => Ok(self.unsubscribe(&id, is_events).await.into()),
             RpcCall::ShhSubscribe(criteria) => self.subscribe_to_messages(criteria).await,

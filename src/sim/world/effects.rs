@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use circuits::ids::LinkId;
 
-use super::super::files::FileAnswer;
+use super::super::files::FileCompletion;
 use super::super::frames::without_cells;
 use super::super::machine::{LinkEnd, Process, Wake};
 use super::super::network::Line;
@@ -32,7 +32,7 @@ pub(super) enum SimEvent {
     Stored(u64, StoreId),
     Archived(Box<ArchiveResponse>),
     /// The answer of the store for files to the machine's run with this number.
-    File(u64, Box<FileAnswer>),
+    File(u64, Box<FileCompletion>),
     Working(JobId, u64),
     Worked(JobId, Box<Option<JobResult>>),
 }

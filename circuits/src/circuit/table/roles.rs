@@ -37,7 +37,7 @@ pub(super) enum CircuitRole {
         /// The circuit with which this one is joined.
         other: Option<CircuitRef>,
         /// Payloads that wait for the other circuit.
-        waiting: Vec<Box<[u8; CIRCUIT_PAYLOAD_LEN]>>,
+        waiting: Vec<[u8; CIRCUIT_PAYLOAD_LEN]>,
     },
 }
 
@@ -321,7 +321,7 @@ impl CircuitTable {
         match &mut state.role {
             CircuitRole::Own { .. } => {}
             CircuitRole::Passing { keys, waiting } => match keys.forward(&mut body) {
-                Err(_) => self.end(now, circuit, CircuitEnd::Broken, Some(CircuitSide::Back)),
+                Err(_) => self.end(now, circuit, CircuitEnd::Broken, None),
                 Ok(()) if is_connected => self.push(now, circuit, CircuitSide::Ahead, body),
                 Ok(()) if waiting.len() < MAX_WAITING_CELLS => waiting.push(body),
                 Ok(()) => self.end(now, circuit, CircuitEnd::QueueFull, None),
@@ -332,9 +332,9 @@ impl CircuitTable {
                 waiting,
                 ..
             } => match (keys.take_payload(body), *other) {
-                (Err(_), _) => self.end(now, circuit, CircuitEnd::Broken, Some(CircuitSide::Back)),
+                (Err(_), _) => self.end(now, circuit, CircuitEnd::Broken, None),
                 (Ok(payload), Some(other)) => self.return_payload(now, other, &payload),
-                (Ok(payload), None) if waiting.len() < MAX_WAITING_CELLS => waiting.push(payload),
+                (Ok(payload), None) if waiting.len() < MAX_WAITING_CELLS => waiting.push(*payload),
                 (Ok(_), None) => self.end(now, circuit, CircuitEnd::QueueFull, None),
             },
         }

@@ -6,6 +6,7 @@ use super::fixture::*;
 use crate::contact::first_contact::FirstError;
 use crate::contact::parts::{Acks, EpochOffer, InnerError, InnerMessage};
 use crate::contact::x_wing::{X_WING_PUBLIC_LEN, XWingSecret};
+use rand_chacha::ChaCha20Rng;
 use zeroize::Zeroizing;
 
 #[test]
@@ -162,4 +163,62 @@ fn cut_or_altered_record_is_refused_or_harmless() {
         altered[place] ^= 0x80;
         let _no_panic = Conversation::from_bytes(&altered);
     }
+}
+
+/// Key-compromise impersonation: a thief has every secret behind the reader's card and every envelope that was
+/// ever sent, and even the outer keys of the steps that the reader awaits. He writes to the reader as the source.
+#[test]
+fn kci_thief_of_the_reader_does_not_speak_as_the_source() {
+    let mut rng = rng(49);
+    let mut reader = Reader::new(&mut rng);
+    let mut a = start(&mut rng, &reader);
+    let first = a.write(&mut rng, START, "first");
+    let (mut b, _) = accept(&mut rng, &mut reader, &first);
+    b.accept_request();
+    let answer = b.write(&mut rng, START, "answer");
+    a.read(&mut rng, START, &answer).unwrap();
+    let there = a.write(&mut rng, START, "there");
+    let (_, replayed) = b.open(&there).unwrap();
+    b.read(&mut rng, START, &there).unwrap();
+    let newest = b.conversation.newest_epoch();
+
+    // The stolen secrets open the recorded first message: a copy of the reader's end as it was.
+    let (mut copy, _) = accept(&mut rng, &mut reader, &first);
+    copy.accept_request();
+    let body = |end: &mut End, rng: &mut ChaCha20Rng| {
+        let mut message = end.compose(rng, START, "I am the source");
+        let attempt = end.conversation.attempt(rng, START, &mut message);
+        attempt.unwrap().body
+    };
+    let mut own = start(&mut rng, &reader);
+    let own_first = body(&mut own, &mut rng);
+    let own_ratchet = reader.unbox(&own_first).1;
+    let (_, first_ratchet) = reader.unbox(&reader.open(&first).unwrap().body);
+    let forged = [
+        ("a conversation of the thief", own_first),
+        ("a ratchet of the thief", own_ratchet),
+        ("a copy of the reader, reflected", body(&mut copy, &mut rng)),
+        ("the recorded first message", first_ratchet),
+        ("a recorded step", replayed.body.to_vec()),
+    ];
+    for (index, (what, body)) in (10..).zip(forged) {
+        let mut steps = (index..200).flat_map(|step| {
+            let slot = StepSlot::Chain(step);
+            (0..=newest).map(move |epoch| StepRef {
+                epoch,
+                slot,
+                shard: 0,
+            })
+        });
+        let at = steps.find(|at| b.conversation.step_key(*at).is_some());
+        let at = at.expect("the reader awaits steps");
+        let arrived = b.conversation.arrived(&mut rng, START, at, None, &body);
+        let outcome = arrived.unwrap().outcome;
+        let is_text = matches!(outcome, ArrivalOutcome::Message { .. });
+        assert!(!is_text, "{what}: {outcome:?}");
+    }
+    b.restart();
+    let here = a.write(&mut rng, START, "still here");
+    let arrived = b.read(&mut rng, START, &here).unwrap();
+    assert_eq!(text_of(&arrived), (3, "still here".to_owned()));
 }

@@ -1,5 +1,6 @@
 //! One address of this node: its keys, and the terms of its cards.
 
+use circuits::time::UnixSecs;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -22,6 +23,8 @@ pub(in crate::node::contacts) struct OwnAddress {
     terms: CardTerms,
     /// Number of changes of the terms on the day of the last change.
     revised: CardRank,
+    /// Ticket bits that earlier cards asked for, and until when first messages may have no more.
+    earlier_bits: Option<(u8, UnixSecs)>,
 }
 
 impl OwnAddress {
@@ -45,6 +48,7 @@ impl OwnAddress {
                 serial: today,
                 revision: 0,
             },
+            earlier_bits: None,
         }
     }
 
@@ -63,8 +67,19 @@ impl OwnAddress {
         self.terms
     }
 
-    /// Changes the terms of the cards that are made from now on.
-    pub(super) fn set_terms(&mut self, terms: CardTerms, today: Period) {
+    /// Bits that a first message must have: the least that a card of the last days asked for.
+    pub(in crate::node::contacts) fn required_bits(&self, now: UnixSecs) -> u8 {
+        let current = self.terms.ticket_bits;
+        let earlier = self.earlier_bits.filter(|(_, until)| now < *until);
+        earlier.map_or(current, |(bits, _)| current.min(bits))
+    }
+
+    /// Changes the terms of the cards that are made from now on. Cards that are known ask for the earlier
+    /// bits until their periods are over.
+    pub(super) fn set_terms(&mut self, terms: CardTerms, now: UnixSecs) {
+        let today = Period::at(&self.id, now);
+        let least = self.required_bits(now);
+        self.earlier_bits = Some((least, now.after(KNOWN_CARD_SECS)));
         self.terms = terms;
         self.revised = CardRank {
             serial: today,
@@ -115,6 +130,10 @@ impl OwnAddress {
         writer.array(&self.terms.encode().unwrap_or_default());
         writer.u32(self.revised.serial.0);
         writer.u8(self.revised.revision);
+        writer.option(self.earlier_bits, |writer, (bits, until)| {
+            writer.u8(bits);
+            writer.u32(until.0);
+        });
         StateChange::put(StateTable::Identity, self.id.0, writer.finish())
     }
 
@@ -124,7 +143,13 @@ impl OwnAddress {
     ///
     /// [`BadState`] if the row is damaged.
     pub(super) fn from_bytes(bytes: &Zeroizing<Vec<u8>>) -> Result<Self, BadState> {
-        let mut reader = StateReader::new(bytes, VERSION)?;
+        let (mut reader, has_earlier_bits) = match StateReader::new(bytes, VERSION) {
+            Ok(reader) => (reader, true),
+            Err(_) => (
+                StateReader::new(bytes, VERSION_WITHOUT_EARLIER_BITS)?,
+                false,
+            ),
+        };
         let name = reader.text()?.to_owned();
         let key = AddressKey::from_seed(reader.key()?);
         let signer = CardSigner::read(&mut reader)?;
@@ -132,6 +157,11 @@ impl OwnAddress {
         let revised = CardRank {
             serial: Period(reader.u32()?),
             revision: reader.u8()?,
+        };
+        let earlier_bits = if has_earlier_bits {
+            reader.option(|reader| Ok((reader.u8()?, UnixSecs(reader.u32()?))))?
+        } else {
+            None
         };
         reader.finish()?;
         Ok(Self {
@@ -141,10 +171,15 @@ impl OwnAddress {
             signer,
             terms: terms.map_err(|_| BadState::Field("terms of a card"))?,
             revised,
+            earlier_bits,
         })
     }
 }
 
 /// Periods ahead for which cards can be signed at any time: two weeks of export, and two days.
 const MAX_AHEAD: u32 = 16;
-const VERSION: u8 = 1;
+/// A card that was found may be used for so long: its period, the next one, and the life of an envelope.
+const KNOWN_CARD_SECS: u32 = 5 * 86_400;
+const VERSION: u8 = 2;
+/// Rows of this version lack the field; they are written again at the next change.
+const VERSION_WITHOUT_EARLIER_BITS: u8 = 1;

@@ -342,6 +342,31 @@ fn changed_terms_raise_the_revision_and_add_no_publication() {
     assert_eq!(scene.cards.named(NAME).unwrap().terms(), terms);
 }
 
+/// The cards of yesterday ask for less work than those of today, and sources that have them are right to do
+/// less, whether or not the node was restarted in between.
+#[test]
+fn raised_ticket_bits_and_those_of_earlier_cards_survive_a_restart() {
+    let (mut scene, id) = Scene::new();
+    let least = CardTerms::default().ticket_bits;
+    for ticket_bits in [least + 1, least + 2] {
+        let terms = CardTerms {
+            ticket_bits,
+            ..CardTerms::default()
+        };
+        let prepared = scene.cards.set_terms(scene.now.unix, &id, terms);
+        scene.store(prepared);
+    }
+    let required = |scene: &Scene, secs| {
+        let address = scene.cards.named(NAME).unwrap();
+        address.required_bits(scene.now.unix.after(secs))
+    };
+    assert_eq!(required(&scene, 0), least);
+    scene.restart();
+    assert_eq!(required(&scene, 0), least);
+    assert_eq!(required(&scene, 5 * DAY - 1), least);
+    assert_eq!(required(&scene, 5 * DAY), least + 2);
+}
+
 #[test]
 fn helper_publishes_exported_cards_without_any_key() {
     let (mut owner, id) = Scene::new();

@@ -1,40 +1,19 @@
 //! The durable outbox, without a node.
 
-use circuits::arithmetic::Arithmetic;
 use circuits::level::Level;
-use circuits::secret::Secret;
 use circuits::time::Instant;
 use proptest::prelude::*;
 use zeroize::Zeroizing;
 
 use super::*;
 use crate::envelope::Topic;
-use crate::message::{ClientPublic, ClientSecret, CopyTag};
+use crate::message::CopyTag;
 use crate::node::command::{ReaderKind, RefusalKind, SendRequest};
-use crate::node::event::{Event, Stage};
+use crate::node::event::Stage;
 use crate::node::fixture::{Fixture, START};
 use crate::node::output::{Output, Record};
+use crate::node::send::fixture::{public, request, sender, stages};
 use crate::state::StateId;
-
-fn public() -> ClientPublic {
-    let secret = ClientSecret::from_bytes(&Secret::init_with(|key| key.fill(9))).unwrap();
-    secret.public()
-}
-
-fn request(level: Level) -> SendRequest {
-    SendRequest {
-        to: Recipient::Public(public(), Topic([2; 4])),
-        sign_as: None,
-        payload: b"hello".to_vec().into(),
-        level: Some(level),
-        life: Duration::from_secs(60),
-        reader: ReaderKind::default(),
-    }
-}
-
-fn sender(test: &Fixture) -> Sender {
-    Sender::new(&test.config, Arithmetic::default(), START.mono)
-}
 
 fn opened() -> Fixture {
     let mut test = Fixture::new(|_| {});
@@ -81,12 +60,12 @@ impl Disk {
     }
 }
 
-fn stages(outputs: &[Output]) -> Vec<Stage> {
-    let stages = outputs.iter().filter_map(|output| match output {
-        Output::Notify(Event::Outgoing(_, stage)) => Some(stage.clone()),
-        _ => None,
-    });
-    stages.collect()
+impl Disk {
+    fn messages(&self) -> Vec<StateRow> {
+        let mut rows = self.rows();
+        rows.retain(|row| row.id.as_bytes() != LAST_NUMBER);
+        rows
+    }
 }
 
 #[test]
@@ -100,7 +79,7 @@ fn message_takes_no_step_before_it_is_durable() {
     assert!(sender.is_storing(id));
     let outputs = disk.write(fx);
     assert!(outputs.is_empty(), "{outputs:?}");
-    assert_eq!(disk.0.len(), 1);
+    assert_eq!(disk.messages().len(), 1);
 
     sender.on_message_stored(fx, START, id, context);
     assert!(!sender.is_storing(id));
@@ -130,7 +109,7 @@ fn message_takes_its_first_step_at_once_while_the_state_is_locked() {
     fx.open_state();
     sender.restore(fx, START, Vec::new());
     disk.write(fx);
-    assert_eq!(disk.0.len(), 1);
+    assert_eq!(disk.messages().len(), 1);
 }
 
 #[test]
@@ -153,7 +132,7 @@ fn killed_message_is_sent_again_by_the_next_run_with_its_tag() {
     let outputs = disk.write(fx);
     assert!(matches!(stages(&outputs)[..], [Stage::Sealing { .. }]));
     assert_eq!(second.messages.get(&id).map(Outgoing::tag), tag);
-    assert_eq!(disk.0.len(), 1);
+    assert_eq!(disk.messages().len(), 1);
 
     // A new message takes no number of an old one.
     let next = second.send(fx, later(12), request(Level::Open), context);
@@ -203,11 +182,11 @@ fn delivered_message_leaves_the_disk_and_a_failed_one_stays_until_it_is_renewed(
     };
     let (one, other) = (send(&mut sender, fx), send(&mut sender, fx));
     disk.write(fx);
-    assert_eq!(disk.0.len(), 2);
+    assert_eq!(disk.messages().len(), 2);
     sender.enter(fx, one, SendState::Delivered);
     sender.fail(fx, other, "no echo");
     disk.write(fx);
-    assert_eq!(disk.0.len(), 1);
+    assert_eq!(disk.messages().len(), 1);
 
     let mut sender = self::sender(&test);
     let (fx, context) = test.sending();
@@ -225,9 +204,33 @@ fn delivered_message_leaves_the_disk_and_a_failed_one_stays_until_it_is_renewed(
         [Stage::Sealing { attempt: 1, .. }]
     ));
     assert!(sender.renew(fx, later(12), other, context).is_err());
-    let record = disk.rows().pop().unwrap();
+    let record = disk.messages().pop().unwrap();
     let record = OutboxRecord::decode(&record.value).unwrap();
     assert_eq!((record.failure, record.accepted), (None, later(11).unix));
+}
+
+/// A user who notes "message 1 was delivered" must not find another message under this number tomorrow.
+#[test]
+fn number_of_delivered_message_is_not_given_again_after_a_restart() {
+    let (mut test, mut disk) = (opened(), Disk::default());
+    let mut first = sender(&test);
+    let (fx, context) = test.sending();
+    let send = |sender: &mut Sender, fx: &mut Effects| {
+        sender
+            .send(fx, START, request(Level::Open), context)
+            .unwrap()
+    };
+    let id = send(&mut first, fx);
+    first.on_message_stored(fx, START, id, context);
+    first.enter(fx, id, SendState::Delivered);
+    disk.write(fx);
+    assert!(disk.messages().is_empty());
+
+    let mut second = sender(&test);
+    let (fx, context) = test.sending();
+    second.restore(fx, later(10), disk.rows());
+    let next = second.send(fx, later(11), request(Level::Open), context);
+    assert_eq!(next.unwrap(), MessageId(id.0 + 1));
 }
 
 #[test]
@@ -240,7 +243,7 @@ fn cancelled_message_leaves_the_disk() {
         .unwrap();
     assert!(sender.cancel(fx, id));
     disk.write(fx);
-    assert!(disk.0.is_empty());
+    assert!(disk.messages().is_empty());
     // The disk answers later: nothing starts.
     sender.on_message_stored(fx, START, id, context);
     assert!(disk.write(fx).is_empty());

@@ -66,6 +66,7 @@ fn session() -> (RpcSession, FakeNode) {
     let service = Service {
         handle,
         identities: IdentityService::from(&Storage::Memory),
+        console: std::sync::Weak::new(),
     };
     let config = RpcConfig::build(RpcSettings::default()).unwrap();
     let node = FakeNode {

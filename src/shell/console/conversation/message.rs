@@ -1,0 +1,178 @@
+//! Messages as the page shows them, and the small files in them.
+//!
+//! A file is only ever offered for saving: a browser that rendered it would run what the other side
+//! wrote.
+
+use axum::extract::Path;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+
+use super::super::ask::PageError;
+use super::super::visit::Visit;
+use super::super::words;
+use crate::contact::address::ContactAddress;
+use crate::contact::id::ContactId;
+use crate::node::{
+    ContactStage, ConversationMessageView, HowKnown, MessageDirection, MessagePartView,
+};
+
+/// A message.
+pub(super) struct MessageRow {
+    pub(super) place: u64,
+    pub(super) number: u64,
+    pub(super) is_own: bool,
+    pub(super) is_unread: bool,
+    pub(super) time: String,
+    pub(super) parts: Vec<PartRow>,
+    /// Stage and level, if this node sends it.
+    pub(super) stage: Option<String>,
+    pub(super) level: Option<&'static str>,
+    /// Whether it can be stopped.
+    pub(super) can_cancel: bool,
+    /// Whether it can leave again.
+    pub(super) can_repeat: bool,
+}
+
+/// A part of a message.
+pub(super) enum PartRow {
+    /// What the other side or the user wrote.
+    Text(String),
+    /// A small file: its name, and its size in bytes.
+    File(String, usize),
+    /// A statement of the program about a part.
+    Note(String),
+}
+
+impl MessageRow {
+    pub(super) fn of(view: &ConversationMessageView) -> Self {
+        Self {
+            place: view.place,
+            number: view.number,
+            is_own: view.direction == MessageDirection::Out,
+            is_unread: !view.read,
+            time: words::minute(view.time),
+            parts: view.parts.iter().map(part).collect(),
+            stage: view.stage.as_ref().map(ContactStage::words),
+            level: view.level.map(|level| level.word()),
+            can_cancel: view.stage.as_ref().is_some_and(|stage| !stage.is_final()),
+            can_repeat: matches!(view.stage, Some(ContactStage::Unanswered { .. })),
+        }
+    }
+}
+
+fn part(part: &MessagePartView) -> PartRow {
+    PartRow::Note(match part {
+        MessagePartView::Text { text } => return PartRow::Text(words::text(text)),
+        MessagePartView::File { name, bytes } => {
+            return PartRow::File(words::line(name), bytes.len() / 2);
+        }
+        MessagePartView::Address { id } => format!(
+            "claims the address {}; compare the words before you believe it",
+            address(id)
+        ),
+        MessagePartView::Introduction {
+            id,
+            name,
+            how,
+            note,
+        } => {
+            let how = match how {
+                HowKnown::Unsaid => "",
+                HowKnown::Voice => ", whose words were compared by voice",
+                HowKnown::InPerson => ", whom the sender met",
+            };
+            let (name, note) = (words::line(name), words::line(note));
+            format!("introduces {name}{how}, {}: {note}", address(id))
+        }
+        MessagePartView::Continuity { .. } => {
+            "a new session, which continues an earlier conversation".to_owned()
+        }
+        MessagePartView::FileOffer { name, size } => format!(
+            "offers the file {:?}, {size} bytes; it is among the files, and nothing is received before you \
+             accept it",
+            words::line(name)
+        ),
+        MessagePartView::FileAnswer { verdict } => verdict.words().to_owned(),
+        MessagePartView::TalkOffer => {
+            "offers a talk line; `whisht contact talk` opens it on the command line".to_owned()
+        }
+        MessagePartView::TalkAnswer { accepted: true } => "accepts the talk line".to_owned(),
+        MessagePartView::TalkAnswer { accepted: false } => {
+            "declines the talk line, or withdraws it".to_owned()
+        }
+        MessagePartView::Goodbye => "closes the conversation".to_owned(),
+        MessagePartView::Unknown { kind } => {
+            format!("a part of type {kind}, which needs a newer version of whisht")
+        }
+    })
+}
+
+fn address(id: &str) -> String {
+    let bytes = hex::decode(id)
+        .ok()
+        .and_then(|id| <[u8; 32]>::try_from(id).ok());
+    bytes.map_or_else(String::new, |id| {
+        ContactAddress::new(ContactId(id)).to_string()
+    })
+}
+
+/// Serves the small file in the message at a place, for saving.
+pub(super) async fn file(
+    visit: Visit,
+    Path((number, place)): Path<(u32, u64)>,
+) -> Result<Response, PageError> {
+    let of = visit.conversation(number)?;
+    let before = Some(place.saturating_add(1));
+    let (_, messages) = super::part_of(&visit, of, before).await?;
+    let message = messages.iter().find(|message| message.place == place);
+    let file = message
+        .and_then(|message| {
+            message.parts.iter().find_map(|part| match part {
+                MessagePartView::File { name, bytes } => Some((name, hex::decode(bytes).ok()?)),
+                _ => None,
+            })
+        })
+        .ok_or(PageError::NotFound)?;
+    let (name, bytes) = file;
+    let disposition = format!("attachment; filename=\"{}\"", saved_name(name));
+    let disposition = HeaderValue::try_from(disposition).map_err(|_| PageError::Unexpected)?;
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        ),
+        (header::CONTENT_DISPOSITION, disposition),
+    ];
+    Ok((headers, bytes).into_response())
+}
+
+/// A name under which a file of another machine can be saved: letters, digits, and marks that no system
+/// gives a meaning.
+fn saved_name(name: &str) -> String {
+    let fits = |c: char| {
+        if c.is_ascii_alphanumeric() || ".-_".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    let name: String = name.chars().map(fits).take(MAX_NAME).collect();
+    let name = name.trim_start_matches('.');
+    if name.is_empty() { "file" } else { name }.to_owned()
+}
+
+/// Maximum length of such a name.
+const MAX_NAME: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_of_a_file_contains_no_path_and_no_header() {
+        assert_eq!(saved_name("../../.bashrc"), "_.._.bashrc");
+        assert_eq!(saved_name("a\"\r\nSet-Cookie: x"), "a___Set-Cookie__x");
+        assert_eq!(saved_name("..."), "file");
+        assert_eq!(saved_name(&"x".repeat(4_000)).len(), MAX_NAME);
+    }
+}

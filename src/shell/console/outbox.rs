@@ -1,0 +1,196 @@
+//! `/outbox`: messages whose sending has not ended, by stage.
+//!
+//! No stage is called "sent": the page shows what this node has observed.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::Query;
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Deserialize;
+
+use super::ask::PageError;
+use super::forms::Posted;
+use super::inbox::partner;
+use super::layout::{Layout, Nav, html, see};
+use super::server::Shared;
+use super::visit::Visit;
+use super::words;
+use crate::node::{
+    Command, ContactStage, ConversationStateView, MessageId, OutgoingView, RefusalKind, Stage,
+};
+
+/// The routes of this page.
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/outbox", get(show))
+        .route("/outbox/cancel", post(cancel))
+        .route("/outbox/renew", post(renew))
+}
+
+#[derive(Template)]
+#[template(path = "outbox.html", config = "src/shell/console/askama.toml")]
+struct OutboxPage {
+    layout: Layout,
+    replies: Vec<ReplyRow>,
+    messages: Vec<WhisperRow>,
+}
+
+/// A message in a conversation.
+struct ReplyRow {
+    conversation: u32,
+    with: String,
+    number: u64,
+    time: String,
+    level: &'static str,
+    stage: String,
+    can_repeat: bool,
+}
+
+/// A message to a key of Whisper.
+struct WhisperRow {
+    id: u64,
+    level: &'static str,
+    price: String,
+    stage: String,
+    has_failed: bool,
+}
+
+#[derive(Deserialize)]
+struct OutboxQuery {
+    done: Option<String>,
+}
+
+async fn show(visit: Visit, Query(query): Query<OutboxQuery>) -> Result<Response, PageError> {
+    let notice = query.done.as_deref().and_then(notice);
+    let layout = visit.layout(Nav::Outbox).refreshing("/outbox");
+    let messages = visit.node().outbox().await?;
+    Ok(html(&OutboxPage {
+        layout: layout.with_notice(notice),
+        replies: replies(&visit).await?,
+        messages: messages.iter().map(message_row).collect(),
+    }))
+}
+
+/// Messages in conversations whose sending has not ended.
+async fn replies(visit: &Visit) -> Result<Vec<ReplyRow>, PageError> {
+    let conversations = match visit.node().conversations().await {
+        Err(PageError::Refused(refusal)) if refusal.kind == RefusalKind::Locked => Vec::new(),
+        all => all?,
+    };
+    let mut rows = Vec::new();
+    for view in conversations {
+        // Before a request is accepted, nothing was written to it.
+        if view.state == ConversationStateView::Asked {
+            continue;
+        }
+        let (view, messages) = visit.node().conversation(view.id, 0).await?;
+        for message in messages {
+            let Some(stage) = message.stage.filter(|stage| !stage.is_final()) else {
+                continue;
+            };
+            rows.push(ReplyRow {
+                conversation: visit.number_of(&view.id),
+                with: partner(&view),
+                number: message.number,
+                time: words::minute(message.time),
+                level: message.level.map_or("", |level| level.word()),
+                stage: stage.words(),
+                can_repeat: matches!(stage, ContactStage::Unanswered { .. }),
+            });
+        }
+    }
+    Ok(rows)
+}
+
+fn message_row(view: &OutgoingView) -> WhisperRow {
+    WhisperRow {
+        id: view.id.0,
+        level: view.level.word(),
+        price: view.price.map_or_else(String::new, |price| {
+            let time = words::duration(price.seconds.saturating_mul(1_000));
+            format!("{}, {time}", words::bytes(price.bytes))
+        }),
+        stage: stage_words(&view.stage),
+        has_failed: matches!(view.stage, Stage::Failed { .. }),
+    }
+}
+
+/// The stage of a message to a key of Whisper.
+fn stage_words(stage: &Stage) -> String {
+    match stage {
+        Stage::Sealing { attempt, .. } => format!("attempt {attempt}: proof of work"),
+        Stage::Searching { .. } => "proof of work".to_owned(),
+        Stage::Waiting { reason } | Stage::Blocked { reason } => {
+            format!("waits: {}", words::line(reason))
+        }
+        Stage::Sealed { bytes, .. } => format!("complete, {bytes} bytes"),
+        Stage::Planned { k, n, .. } => format!("{n} lanes are chosen, {k} are needed"),
+        Stage::Dispatched { cells, of } => format!("{cells} of {of} cells have left"),
+        Stage::Departing { left, cells, .. } => format!("{left} of {cells} cells have left"),
+        Stage::SeenShards { shards, needed, .. } => {
+            format!("{shards} shards came back, {needed} are needed")
+        }
+        Stage::Seen { .. } => "came back; the network has it".to_owned(),
+        Stage::Retrying { attempt } => format!("attempt {attempt} starts"),
+        Stage::HandedOver { peers } => format!("written to {peers} peers"),
+        Stage::Delivered => "came back from several peers; the network has it".to_owned(),
+        Stage::Failed { reason } => format!("given up: {}", words::line(reason)),
+    }
+}
+
+#[derive(Deserialize)]
+struct MessageForm {
+    message: u64,
+}
+
+async fn cancel(
+    visit: Visit,
+    Posted(MessageForm { message }): Posted<MessageForm>,
+) -> Result<Response, PageError> {
+    let command = Command::Cancel(MessageId(message));
+    visit.node().command(command).await?;
+    Ok(see("/outbox?done=cancelled"))
+}
+
+async fn renew(
+    visit: Visit,
+    Posted(MessageForm { message }): Posted<MessageForm>,
+) -> Result<Response, PageError> {
+    let command = Command::Renew(MessageId(message));
+    visit.node().command(command).await?;
+    Ok(see("/outbox?done=again"))
+}
+
+fn notice(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "stored" => "The message is stored. Its stages are shown below.",
+        "repeated" => "This form was sent before; the message was not stored a second time.",
+        "cancelled" => "The message will not leave again. What has left cannot be recalled.",
+        "again" => "The message will leave again.",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_stage_says_sent_or_read() {
+        let reason = "no peer".to_owned();
+        for stage in [
+            Stage::Delivered,
+            Stage::HandedOver { peers: 2 },
+            Stage::Dispatched { cells: 1, of: 3 },
+            Stage::Failed { reason },
+        ] {
+            let said = stage_words(&stage);
+            let mut words = said.split(|c: char| !c.is_alphanumeric());
+            assert!(
+                !words.any(|word| ["sent", "read", "delivered"].contains(&word)),
+                "{said}"
+            );
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The listener of the console: its routes, its connections and their limits.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use super::ask::PageError;
+use super::guard::{self, COOKIE};
+use super::layout::see;
+use super::limits::{CONNECTION_LIMITS, HEAD_TIMEOUT, MAX_HEAD, SHUTDOWN_TIMEOUT, STALL_TIMEOUT};
+use super::login::LoginRefusal;
+use super::{
+    ConsoleState, assets, card, compose, conversation, events, files, inbox, lock, network, outbox,
+    panic, settings, unlock,
+};
+use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
+use crate::shell::log_throttle::LogThrottle;
+
+/// What handlers get as axum's state.
+pub(super) type Shared = Arc<ConsoleState>;
+
+/// All pages. Each module of pages has a function `routes`, which is merged here.
+fn router(state: Shared) -> Router {
+    Router::new()
+        .route("/in/{token}", get(open))
+        .route("/app.css", get(assets::style))
+        .route("/app.js", get(assets::script))
+        .route("/events", get(events::stream))
+        .merge(card::routes())
+        .merge(files::routes())
+        .merge(lock::routes())
+        .merge(network::routes())
+        .merge(panic::routes())
+        .merge(settings::routes())
+        .merge(inbox::routes())
+        .merge(conversation::routes())
+        .merge(compose::routes())
+        .merge(outbox::routes())
+        .merge(unlock::routes())
+        .fallback(async || PageError::NotFound)
+        .method_not_allowed_fallback(async || PageError::Method)
+        .layer(from_fn_with_state(Arc::clone(&state), guard::check))
+        .with_state(state)
+}
+
+/// Opens a session with a one-time URL.
+async fn open(
+    State(state): State<Shared>,
+    Path(token): Path<String>,
+) -> Result<Response, PageError> {
+    let now = Instant::now();
+    let redeemed = state.login().redeem(&token, now);
+    redeemed.map_err(|refusal| match refusal {
+        LoginRefusal::Spent => PageError::SpentUrl,
+        LoginRefusal::Wrong => PageError::WrongUrl,
+        LoginRefusal::Closed => PageError::UrlsClosed,
+    })?;
+    let key = state.sessions().open(now)?;
+    let cookie = format!(
+        "{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/",
+        key.as_str()
+    );
+    let mut cookie = HeaderValue::try_from(cookie).map_err(|_| PageError::Unexpected)?;
+    cookie.set_sensitive(true);
+    Ok(([(header::SET_COOKIE, cookie)], see("/")).into_response())
+}
+
+/// The served listener; it ends on drop.
+#[derive(Debug)]
+pub(super) struct ConsoleServer(JoinSet<()>);
+
+impl ConsoleServer {
+    pub(super) fn start(listener: TcpListener, state: Shared) -> Self {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, state));
+        Self(tasks)
+    }
+
+    /// Completes when the node has ended and the last page is written, or has taken too long.
+    pub(super) async fn ended(&mut self) {
+        let ended = async { while self.0.join_next().await.is_some() {} };
+        if timeout(SHUTDOWN_TIMEOUT, ended).await.is_err() {
+            self.0.abort_all();
+        }
+    }
+}
+
+/// Accepts connections until the node ends, and all sessions with it.
+async fn accept(listener: TcpListener, state: Shared) {
+    let handle = state.node.handle().clone();
+    let limiter = AcceptLimiter::new(CONNECTION_LIMITS);
+    let router = router(Arc::clone(&state));
+    let mut failures = LogThrottle::default();
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = handle.finished() => break,
+        };
+        match accepted {
+            Ok((stream, from)) => {
+                if let Some(permit) = limiter.admit(from.ip()) {
+                    let router = router.clone();
+                    let handle = handle.clone();
+                    connections.spawn(async move {
+                        tokio::select! {
+                            () = serve(stream, permit, router) => {}
+                            () = handle.finished() => {}
+                        }
+                    });
+                }
+            }
+            Err(error) => {
+                if let Some(times) = failures.note() {
+                    tracing::warn!(%error, times, "the console cannot accept browsers; trying again");
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    state.sessions().close_all();
+}
+
+/// Serves one connection. Errors belong to the browser's user, not to the log.
+async fn serve(stream: TcpStream, permit: AcceptPermit, router: Router) {
+    if set_options(&stream).is_err() {
+        return;
+    }
+    let permit = Arc::new(permit);
+    let pages = TowerToHyperService::new(router);
+    let known = Arc::clone(&permit);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        known.note_received();
+        request.extensions_mut().insert(Arc::clone(&known));
+        pages.call(request)
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        _served = served => {}
+        () = permit.evicted() => {}
+    }
+}
+
+/// Sets the socket options.
+fn set_options(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    // Disconnects a browser that does not read its answers.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALL_TIMEOUT))?;
+    Ok(())
+}

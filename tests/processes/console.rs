@@ -1,0 +1,295 @@
+//! The console of a node in a process, in Chromium and under attack by other pages.
+//!
+//! Needs Chromium, Node.js and `npm ci` in tests/interop/console. Where these are missing the tests say
+//! `SKIPPED` and pass, unless CI is `true` or WHISHT_REQUIRE_INTEROP is set: then they fail. The scenarios
+//! are in tests/interop/console/browser.mjs.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::contact::CARD_OPTIONS;
+use crate::network::ProcessNetwork;
+use crate::node::NodeProcess;
+use crate::script::{NodeScript, ScriptProcess};
+
+const SCRIPT: NodeScript = NodeScript {
+    folder: "console",
+    file: "browser.mjs",
+    package: "playwright-core",
+};
+
+#[test]
+fn console_leads_from_request_to_answer_with_and_without_script() {
+    let Some(program) = browser() else { return };
+    let mut network = ProcessNetwork::start_with(&CARD_OPTIONS);
+    let made = network.reader.ask(&["id", "new", "desk", "--address"]);
+    let address = made["address"].as_str().unwrap();
+    let add = ["contact", "add", address, "--as", "desk", "--no-wait"];
+    network.source.ask(&add);
+    wait_long("the source finds the card", || {
+        let found = network.source.ask(&["contact", "show", "desk"]);
+        (found["state"] == "ready").then_some(())
+    });
+
+    // Without JavaScript: the request is accepted and answered.
+    let first = "<script>document.title='x'</script> \"quoted\" & 'so'";
+    write(&network, "desk", first);
+    let journalist = json!({
+        "script": false, "text": first, "name": "heron", "reply": "come\nat <b>nine</b>",
+    });
+    run(&program, "journalist", &network.reader, journalist);
+    let answer = wait_long("the source has the answer", || {
+        let history = network.source.ask(&["read", "desk"]);
+        let messages = history["messages"].as_array().unwrap().iter();
+        messages
+            .map(|message| message["parts"][0]["text"].clone())
+            .find(|text| *text == "come\nat <b>nine</b>")
+    });
+    assert!(answer.is_string());
+
+    hostile_texts_stay_texts(&program, &network);
+
+    // With JavaScript: a message appears in the page that is open.
+    let next = "the second message";
+    let live = json!({"name": "heron", "text": next});
+    let mut live = start(&program, "live", &network.reader, live);
+    assert_eq!(live.next_within(SCENARIO_TIMEOUT)["ready"], true);
+    write(&network, "desk", next);
+    assert_eq!(live.next_within(SCENARIO_TIMEOUT)["done"], true);
+    live.assert_success();
+
+    file_is_accepted_and_saved_without_script(&program, &network);
+    killed_node_has_message_once_or_not_at_all(&program, &mut network);
+}
+
+/// The source offers a file; the reader accepts and saves it in the browser, without JavaScript.
+fn file_is_accepted_and_saved_without_script(program: &Path, network: &ProcessNetwork) {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("hedge.txt");
+    let content: String = (0..40_000_u32)
+        .map(|line| format!("line {line}\n"))
+        .collect();
+    std::fs::write(&path, &content).unwrap();
+    let path = path.to_str().unwrap();
+    network.source.ask(&[
+        "send", "--to", "desk", "--attach", path, "--level", "normal",
+    ]);
+    let saved = run(program, "file", &network.reader, json!({"script": false}));
+    let hash = hex::encode(Sha256::digest(content.as_bytes()));
+    assert_eq!(saved["sha256"], hash);
+}
+
+/// A text that attacks the page of the reader: elements, templates, entities, marks of direction, and a
+/// line that is wider than any window.
+fn hostile_texts_stay_texts(program: &Path, network: &ProcessNetwork) {
+    let visible = [
+        "<img src=//127.0.0.1:9/x.png onerror=alert(1)>",
+        "{{ token }} {% include \"inbox.html\" %} &lt;b&gt; </p></article><script>alert(1)</script>",
+        "javascript:alert(1) http://127.0.0.1:9/",
+        &"W".repeat(1_500),
+    ]
+    .join("\n");
+    write(
+        network,
+        "desk",
+        &format!("{visible}\n\u{202e}reversed\u{2066} \u{1b}[31m"),
+    );
+    let shown = [format!("{visible}\n?reversed? ?[31m")];
+    wait_long("the reader has the text", || {
+        let history = network.reader.ask(&["read", "heron"]);
+        let messages = history["messages"].as_array().unwrap().iter();
+        let theirs = messages.filter(|message| message["direction"] == "in");
+        (theirs.count() > shown.len()).then_some(())
+    });
+    for script in [false, true] {
+        let inert = json!({"script": script, "name": "heron", "texts": shown});
+        run(program, "inert", &network.reader, inert);
+    }
+}
+
+/// Kills the reader while its browser sends forms. What a page called stored is stored, and nothing is
+/// stored twice.
+fn killed_node_has_message_once_or_not_at_all(program: &Path, network: &mut ProcessNetwork) {
+    let mut flood = start(program, "flood", &network.reader, json!({}));
+    assert_eq!(flood.next_within(SCENARIO_TIMEOUT)["ready"], true);
+    std::thread::sleep(Duration::from_millis(1_500));
+    network.kill_and_restart_clients();
+    let result = flood.next_within(SCENARIO_TIMEOUT);
+    let accepted: Vec<u64> = serde_json::from_value(result["accepted"].clone()).unwrap();
+    assert!(!accepted.is_empty(), "{result}");
+    let tried = result["tried"].as_u64().unwrap();
+    assert!(tried < 399, "the node was killed too late: {result}");
+    let history = network.reader.ask(&["read", "heron"]);
+    let stored = |number: u64| {
+        let messages = history["messages"].as_array().unwrap().iter();
+        let text = format!("flood {number}");
+        let equal = messages.filter(|message| message["parts"][0]["text"] == text);
+        equal.count()
+    };
+    for number in 0..=tried {
+        let count = stored(number);
+        let is_accepted = accepted.contains(&number);
+        assert!(count <= 1, "form {number} was stored {count} times");
+        assert!(count == 1 || !is_accepted, "form {number} was lost");
+    }
+}
+
+#[test]
+fn console_gives_nothing_to_other_pages_and_ended_sessions() {
+    let Some(program) = browser() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let node = NodeProcess::start(scratch.path(), "alone", &["--console"]);
+    let other = NodeProcess::start(scratch.path(), "other", &[]);
+    let made = other.ask(&["id", "new", "other", "--address"]);
+    let secret = "Zaunkoenig-of-the-hedge";
+    let address = made["address"].as_str().unwrap();
+    node.ask(&["contact", "add", address, "--as", secret, "--no-wait"]);
+
+    let url = node.banner()["console"].as_str().unwrap();
+    let attacks = json!({"guess": "0".repeat(32), "url": url});
+    run(&program, "attacks", &node, attacks);
+    for script in [false, true] {
+        let ended = json!({"script": script, "secret": secret});
+        run(&program, "ended", &node, ended);
+    }
+    let pages = [
+        "/",
+        "/send",
+        "/outbox",
+        "/unlock",
+        "/card",
+        "/network",
+        "/network/coarse",
+        "/files",
+        "/files/new",
+        "/settings",
+        "/panic",
+    ];
+    let access = run(&program, "access", &node, json!({"pages": pages}));
+    assert!(access["worst"].is_object(), "{access}");
+    network_fits_one_screen(&program, &node);
+    guesses_close_login(&node);
+}
+
+/// The page of the network in a window of 1,024 x 768, in both colour schemes. WHISHT_SCREENSHOTS names a
+/// folder for pictures of it.
+fn network_fits_one_screen(program: &Path, node: &NodeProcess) {
+    let shots = std::env::var("WHISHT_SCREENSHOTS").ok();
+    let screen = json!({"pages": ["/network", "/network/coarse"], "shots": shots});
+    run(program, "screen", node, screen);
+}
+
+/// Ten wrong URLs close the login; the next `whisht console` opens it.
+fn guesses_close_login(node: &NodeProcess) {
+    let status = |url: &str| {
+        let (_, rest) = url.split_once("://").unwrap();
+        let (host, path) = rest.split_once('/').unwrap();
+        let port = host.rsplit(':').next().unwrap().parse().unwrap();
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        write!(
+            stream,
+            "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.get(9..12).unwrap().to_owned()
+    };
+    let draw = || node.ask(&["console"])["url"].as_str().unwrap().to_owned();
+    let right = draw();
+    let (base, token) = right.rsplit_once('/').unwrap();
+    for guess in 0..10 {
+        let wrong = format!("{base}/{guess}{}", token.get(1..).unwrap());
+        if wrong != right {
+            assert_eq!(status(&wrong), "403");
+        }
+    }
+    assert_eq!(status(&format!("{base}/{}", "A".repeat(43))), "403");
+    assert_eq!(status(&right), "403");
+    assert_eq!(status(&draw()), "303");
+}
+
+/// Node.js, if everything that the scenarios need is there.
+fn browser() -> Option<PathBuf> {
+    let program = SCRIPT.node()?;
+    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
+    if Command::new(&chromium).arg("--version").output().is_ok() {
+        return Some(program);
+    }
+    let required = std::env::var_os("CI").is_some_and(|value| value == "true")
+        || std::env::var_os("WHISHT_REQUIRE_INTEROP").is_some();
+    assert!(!required, "missing: Chromium");
+    eprintln!("SKIPPED: tests of the console require Chromium");
+    None
+}
+
+/// Starts a scenario at a node. A URL is drawn for it unless the parameters have one.
+fn start(program: &Path, scenario: &str, node: &NodeProcess, mut given: Value) -> ScriptProcess {
+    if given["url"].is_null() {
+        given["url"] = node.ask(&["console"])["url"].clone();
+    }
+    let url = given["url"].as_str().unwrap();
+    let host = url.split('/').nth(2).unwrap().to_owned();
+    given["port"] = host
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .parse::<u16>()
+        .unwrap()
+        .into();
+    given["host"] = host.into();
+    given["draw"] = json!([
+        env!("CARGO_BIN_EXE_whisht"),
+        "--data-dir",
+        node.dir(),
+        "console",
+        "--json"
+    ]);
+    SCRIPT.start(program, &[scenario, &given.to_string()])
+}
+
+/// Runs a scenario to its end.
+fn run(program: &Path, scenario: &str, node: &NodeProcess, given: Value) -> Value {
+    let mut script = start(program, scenario, node, given);
+    let result = script.next_within(SCENARIO_TIMEOUT);
+    assert_eq!(result["done"], true, "{scenario}: {result}");
+    script.assert_success();
+    result
+}
+
+/// As [`until`](crate::node::until), for what takes a machine minutes that compiles and browses besides.
+fn wait_long<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < SCENARIO_TIMEOUT, "timeout: {what}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Stores a message at the source, and returns before it is sent.
+fn write(network: &ProcessNetwork, to: &str, text: &str) {
+    let file = network.write("text", text.as_bytes());
+    let send = [
+        "send",
+        "--to",
+        to,
+        "-f",
+        &file,
+        "--level",
+        "normal",
+        "--no-wait",
+    ];
+    network.source.ask(&send);
+}
+
+/// Only bounds the wait for a hanging scenario: a message takes seconds to half a minute in it.
+const SCENARIO_TIMEOUT: Duration = Duration::from_secs(420);
