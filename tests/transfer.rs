@@ -259,7 +259,6 @@ fn outgoing(to: &str, size: usize) -> FileOutgoing {
         name: "minutes.pdf".to_owned(),
         size: u64::try_from(size).unwrap(),
         level: None,
-        slow: false,
     }
 }
 

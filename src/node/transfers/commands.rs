@@ -105,7 +105,7 @@ impl Transfers {
             Refusal::usage(
                 format!("the file has {} bytes", outgoing.size),
                 format!(
-                    "hand over 1 to {} bytes, or raise `max-file-size`",
+                    "hand over 1 to {} bytes, or raise `contact.max-file-mb`",
                     self.max_size
                 ),
             )
@@ -314,7 +314,7 @@ impl Transfers {
                     file.size.bytes(),
                     self.max_size
                 ),
-                "raise `max-file-size`, or decline the file",
+                "raise `contact.max-file-mb`, or decline the file",
             ));
         }
         limits::check_level(None, context.send.default_level(), file.size)?;
