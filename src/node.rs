@@ -216,7 +216,7 @@ impl Node {
             shh_api: ShhApi::default(),
             client_messages: ClientMessages::default(),
             contacts: Contacts::new(config.profile, config.card_level, now.mono),
-            transfers: Transfers::new(),
+            transfers: Transfers::new(config.max_file_bytes),
             talks: Talks::default(),
             mail,
             turn_times: None,

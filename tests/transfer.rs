@@ -15,7 +15,8 @@ use circuits::time::Instant;
 use whisht::contact::address_key::AddressKey;
 use whisht::node::{
     Command, ContactCommand, ContactReply, ContactSend, ContactState, ConversationStateView, Event,
-    FileCommand, FileOutgoing, FileReply, FileStage, FileView, MessagePartView, Refusal, Reply,
+    FileCommand, FileOutgoing, FileReply, FileStage, FileView, MessagePartView, NodeConfig,
+    Refusal, Reply,
 };
 use whisht::sim::{Recorder, World, WorldConfig};
 use zeroize::Zeroizing;
@@ -36,16 +37,26 @@ struct Scene {
 impl Scene {
     /// The source has written to the reader, and the reader has answered.
     fn open() -> Self {
+        Self::with([1, 3, 5].map(|step| (READER + step) % RELAYS), |_| {})
+    }
+
+    /// The same with these peers of the reader, and with a change of the configuration of both ends.
+    fn with(reader_peers: impl Into<Vec<usize>>, change: fn(&mut NodeConfig)) -> Self {
+        let reader_peers = reader_peers.into();
         let config = WorldConfig {
             fast: true,
             ..WorldConfig::plain(Duration::from_millis(20))
         };
         let mut world = World::new(config, Box::<Recorder>::default());
         for number in 0..NODES {
-            let peers: Vec<usize> = [1, 3, 5].map(|step| (number + step) % RELAYS).to_vec();
+            let peers = match number {
+                READER => reader_peers.clone(),
+                _ => [1, 3, 5].map(|step| (number + step) % RELAYS).to_vec(),
+            };
             let start = Instant::from_micros(u64::try_from(number).unwrap() * 100_000);
             let relay = number < RELAYS;
-            world.add_node(relay, &peers, start, |_| {}).unwrap();
+            let change: fn(&mut NodeConfig) = if relay { |_| {} } else { change };
+            world.add_node(relay, &peers, start, change).unwrap();
         }
         world.run(Duration::from_secs(60));
         let mut scene = Self { world };
@@ -121,6 +132,27 @@ impl Scene {
                 .collect(),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// The guard of a node, by its number.
+    fn guard(&mut self, at: usize) -> usize {
+        let Ok(Reply::Relays(relays)) = self.world.command(at, Command::Relays) else {
+            panic!("no list of relays");
+        };
+        let guard = relays.into_iter().find(|relay| relay.guard).unwrap();
+        let mut numbers = 0..RELAYS;
+        let is_guard = |number: &usize| hex(&self.world.addr(*number).key.id().0) == guard.id;
+        numbers.find(is_guard).unwrap()
+    }
+
+    /// Number of answers with this verdict in a conversation, in both directions.
+    fn verdicts(&mut self, at: usize, of: &str, verdict: &str) -> usize {
+        let parts = self.parts(at, of);
+        let is_it = |part: &&MessagePartView| match part {
+            MessagePartView::FileAnswer { verdict: it } => format!("{it:?}") == verdict,
+            _ => false,
+        };
+        parts.iter().filter(is_it).count()
     }
 
     fn try_file(&mut self, at: usize, command: FileCommand) -> Result<FileReply, Refusal> {
@@ -259,8 +291,11 @@ fn outgoing(to: &str, size: usize) -> FileOutgoing {
         name: "minutes.pdf".to_owned(),
         size: u64::try_from(size).unwrap(),
         level: None,
-        slow: false,
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Bytes that no two chunks share.
@@ -343,6 +378,45 @@ fn file_is_erased_fourteen_days_after_its_last_step() {
             .try_file(SOURCE, FileCommand::Show(at_source))
             .is_err()
     );
+}
+
+#[test]
+fn file_above_the_largest_size_of_the_node_is_refused_and_the_setting_is_named() {
+    let mut scene = Scene::with([1, 3, 5], |config| config.max_file_bytes = 3 << 20);
+    let largest = outgoing("desk", 3 << 20);
+    assert!(scene.try_file(SOURCE, FileCommand::Price(largest)).is_ok());
+    let larger = outgoing("desk", (3 << 20) + 1);
+    let refused = scene
+        .try_file(SOURCE, FileCommand::Begin(larger))
+        .unwrap_err();
+    assert!(refused.remedy.contains("contact.max-file-mb"), "{refused}");
+}
+
+/// The receiver exchanges gossip with all relays but two, and may meet at no other one. Whether an offer has
+/// one of the two is chance.
+#[test]
+fn file_whose_relays_the_receiver_cannot_use_arrives_after_one_accept() {
+    let mut scene = Scene::with((0..RELAYS - 2).collect::<Vec<_>>(), |_| {});
+    let bytes = document(300_000);
+    let mut offers = 0..8;
+    let (at_source, at_reader) = loop {
+        offers.next().unwrap();
+        let at_source = scene.offer(&bytes);
+        let at_reader = scene.await_offer();
+        scene.accept(at_reader);
+        if scene.verdicts(READER, "source", "OtherRelays") == 1 {
+            break (at_source, at_reader);
+        }
+        scene.file(READER, FileCommand::Erase(at_reader));
+        scene.file(SOURCE, FileCommand::Erase(at_source));
+    };
+    let accepted = scene.verdicts(READER, "source", "Accepted");
+    scene.run_until(Duration::from_secs(1_200), |scene| {
+        scene.is_complete(READER, at_reader) && scene.is_complete(SOURCE, at_source)
+    });
+    assert_eq!(scene.read(at_reader), bytes);
+    let agreed = scene.verdicts(READER, "source", "Accepted") - accepted;
+    assert_eq!(agreed, 1, "the source agrees once");
 }
 
 #[test]

@@ -149,7 +149,6 @@ impl Effects {
 
     /// Asks the store for files; [`Input::File`](super::input::Input::File) with the returned number
     /// answers.
-    #[allow(dead_code, reason = "only the component for transfers asks")]
     pub(super) fn ask_file_store(&mut self, request: FileRequest) -> FileRequestId {
         let FileRequestId(last) = self.last_file_request;
         self.last_file_request = FileRequestId(last.saturating_add(1));

@@ -18,12 +18,12 @@ pub(super) fn run_action(node: &mut Node, now: Now, action: TransferAction) {
             transfers.on_conversation_erased(fx, now, id, context);
         }
         TransferAction::Run(file) => transfers.run(fx, now, file, context),
-        TransferAction::Write(message) => write(node, now, &message),
+        TransferAction::Write(message) => write(node, now, *message),
     }
 }
 
 /// Writes a message about a file into its conversation.
-fn write(node: &mut Node, now: Now, message: &FileMessage) {
+fn write(node: &mut Node, now: Now, message: FileMessage) {
     let (send, part) = message.content();
     let (contacts, fx, context) = node.contacting();
     let written = contacts.compose_file_part(fx, now, send, part, context);

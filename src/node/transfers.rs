@@ -91,8 +91,8 @@ pub(super) struct TransferContext<'a> {
 }
 
 impl Transfers {
-    /// No files yet.
-    pub(super) fn new() -> Self {
+    /// No files yet. Those that are brought in or accepted have at most `max_size` bytes.
+    pub(super) fn new(max_size: u64) -> Self {
         Self {
             files: BTreeMap::new(),
             leaves: BTreeMap::new(),
@@ -105,7 +105,7 @@ impl Transfers {
             last_session: 0,
             faults: BTreeMap::new(),
             offers: OffersToday::default(),
-            max_size: MAX_FILE_BYTES,
+            max_size,
         }
     }
 
@@ -126,8 +126,6 @@ impl Transfers {
     }
 }
 
-/// The largest file that is brought in or accepted: 1 GiB.
-const MAX_FILE_BYTES: u64 = 1 << 30;
 /// Maximum number of files of a node.
 const MAX_FILES: usize = 256;
 /// Maximum number of files of one contact in one direction that are not at their end.

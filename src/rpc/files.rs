@@ -89,7 +89,6 @@ fn outgoing(params: Value) -> Result<FileOutgoing, RpcError> {
         name: params.name,
         size: params.size,
         level: params.level.as_deref().map(level).transpose()?,
-        slow: false,
     })
 }
 

@@ -3,7 +3,7 @@
 //! | verdict | then |
 //! |---:|---|
 //! | 0 | relays that the receiver proposes instead (count 1, 32 each); none if its user declines |
-//! | 1 | start 8 (unix seconds, a multiple of 120), index of the relay of attempt 0, 1 |
+//! | 1 | start 8 (unix seconds, a multiple of 120), index of the relay of attempt 0, 1. From the receiver, or from the sender after a proposal |
 //! | 2 | nothing: the receiver has the file |
 
 use circuits::bytes::ByteReader;
@@ -13,7 +13,7 @@ use circuits::time::UnixSecs;
 use super::schedule::AttemptSchedule;
 use super::{BadFilePart, FileId, MAX_MEETING_RELAYS, read_relays, write_relays};
 
-/// What the receiver says to an offer.
+/// What the receiver says to an offer, or the sender to a proposal of relays.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FileAnswer {
     /// Names the file.
@@ -29,7 +29,7 @@ pub enum FileVerdict {
     Declined,
     /// The node cannot use all relays of the offer, and proposes these: one to four.
     OtherRelays(Vec<RelayId>),
-    /// The user wants the file, by this schedule.
+    /// The user wants the file, by this schedule; or the sender agrees to the proposed relays, by this one.
     Accepted(AttemptSchedule),
     /// The whole file has arrived and is durable.
     Received,

@@ -86,7 +86,7 @@ impl AttemptSchedule {
         self.start
     }
 
-    /// The index of the relay of attempt 0 in the list of the offer.
+    /// The index of the relay of attempt 0 in the list of the offer, or of the proposal.
     #[must_use]
     pub const fn first_relay(&self) -> u8 {
         self.first_relay

@@ -56,6 +56,7 @@ impl RelayDirectory {
         now: Now,
         proposed: &[RelayId],
         peers: &Peers,
+        choice: MeetingChoice,
     ) -> Vec<usize> {
         let snapshot = self.snapshot(now);
         let guard = self.guards.current(now.unix, &snapshot);
@@ -68,20 +69,35 @@ impl RelayDirectory {
                     .iter()
                     .any(|subnet| self.own_subnets.contains(subnet))
         };
+        let is_other = |id: &RelayId| *id != self.own && Some(*id) != guard;
         let usable = proposed.iter().enumerate().filter(|(_, id)| {
             let relay = snapshot.get(id);
             let relay = relay.filter(|relay| !in_own_subnet(relay));
-            relay.is_some() && **id != self.own && Some(**id) != guard
+            relay.is_some() && is_other(id)
         });
         let usable: Vec<_> = usable.collect();
         let strict = usable.iter().filter(|(_, id)| !gossip_peers.contains(id));
         let strict: Vec<_> = strict.map(|(place, _)| *place).collect();
         // A network on one machine may have no relay that is not a peer; paths relax the same rule.
-        if strict.is_empty() && !is_main {
+        let may_relax = strict.is_empty() && !is_main;
+        let has_others = || {
+            let mut relays = snapshot.relays().iter().map(|relay| relay.hop.id);
+            relays.any(|id| is_other(&id) && !gossip_peers.contains(&id))
+        };
+        if may_relax && (choice == MeetingChoice::Last || !has_others()) {
             return usable.iter().map(|(place, _)| *place).collect();
         }
         strict
     }
+}
+
+/// Whether other relays can still be named if none of a list is allowed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::node) enum MeetingChoice {
+    /// Others can be named.
+    First,
+    /// It is this list or none: a network on one machine then lets peers be the meeting place.
+    Last,
 }
 
 /// Draws per relay that is wanted: the same one may be drawn again.

@@ -17,6 +17,7 @@ use super::views::FileDirection;
 use super::{MAX_LIVE, TransferContext, TransferContinuation, Transfers};
 use crate::node::action::{Action, CircuitAction, TransferAction};
 use crate::node::circuits::{CircuitEnding, CircuitHandle, CircuitOwner};
+use crate::node::directory::MeetingChoice;
 use crate::node::durability::StateContinuation;
 use crate::node::effects::Effects;
 use crate::node::timers::TimerId;
@@ -291,7 +292,8 @@ impl Transfers {
 /// Whether this node may end a circuit at a relay now.
 fn may_meet_at(now: Now, relay: RelayId, context: TransferContext<'_>) -> bool {
     let directory = context.others.directory;
-    let allowed = directory.allowed_meeting_relays(now, &[relay], context.others.peers);
+    let peers = context.others.peers;
+    let allowed = directory.allowed_meeting_relays(now, &[relay], peers, MeetingChoice::Last);
     !allowed.is_empty()
 }
 

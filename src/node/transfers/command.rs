@@ -65,8 +65,6 @@ pub struct FileOutgoing {
     pub size: u64,
     /// The privacy level; the node's default if `None`.
     pub level: Option<Level>,
-    /// Whether the user accepts the hours that a level with cover traffic takes.
-    pub slow: bool,
 }
 
 /// The reply to a command about files.

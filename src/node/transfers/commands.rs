@@ -15,6 +15,7 @@ use super::views::{FileDirection, FilePriceView};
 use super::{MAX_FILES, MAX_LIVE_PER_CONTACT, TransferContext, Transfers, limits};
 use crate::node::action::{Action, TransferAction};
 use crate::node::command::{Refusal, Reply};
+use crate::node::directory::MeetingChoice;
 use crate::node::durability::StateContinuation;
 use crate::node::effects::Effects;
 use crate::node::file_storage::FileRequest;
@@ -105,7 +106,7 @@ impl Transfers {
             Refusal::usage(
                 format!("the file has {} bytes", outgoing.size),
                 format!(
-                    "hand over 1 to {} bytes, or raise `max-file-size`",
+                    "hand over 1 to {} bytes, or raise `contact.max-file-mb`",
                     self.max_size
                 ),
             )
@@ -271,7 +272,7 @@ impl Transfers {
             ));
         };
         let relays = if file.has_proposed {
-            // The other end named those that it can use.
+            // The other end has named these, and names no others.
             file.relays.clone()
         } else {
             limits::meeting_relays(fx, now, context)?
@@ -299,7 +300,10 @@ impl Transfers {
         let file = self.file(number)?;
         let may_accept = matches!(
             file.step,
-            FileStep::Offered | FileStep::Paused(_) | FileStep::Accepted { .. }
+            FileStep::Offered
+                | FileStep::Paused(_)
+                | FileStep::Proposed
+                | FileStep::Accepted { .. }
         );
         if file.direction != FileDirection::In || !may_accept || self.live.contains_key(&number) {
             return Err(Refusal::usage(
@@ -314,14 +318,12 @@ impl Transfers {
                     file.size.bytes(),
                     self.max_size
                 ),
-                "raise `max-file-size`, or decline the file",
+                "raise `contact.max-file-mb`, or decline the file",
             ));
         }
         limits::check_level(None, context.send.default_level(), file.size)?;
         let live = self.files.iter().filter(|(other, file)| {
-            **other != number
-                && file.direction == FileDirection::In
-                && matches!(file.step, FileStep::Accepted { .. })
+            **other != number && file.direction == FileDirection::In && file.step.is_accepted()
         });
         let of_contact = live.filter(|(_, other)| other.conversation == file.conversation);
         let name = self.contact_name(file, context);
@@ -344,7 +346,12 @@ impl Transfers {
         let file = self.file(number)?;
         let directory = context.others.directory;
         let peers = context.others.peers;
-        let allowed = directory.allowed_meeting_relays(now, &file.relays, peers);
+        let choice = if file.has_proposed {
+            MeetingChoice::Last
+        } else {
+            MeetingChoice::First
+        };
+        let allowed = directory.allowed_meeting_relays(now, &file.relays, peers, choice);
         let chosen = distributions::pick(fx.path_rng(), &allowed).copied();
         let kind = match chosen.and_then(|place| u8::try_from(place).ok()) {
             Some(first) => FileMessageKind::Accept(AttemptSchedule::answered_at(now.unix, first)),

@@ -1,8 +1,8 @@
 //! Messages of the hand-over: what is written into a conversation, and what follows once it is stored.
 //!
 //! A file changes its step in the record that stores the message. A message that is refused changes nothing.
-//! Every message here is one that the user asks for; what a node reports by itself travels in the next
-//! message of the user.
+//! A node writes one of them by itself: the sender of a file agrees, once, to relays that the other end names.
+//! The user asks for every other one; what a node reports by itself travels in the next message of the user.
 
 use circuits::ids::RelayId;
 use circuits::level::Level;
@@ -18,17 +18,21 @@ use crate::node::contacts::{ContactSend, WrittenMessage};
 use crate::node::effects::Effects;
 use crate::node::input::CommandId;
 use crate::node::{hex, output::Output};
+use crate::state::StateChange;
 use crate::transfer::answer::{FileAnswer, FileVerdict};
 use crate::transfer::offer::FileOffer;
 use crate::transfer::schedule::AttemptSchedule;
 
 /// A message about a file that is to be written.
 pub(in crate::node) struct FileMessage {
-    command: CommandId,
+    /// The command that asked for it.
+    command: Option<CommandId>,
     number: u64,
     kind: FileMessageKind,
     send: ContactSend,
     part: Part,
+    /// What its record changes besides, or the next record if the message is refused.
+    changes: Vec<StateChange>,
 }
 
 /// What a message says about a file.
@@ -38,8 +42,10 @@ pub(super) enum FileMessageKind {
     Offer(Vec<RelayId>),
     /// It is accepted.
     Accept(AttemptSchedule),
-    /// Other relays are proposed.
+    /// It is accepted, and other relays are proposed.
     Propose(Vec<RelayId>),
+    /// The sender agrees to relays that the other end proposes.
+    Agree(AttemptSchedule, Vec<RelayId>),
     /// It is declined.
     Decline,
 }
@@ -55,11 +61,12 @@ impl FileMessage {
         // A file that was offered before goes to the same conversation.
         let to = file.conversation.map(|id| hex(&id.0));
         Self {
-            command,
+            command: Some(command),
             number,
             kind: FileMessageKind::Offer(offer.relays.clone()),
             send: message_to(to.unwrap_or_else(|| file.to.clone())),
             part: Part::FileOffer(offer.encode().to_vec()),
+            changes: Vec::new(),
         }
     }
 
@@ -70,8 +77,31 @@ impl FileMessage {
         file: &FileRecord,
         kind: FileMessageKind,
     ) -> Self {
+        Self::about(Some(command), number, file, kind, Vec::new())
+    }
+
+    /// The agreement to relays that the other end proposes. Its record has these changes too.
+    pub(super) fn agreement(
+        number: u64,
+        file: &FileRecord,
+        (schedule, relays): (AttemptSchedule, Vec<RelayId>),
+        changes: Vec<StateChange>,
+    ) -> Self {
+        let kind = FileMessageKind::Agree(schedule, relays);
+        Self::about(None, number, file, kind, changes)
+    }
+
+    fn about(
+        command: Option<CommandId>,
+        number: u64,
+        file: &FileRecord,
+        kind: FileMessageKind,
+        changes: Vec<StateChange>,
+    ) -> Self {
         let verdict = match &kind {
-            FileMessageKind::Accept(schedule) => FileVerdict::Accepted(*schedule),
+            FileMessageKind::Accept(schedule) | FileMessageKind::Agree(schedule, _) => {
+                FileVerdict::Accepted(*schedule)
+            }
             FileMessageKind::Propose(relays) => FileVerdict::OtherRelays(relays.clone()),
             FileMessageKind::Offer(_) | FileMessageKind::Decline => FileVerdict::Declined,
         };
@@ -86,6 +116,7 @@ impl FileMessage {
             kind,
             send: message_to(to.map(|id| hex(&id.0)).unwrap_or_default()),
             part: Part::FileAnswer(answer.encode()),
+            changes,
         }
     }
 
@@ -111,7 +142,7 @@ impl Transfers {
         &mut self,
         fx: &mut Effects,
         now: Now,
-        message: &FileMessage,
+        message: FileMessage,
         written: Result<WrittenMessage, Refusal>,
         context: TransferContext<'_>,
     ) -> Option<(ConversationId, u64)> {
@@ -119,12 +150,16 @@ impl Transfers {
         let written = match written {
             Ok(written) => written,
             Err(refusal) => {
-                fx.emit(Output::Reply(command, Err(refusal)));
+                match command {
+                    Some(command) => fx.emit(Output::Reply(command, Err(refusal))),
+                    None => self.on_agreement_refused(fx, now, message, &refusal, context),
+                }
                 return None;
             }
         };
         let sent = (written.conversation, written.number);
         let mut changes = written.changes;
+        changes.extend(message.changes);
         let leaves = self.leaves.get(&number);
         if let Some(file) = self.files.get_mut(&number) {
             file.until = now.unix.after(limits::RETENTION_SECS);
@@ -147,9 +182,18 @@ impl Transfers {
                         last,
                     };
                 }
-                FileMessageKind::Propose(_) => {
+                FileMessageKind::Propose(relays) => {
                     file.has_proposed = true;
-                    file.step = FileStep::Paused(PROPOSED.to_owned());
+                    file.relays.clone_from(relays);
+                    file.step = FileStep::Proposed;
+                }
+                FileMessageKind::Agree(schedule, relays) => {
+                    file.has_proposed = true;
+                    file.relays.clone_from(relays);
+                    file.step = FileStep::Accepted {
+                        schedule: *schedule,
+                        last: None,
+                    };
                 }
                 FileMessageKind::Decline => file.step = FileStep::Declined,
             }
@@ -159,9 +203,39 @@ impl Transfers {
             self.end_attempt(fx, now.mono, number, context);
             self.erase_content(fx, number);
         }
-        self.reply_file(fx, now, command, (number, changes), context);
+        if let Some(command) = command {
+            self.reply_file(fx, now, command, (number, changes), context);
+        } else {
+            fx.store_state(changes);
+            self.notify(fx, now, number, context);
+        }
         self.schedule(fx, now);
         Some(sent)
+    }
+
+    /// The agreement to other relays cannot be written: the file waits for its user.
+    fn on_agreement_refused(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        message: FileMessage,
+        refusal: &Refusal,
+        context: TransferContext<'_>,
+    ) {
+        let mut changes = message.changes;
+        if let Some(file) = self.files.get_mut(&message.number) {
+            if let FileMessageKind::Agree(_, relays) = message.kind {
+                file.has_proposed = true;
+                file.relays = relays;
+            }
+            file.step = FileStep::Paused(format!(
+                "the other side names other relays, and the answer to it was refused: {}; offer the file again",
+                refusal.cause
+            ));
+            changes.push(file.put(message.number));
+        }
+        fx.store_state(changes);
+        self.notify(fx, now, message.number, context);
     }
 
     // -- reports
@@ -210,7 +284,5 @@ impl Transfers {
     }
 }
 
-const PROPOSED: &str = "no relay of the offer can be used by this node; it has named others, and the other side \
-                        has to offer the file again";
 /// Maximum number of reports in one message.
 const MAX_REPORTS: usize = 4;

@@ -6,13 +6,18 @@
 
 use std::collections::BTreeMap;
 
+use circuits::distributions;
+use circuits::ids::RelayId;
 use circuits::time::{Now, UnixSecs};
 
 use super::arrived::ArrivedPart;
+use super::messages::FileMessage;
 use super::record::{FileRecord, FileStep};
 use super::views::FileDirection;
 use super::{MAX_FILES, MAX_LIVE_PER_CONTACT, TransferContext, Transfers, limits};
 use crate::contact::conversation::{ConversationId, Part};
+use crate::node::action::{Action, TransferAction};
+use crate::node::directory::MeetingChoice;
 use crate::node::effects::{Counter, Effects};
 use crate::sealed_file::{FileKey, StoredFileId};
 use crate::state::StateChange;
@@ -66,7 +71,9 @@ impl Transfers {
             },
             _ => None,
         };
-        fx.store_state(changes);
+        if !changes.is_empty() {
+            fx.store_state(changes);
+        }
         if let Some(number) = number {
             self.notify(fx, now, number, context);
             self.schedule(fx, now);
@@ -121,7 +128,11 @@ impl Transfers {
         changes: &mut Vec<StateChange>,
     ) -> Option<u64> {
         let file = self.files.get_mut(&number)?;
-        if !matches!(file.step, FileStep::Offered | FileStep::Paused(_)) {
+        let waits = matches!(
+            file.step,
+            FileStep::Offered | FileStep::Proposed | FileStep::Paused(_)
+        );
+        if !waits {
             return None;
         }
         file.relays = offer.relays;
@@ -139,30 +150,19 @@ impl Transfers {
         context: TransferContext<'_>,
     ) -> Option<u64> {
         let (number, file) = self.by_id(answer.id)?;
-        let is_ours = file.direction == FileDirection::Out
-            && file.conversation == Some(conversation)
-            && !file.step.is_final();
-        if !is_ours {
+        let is_expected = match (file.direction, &answer.verdict) {
+            (FileDirection::Out, _) => !file.step.is_final(),
+            // The sender agrees to the relays that this node has named.
+            (FileDirection::In, FileVerdict::Accepted(_)) => file.step == FileStep::Proposed,
+            (FileDirection::In, _) => false,
+        };
+        if !is_expected || file.conversation != Some(conversation) {
             return None;
         }
         match answer.verdict {
             FileVerdict::Accepted(schedule) => self.on_accepted(now, number, schedule)?,
             FileVerdict::OtherRelays(relays) => {
-                let directory = context.others.directory;
-                let allowed = directory.allowed_meeting_relays(now, &relays, context.others.peers);
-                let file = self.files.get_mut(&number)?;
-                if file.has_proposed {
-                    return None;
-                }
-                let usable = allowed.iter().filter_map(|place| relays.get(*place));
-                let usable: Vec<_> = usable.copied().collect();
-                file.step = if usable.is_empty() {
-                    FileStep::Failed(NO_COMMON_RELAY.to_owned())
-                } else {
-                    file.has_proposed = true;
-                    file.relays = usable;
-                    FileStep::Paused(OTHER_RELAYS.to_owned())
-                };
+                self.on_other_relays(fx, now, number, relays, changes, context)?;
             }
             FileVerdict::Declined => {
                 self.files.get_mut(&number)?.step = FileStep::Declined;
@@ -181,7 +181,44 @@ impl Transfers {
         Some(number)
     }
 
-    /// The other end accepts a file of this node. `None` if the answer is too old or not honest.
+    /// The other end accepts a file of this node, and names other relays. This node agrees by itself: to set
+    /// the start tells no more than the attempts that follow an answer. `None` if nothing is stored now.
+    fn on_other_relays(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        number: u64,
+        relays: Vec<RelayId>,
+        changes: &mut Vec<StateChange>,
+        context: TransferContext<'_>,
+    ) -> Option<()> {
+        let file = self.files.get_mut(&number)?;
+        if file.has_proposed {
+            return None;
+        }
+        // A later answer, which counts in these relays, came first.
+        if matches!(file.step, FileStep::Accepted { .. }) {
+            file.has_proposed = true;
+            file.relays = relays;
+            return Some(());
+        }
+        let (directory, peers) = (context.others.directory, context.others.peers);
+        let allowed = directory.allowed_meeting_relays(now, &relays, peers, MeetingChoice::Last);
+        let chosen = distributions::pick(fx.path_rng(), &allowed).copied();
+        let Some(first) = chosen.and_then(|place| u8::try_from(place).ok()) else {
+            file.step = FileStep::Failed(NO_COMMON_RELAY.to_owned());
+            return Some(());
+        };
+        let schedule = AttemptSchedule::answered_at(now.unix, first);
+        // The row of the part is erased in the record of the message: a crash repeats both.
+        let message =
+            FileMessage::agreement(number, file, (schedule, relays), core::mem::take(changes));
+        fx.request(Action::Transfer(TransferAction::Write(Box::new(message))));
+        None
+    }
+
+    /// An end accepts: that which receives a file, or its sender the relays of the other one. `None` if the
+    /// answer is too old or not honest.
     fn on_accepted(&mut self, now: Now, number: u64, schedule: AttemptSchedule) -> Option<()> {
         let file = self.files.get_mut(&number)?;
         if schedule.is_too_far_ahead(now.unix) {
@@ -196,7 +233,11 @@ impl Transfers {
             _ => None,
         };
         file.step = if schedule.end() <= now.unix {
-            FileStep::Paused(TOO_LATE.to_owned())
+            let too_late = match file.direction {
+                FileDirection::Out => TOO_LATE,
+                FileDirection::In => AGREED_TOO_LATE,
+            };
+            FileStep::Paused(too_late.to_owned())
         } else {
             FileStep::Accepted { schedule, last }
         };
@@ -218,10 +259,9 @@ fn malformed(fx: &mut Effects) -> Option<u64> {
 /// Maximum number of offers of one conversation in a day.
 const MAX_OFFERS_PER_DAY: usize = 20;
 const NO_COMMON_RELAY: &str = "no relay that the other side names can be used by this node";
-const OTHER_RELAYS: &str =
-    "the other side cannot use the relays of the offer and names others; offer the file again";
 const TOO_LATE: &str =
     "the answer of the other side came after its time; the other side has to accept again";
+const AGREED_TOO_LATE: &str = "the answer of the other side came after its time";
 
 #[cfg(test)]
 mod tests {

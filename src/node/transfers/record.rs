@@ -51,7 +51,7 @@ pub(super) struct FileRecord {
     pub(super) step: FileStep,
     /// The chunks that are durable at the receiving end, as far as this node knows.
     pub(super) verified: ChunkSet,
-    /// Whether this end has proposed other relays than those of the offer. It does so once.
+    /// Whether the receiving end has proposed other relays than those of the offer. It does so once.
     pub(super) has_proposed: bool,
     /// Whether the next message has to say that the file has arrived.
     pub(super) is_unreported: bool,
@@ -73,6 +73,8 @@ pub(super) enum FileStep {
         /// The last attempt that was begun.
         last: Option<AttemptId>,
     },
+    /// In: it is accepted, and other relays than those of the offer are named. The sender sets the start.
+    Proposed,
     /// No attempt is running, and none follows by itself, for this reason.
     Paused(String),
     /// The receiving end has all of it.
@@ -85,6 +87,11 @@ impl FileStep {
     /// Whether the file will not reach another step by itself.
     pub(super) const fn is_final(&self) -> bool {
         matches!(self, Self::Declined | Self::Complete | Self::Failed(_))
+    }
+
+    /// Whether both users want the file, and its ends are to meet.
+    pub(super) const fn is_accepted(&self) -> bool {
+        matches!(self, Self::Accepted { .. } | Self::Proposed)
     }
 }
 
@@ -209,6 +216,7 @@ fn write_step(writer: &mut StateWriter, step: &FileStep) {
         FileStep::Paused(_) => 5,
         FileStep::Complete => 6,
         FileStep::Failed(_) => 7,
+        FileStep::Proposed => 8,
     };
     writer.u8(code);
     match step {
@@ -221,7 +229,11 @@ fn write_step(writer: &mut StateWriter, step: &FileStep) {
             });
         }
         FileStep::Paused(reason) | FileStep::Failed(reason) => writer.bytes(reason.as_bytes()),
-        FileStep::Storing | FileStep::Offered | FileStep::Declined | FileStep::Complete => {}
+        FileStep::Storing
+        | FileStep::Offered
+        | FileStep::Declined
+        | FileStep::Proposed
+        | FileStep::Complete => {}
     }
 }
 
@@ -244,6 +256,7 @@ fn read_step(reader: &mut StateReader<'_>) -> Result<FileStep, BadState> {
         5 => FileStep::Paused(reader.text()?.to_owned()),
         6 => FileStep::Complete,
         7 => FileStep::Failed(reader.text()?.to_owned()),
+        8 => FileStep::Proposed,
         _ => return Err(BadState::Field("step of a file")),
     })
 }

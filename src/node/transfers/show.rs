@@ -74,6 +74,7 @@ impl Transfers {
                     FileStage::Meeting { attempt }
                 }
             }
+            FileStep::Proposed => FileStage::Meeting { attempt: 1 },
             FileStep::Paused(reason) => FileStage::Paused {
                 reason: reason.clone(),
             },

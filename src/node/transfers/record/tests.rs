@@ -51,6 +51,7 @@ fn record_is_read_as_it_was_written_at_every_step() {
             last: AttemptId::new(UnixSecs(1_200), 9),
         },
         FileStep::Paused("the other side was not there".to_owned()),
+        FileStep::Proposed,
         FileStep::Complete,
         FileStep::Failed("a chunk is damaged".to_owned()),
     ] {

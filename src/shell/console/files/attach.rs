@@ -190,7 +190,6 @@ async fn hand_over(visit: &Visit, mut upload: Upload) -> Result<(), PageError> {
         name: prepared.name().to_owned(),
         size: prepared.size(),
         level: None,
-        slow: false,
     });
     let FileReply::File(view) = command(visit, begin).await? else {
         return Err(PageError::Unexpected);
