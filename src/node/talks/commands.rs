@@ -13,6 +13,7 @@ use crate::contact::conversation::ConversationId;
 use crate::node::action::{Action, TalkAction};
 use crate::node::command::{Refusal, Reply};
 use crate::node::contacts::MessageDirection;
+use crate::node::directory::MeetingChoice;
 use crate::node::effects::Effects;
 use crate::node::input::CommandId;
 use crate::transfer::MAX_MEETING_RELAYS;
@@ -200,7 +201,7 @@ fn accept(
     context: TalkContext<'_>,
 ) -> Result<TalkMessage, Refusal> {
     let (directory, peers) = (context.others.directory, context.others.peers);
-    let allowed = directory.allowed_meeting_relays(now, &talk.relays, peers);
+    let allowed = directory.allowed_meeting_relays(now, &talk.relays, peers, MeetingChoice::Last);
     let chosen = distributions::pick(fx.path_rng(), &allowed).copied();
     let first = chosen.and_then(|place| u8::try_from(place).ok());
     let first = first.ok_or_else(|| {

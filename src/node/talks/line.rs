@@ -14,6 +14,7 @@ use crate::contact::conversation::ConversationId;
 use crate::node::action::{Action, CircuitAction, TalkAction};
 use crate::node::circuits::{CircuitEnding, CircuitHandle, CircuitOwner};
 use crate::node::contacts::MessageDirection;
+use crate::node::directory::MeetingChoice;
 use crate::node::effects::Effects;
 use crate::node::event::Event;
 use crate::node::hex;
@@ -113,7 +114,8 @@ impl Talks {
             .and_then(|place| talk.relays.get(place));
         let (directory, peers) = (context.others.directory, context.others.peers);
         let relay = relay.filter(|relay| {
-            let allowed = directory.allowed_meeting_relays(now, &[**relay], peers);
+            let allowed =
+                directory.allowed_meeting_relays(now, &[**relay], peers, MeetingChoice::Last);
             !allowed.is_empty()
         });
         // At a relay that this node may not use the other end waits alone, and the next attempt names
