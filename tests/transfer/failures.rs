@@ -5,6 +5,8 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
+use whisht::node::FileStage;
+
 use super::{READER, RELAYS, SOURCE, Scene, document};
 
 /// Each failure comes after a random number of commits; what was to become durable then is lost.
@@ -61,19 +63,32 @@ fn relay_that_dies_mid_chunk_delays_the_file_and_changes_nothing() {
     assert_eq!(scene.read(at_reader), bytes);
 }
 
-/// A relay whose disk stands still peels no setup cell: it takes circuits and joins none.
+/// A relay whose disk stands still peels no setup cell: it takes circuits and joins none. The guards of both
+/// ends do not withhold: no failed attempt may put a guard aside, since the other end can let all of them fail.
 #[test]
 fn relays_that_withhold_cost_attempts_and_not_the_file() {
-    let mut scene = Scene::open();
-    let bytes = document(300_000);
-    scene.offer(&bytes);
-    let at_reader = scene.await_offer();
-    scene.accept(at_reader);
-    for relay in 0..RELAYS / 4 {
-        scene.world.disk(relay).hang();
+    let mut attempts = Vec::new();
+    for withholding in [[0].as_slice(), &[9], &[11]] {
+        let mut scene = Scene::open();
+        let bytes = document(300_000);
+        scene.offer(&bytes);
+        let at_reader = scene.await_offer();
+        scene.accept(at_reader);
+        let guards = [scene.guard(READER), scene.guard(SOURCE)];
+        for relay in withholding {
+            assert!(!guards.contains(relay), "{withholding:?} {guards:?}");
+            scene.world.disk(*relay).hang();
+        }
+        scene.run_until_complete(at_reader);
+        assert_eq!(scene.read(at_reader), bytes, "{withholding:?}");
+        let events = scene.file_events(READER).into_iter();
+        let tried = events.filter_map(|view| match view.stage {
+            FileStage::Transferring { attempt } => Some(attempt),
+            _ => None,
+        });
+        attempts.push(tried.max().unwrap());
     }
-    scene.run_until_complete(at_reader);
-    assert_eq!(scene.read(at_reader), bytes);
+    assert!(attempts.iter().any(|attempt| *attempt > 1), "{attempts:?}");
 }
 
 #[test]
