@@ -5,7 +5,7 @@
 //! chosen once, and stored with the guards (spec M24). This module opens no circuit.
 
 use circuits::cell_builder::Hop;
-use circuits::ids::{Epoch, RelayId};
+use circuits::ids::{Epoch, Profile, RelayId};
 use circuits::level::Level;
 use circuits::path::{PathExclusions, PathPicker, PathRules};
 use circuits::time::Now;
@@ -29,9 +29,15 @@ impl RelayDirectory {
         peers: &Peers,
     ) -> Result<(Epoch, Vec<Hop>), LanePlanError> {
         let rules = PathRules::new(Level::Normal.rules().relays, 1)?;
+        let mut peer_ids = peers.gossip_peer_ids();
+        if self.profile != Profile::Main {
+            // Two nodes on one machine may have no relay in common that neither exchanges gossip with; the
+            // relay was accepted by `allowed_meeting_relays`, which prefers the others.
+            peer_ids.remove(rendezvous);
+        }
         let exclusions = PathExclusions {
             own: self.own,
-            peers: peers.gossip_peer_ids(),
+            peers: peer_ids,
             own_subnets: self.own_subnets.clone(),
         };
         let snapshot = self.refresh_snapshot(now).clone();
