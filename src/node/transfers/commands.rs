@@ -354,6 +354,8 @@ impl Transfers {
         let allowed = directory.allowed_meeting_relays(now, &file.relays, peers, choice);
         let chosen = distributions::pick(fx.path_rng(), &allowed).copied();
         let kind = match chosen.and_then(|place| u8::try_from(place).ok()) {
+            // The proposal, or the answer to it, may be lost: the sender has to know the list first.
+            _ if file.step == FileStep::Proposed => FileMessageKind::Propose(file.relays.clone()),
             Some(first) => FileMessageKind::Accept(AttemptSchedule::answered_at(now.unix, first)),
             None if file.has_proposed => {
                 return Err(Refusal::policy(

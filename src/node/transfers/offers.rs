@@ -193,11 +193,12 @@ impl Transfers {
         context: TransferContext<'_>,
     ) -> Option<()> {
         let file = self.files.get_mut(&number)?;
-        if file.has_proposed {
+        // The same list once more: the receiver did not get the answer.
+        if file.has_proposed && file.relays != relays {
             return None;
         }
         // A later answer, which counts in these relays, came first.
-        if matches!(file.step, FileStep::Accepted { .. }) {
+        if matches!(file.step, FileStep::Accepted { .. }) && !file.has_proposed {
             file.has_proposed = true;
             file.relays = relays;
             return Some(());
