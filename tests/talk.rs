@@ -210,14 +210,14 @@ impl Scene {
     /// Why the last line of a node ended.
     fn ending(&self, at: usize) -> Option<String> {
         let events = self.events(at).into_iter();
-        let ended = events.filter_map(|event| match event {
+        let mut ended = events.filter_map(|event| match event {
             TalkEvent::Stage(view) => match view.stage {
                 TalkStage::Ended { reason } => Some(reason),
                 _ => None,
             },
             TalkEvent::Line { .. } => None,
         });
-        ended.last()
+        ended.next_back()
     }
 
     /// The cells that an observer sees from here on, on all links of one node.

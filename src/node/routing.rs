@@ -81,9 +81,7 @@ impl Node {
             Action::Dial(peer, purpose) => self.peers.dial(fx, now, peer, purpose),
             Action::ReleaseGuard(relay) => self.peers.release_guard(fx, relay),
             Action::Disconnect(link, reason) => self.peers.disconnect(fx, now, link, reason),
-            Action::SendPacket(packet) => {
-                self.peers.send_packet(fx, packet);
-            }
+            Action::SendPacket(packet) => _ = self.peers.send_packet(fx, packet),
             Action::SendOnion(link, priority, message) => {
                 self.peers.send_onion(fx, link, priority, &message);
             }

@@ -53,11 +53,11 @@ struct Talk {
     relays: Vec<RelayId>,
     /// When the offer is forgotten.
     until: UnixSecs,
-    step: TalkStep,
+    step: TalkProgress,
 }
 
 /// How far a line is.
-enum TalkStep {
+enum TalkProgress {
     /// It is offered.
     Offered,
     /// It is accepted, and both ends try to meet.
@@ -85,22 +85,22 @@ impl Talk {
     /// Whether both ends have met.
     fn is_open(&self) -> bool {
         let live = match &self.step {
-            TalkStep::Agreed { live, .. } => live.as_ref(),
-            TalkStep::Offered => None,
+            TalkProgress::Agreed { live, .. } => live.as_ref(),
+            TalkProgress::Offered => None,
         };
         live.is_some_and(|live| live.session.is_open())
     }
 
     /// Whether it is one that the user of this node wants: all but offers of others.
     fn is_wanted(&self) -> bool {
-        self.direction == MessageDirection::Out || matches!(self.step, TalkStep::Agreed { .. })
+        self.direction == MessageDirection::Out || matches!(self.step, TalkProgress::Agreed { .. })
     }
 
     fn stage(&self) -> TalkStage {
         match &self.step {
-            TalkStep::Offered => TalkStage::Offered,
-            TalkStep::Agreed { .. } if self.is_open() => TalkStage::Open,
-            TalkStep::Agreed { last, .. } => TalkStage::Meeting {
+            TalkProgress::Offered => TalkStage::Offered,
+            TalkProgress::Agreed { .. } if self.is_open() => TalkStage::Open,
+            TalkProgress::Agreed { last, .. } => TalkStage::Meeting {
                 attempt: last.map_or(1, |last| u32::from(last.number()).saturating_add(1)),
             },
         }

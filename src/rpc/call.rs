@@ -145,17 +145,9 @@ impl RpcCall {
         permissions: Permissions,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, RpcError> {
-        if contacts::has(method) {
+        if let Some(read) = reader_of_contacts(method) {
             permissions.contacts()?;
-            return contacts::read(method, params);
-        }
-        if files::has(method) {
-            permissions.contacts()?;
-            return files::read(method, params);
-        }
-        if talk::has(method) {
-            permissions.contacts()?;
-            return talk::read(method, params);
+            return read(method, params);
         }
         let command = match method {
             "whisht_addPeer" => add_peer(params)?,
@@ -212,6 +204,20 @@ impl RpcCall {
     /// A call of a `shh_*` method.
     pub(super) fn shh(command: ShhCommand) -> Self {
         Self::plain(Command::Shh(command))
+    }
+}
+
+/// Reads the parameters of a method.
+type MethodReader = fn(&str, Value) -> Result<RpcCall, RpcError>;
+
+/// The reader of a method about contacts, their files or talk lines.
+fn reader_of_contacts(method: &str) -> Option<MethodReader> {
+    if contacts::has(method) {
+        Some(contacts::read)
+    } else if files::has(method) {
+        Some(files::read)
+    } else {
+        talk::has(method).then_some(talk::read)
     }
 }
 

@@ -55,24 +55,18 @@ fn encode_part(part: &Part) -> Result<(u8, Zeroizing<Vec<u8>>), PartTooLong> {
             TEXT,
             limited("text", text.as_bytes(), MAX_TEXT_LEN)?.to_vec(),
         ),
-        Part::Offer(offer) => (
-            OFFER,
-            [
-                &offer.epoch.to_be_bytes()[..],
-                &offer.key[..],
-                &offer.seed[..],
-            ]
-            .concat(),
-        ),
-        Part::Accept(accept) => (
-            ACCEPT,
-            [
-                &accept.epoch.to_be_bytes()[..],
-                &accept.ciphertext[..],
-                &accept.seed[..],
-            ]
-            .concat(),
-        ),
+        Part::Offer(offer) => {
+            let epoch = offer.epoch.to_be_bytes();
+            (
+                OFFER,
+                [&epoch[..], &offer.key[..], &offer.seed[..]].concat(),
+            )
+        }
+        Part::Accept(accept) => {
+            let epoch = accept.epoch.to_be_bytes();
+            let parts = [&epoch[..], &accept.ciphertext[..], &accept.seed[..]];
+            (ACCEPT, parts.concat())
+        }
         Part::Address(id) => (ADDRESS, id.0.to_vec()),
         Part::FileOffer(bytes) => (
             FILE_OFFER,

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::command::{TalkCommand, TalkReply};
 use super::parts::{TalkMessage, TalkMessageKind};
-use super::{MAX_TALKS, MAX_WANTED, OFFER_SECS, Talk, TalkContext, TalkStep, Talks};
+use super::{MAX_TALKS, MAX_WANTED, OFFER_SECS, Talk, TalkContext, TalkProgress, Talks};
 use crate::contact::conversation::ConversationId;
 use crate::node::action::{Action, TalkAction};
 use crate::node::command::{Refusal, Reply};
@@ -123,7 +123,7 @@ impl Talks {
             secret: FileSecret::draw(rng),
             relays,
             until: now.unix.after(OFFER_SECS),
-            step: TalkStep::Offered,
+            step: TalkProgress::Offered,
         };
         Ok(TalkMessage::offer(command, id, talk))
     }
@@ -145,7 +145,7 @@ impl Talks {
             )
         })?;
         let said = match self.talks.get_mut(&id).map(|talk| &mut talk.step) {
-            Some(TalkStep::Agreed {
+            Some(TalkProgress::Agreed {
                 live: Some(live), ..
             }) => live.session.say(line),
             _ => Err(LineRefused::NotOpen),
@@ -176,7 +176,7 @@ impl Talks {
             ));
         };
         if talk.is_open()
-            && let TalkStep::Agreed {
+            && let TalkProgress::Agreed {
                 live: Some(live), ..
             } = &mut talk.step
         {

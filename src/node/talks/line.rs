@@ -9,7 +9,7 @@ use circuits::circuit::MeetCookie;
 use circuits::time::{Instant, Now, UnixSecs};
 
 use super::command::TalkEvent;
-use super::{TalkContext, TalkStep, Talks};
+use super::{TalkContext, TalkProgress, Talks};
 use crate::contact::conversation::ConversationId;
 use crate::node::action::{Action, CircuitAction, TalkAction};
 use crate::node::circuits::{CircuitEnding, CircuitHandle, CircuitOwner};
@@ -22,7 +22,7 @@ use crate::node::timers::TimerId;
 use crate::transfer::frame::PAYLOAD_LEN;
 use crate::transfer::schedule::AttemptId;
 use crate::transfer::secret::FileEnd;
-use crate::transfer::talk::{TalkLine, TalkSession, TalkStep as SessionStep};
+use crate::transfer::talk::{TalkLine, TalkSession, TalkStep};
 
 /// A circuit, and the session over it.
 pub(super) struct LiveLine {
@@ -40,17 +40,17 @@ impl Talks {
                 continue;
             };
             match &mut talk.step {
-                TalkStep::Offered if talk.until <= now.unix => {
+                TalkProgress::Offered if talk.until <= now.unix => {
                     self.finish(fx, now, id, NOT_ANSWERED, context);
                 }
-                TalkStep::Offered => {}
-                TalkStep::Agreed {
+                TalkProgress::Offered => {}
+                TalkProgress::Agreed {
                     live: Some(live), ..
                 } => {
                     live.session.on_time(now.mono);
                     self.run(fx, now, id, context);
                 }
-                TalkStep::Agreed { live: None, .. } => self.begin_attempt(fx, now, id, context),
+                TalkProgress::Agreed { live: None, .. } => self.begin_attempt(fx, now, id, context),
             }
         }
         for (_, circuit) in self.leaving.extract_if(.., |(due, _)| *due <= now.mono) {
@@ -66,14 +66,14 @@ impl Talks {
         self.leaving.iter().for_each(|(due, _)| at(*due));
         for talk in self.talks.values() {
             let next = match &talk.step {
-                TalkStep::Offered => talk.until,
-                TalkStep::Agreed {
+                TalkProgress::Offered => talk.until,
+                TalkProgress::Agreed {
                     live: Some(live), ..
                 } => {
                     live.session.deadline().into_iter().for_each(&mut at);
                     continue;
                 }
-                TalkStep::Agreed { schedule, last, .. } => {
+                TalkProgress::Agreed { schedule, last, .. } => {
                     let next = schedule.next(now.unix, *last).map(AttemptId::begins);
                     next.unwrap_or_else(|| now.unix.after(1))
                 }
@@ -94,7 +94,7 @@ impl Talks {
         let Some(talk) = self.talks.get_mut(&id) else {
             return;
         };
-        let TalkStep::Agreed {
+        let TalkProgress::Agreed {
             schedule,
             last,
             live,
@@ -212,15 +212,15 @@ impl Talks {
                 break;
             };
             match step {
-                SessionStep::Opened => {
+                TalkStep::Opened => {
                     live.has_met = true;
                     self.notify(fx, id, context);
                 }
-                SessionStep::Line(line) => report_line(fx, id, &line, context),
-                SessionStep::Ended(fault) if live.has_met => {
+                TalkStep::Line(line) => report_line(fx, id, &line, context),
+                TalkStep::Ended(fault) if live.has_met => {
                     return self.finish(fx, now, id, &fault.to_string(), context);
                 }
-                SessionStep::Ended(_) => {
+                TalkStep::Ended(_) => {
                     self.leave_circuit(fx, now.mono, id, context);
                     return self.schedule(fx, now);
                 }
@@ -267,15 +267,15 @@ impl Talks {
 
     fn live(&mut self, id: ConversationId) -> Option<&mut LiveLine> {
         match &mut self.talks.get_mut(&id)?.step {
-            TalkStep::Agreed { live, .. } => live.as_deref_mut(),
-            TalkStep::Offered => None,
+            TalkProgress::Agreed { live, .. } => live.as_deref_mut(),
+            TalkProgress::Offered => None,
         }
     }
 
     fn take_live(&mut self, id: ConversationId) -> Option<Box<LiveLine>> {
         match &mut self.talks.get_mut(&id)?.step {
-            TalkStep::Agreed { live, .. } => live.take(),
-            TalkStep::Offered => None,
+            TalkProgress::Agreed { live, .. } => live.take(),
+            TalkProgress::Offered => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use circuits::time::Now;
 use zeroize::Zeroizing;
 
 use super::command::TalkReply;
-use super::{MAX_TALKS, OFFER_SECS, Talk, TalkContext, TalkStep, Talks};
+use super::{MAX_TALKS, OFFER_SECS, Talk, TalkContext, TalkProgress, Talks};
 use crate::contact::conversation::{ConversationId, Part};
 use crate::node::command::{Refusal, Reply};
 use crate::node::contacts::{ContactSend, MessageDirection, WrittenMessage};
@@ -195,7 +195,7 @@ impl Talks {
             secret: offer.secret,
             relays: offer.relays,
             until: now.unix.after(OFFER_SECS),
-            step: TalkStep::Offered,
+            step: TalkProgress::Offered,
         };
         self.talks.insert(id, talk);
         self.notify(fx, id, context);
@@ -235,11 +235,11 @@ impl Talks {
 
 /// Whether this node has offered the line and awaits the answer.
 fn is_offered_here(talk: &Talk) -> bool {
-    talk.direction == MessageDirection::Out && matches!(talk.step, TalkStep::Offered)
+    talk.direction == MessageDirection::Out && matches!(talk.step, TalkProgress::Offered)
 }
 
-const fn agreed(schedule: AttemptSchedule) -> TalkStep {
-    TalkStep::Agreed {
+const fn agreed(schedule: AttemptSchedule) -> TalkProgress {
+    TalkProgress::Agreed {
         schedule,
         last: None,
         live: None,

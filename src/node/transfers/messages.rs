@@ -136,6 +136,40 @@ fn message_to(to: String) -> ContactSend {
     }
 }
 
+/// The step of a file after a message about it was written.
+fn follow(file: &mut FileRecord, kind: &FileMessageKind) {
+    match kind {
+        FileMessageKind::Offer(relays) => {
+            file.relays.clone_from(relays);
+            file.step = FileStep::Offered;
+        }
+        FileMessageKind::Accept(schedule) => {
+            let last = match &file.step {
+                FileStep::Accepted { last, .. } => *last,
+                _ => None,
+            };
+            file.step = FileStep::Accepted {
+                schedule: *schedule,
+                last,
+            };
+        }
+        FileMessageKind::Propose(relays) => {
+            file.has_proposed = true;
+            file.relays.clone_from(relays);
+            file.step = FileStep::Proposed;
+        }
+        FileMessageKind::Agree(schedule, relays) => {
+            file.has_proposed = true;
+            file.relays.clone_from(relays);
+            file.step = FileStep::Accepted {
+                schedule: *schedule,
+                last: None,
+            };
+        }
+        FileMessageKind::Decline => file.step = FileStep::Declined,
+    }
+}
+
 impl Transfers {
     /// A message was composed, or refused. Returns the message that now begins to travel.
     pub(in crate::node) fn on_message_written(
@@ -163,40 +197,13 @@ impl Transfers {
         let leaves = self.leaves.get(&number);
         if let Some(file) = self.files.get_mut(&number) {
             file.until = now.unix.after(limits::RETENTION_SECS);
-            match &message.kind {
-                FileMessageKind::Offer(relays) => {
-                    if file.step == FileStep::Storing {
-                        changes.extend(leaves.map(|leaves| put_leaves(number, leaves)));
-                    }
-                    file.conversation = Some(written.conversation);
-                    file.relays.clone_from(relays);
-                    file.step = FileStep::Offered;
+            if matches!(message.kind, FileMessageKind::Offer(_)) {
+                if file.step == FileStep::Storing {
+                    changes.extend(leaves.map(|leaves| put_leaves(number, leaves)));
                 }
-                FileMessageKind::Accept(schedule) => {
-                    let last = match &file.step {
-                        FileStep::Accepted { last, .. } => *last,
-                        _ => None,
-                    };
-                    file.step = FileStep::Accepted {
-                        schedule: *schedule,
-                        last,
-                    };
-                }
-                FileMessageKind::Propose(relays) => {
-                    file.has_proposed = true;
-                    file.relays.clone_from(relays);
-                    file.step = FileStep::Proposed;
-                }
-                FileMessageKind::Agree(schedule, relays) => {
-                    file.has_proposed = true;
-                    file.relays.clone_from(relays);
-                    file.step = FileStep::Accepted {
-                        schedule: *schedule,
-                        last: None,
-                    };
-                }
-                FileMessageKind::Decline => file.step = FileStep::Declined,
+                file.conversation = Some(written.conversation);
             }
+            follow(file, &message.kind);
             changes.push(file.put(number));
         }
         if message.kind == FileMessageKind::Decline {
