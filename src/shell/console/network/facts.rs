@@ -125,14 +125,11 @@ fn counters(status: &StatusView, precision: Precision) -> Vec<Fact> {
         plain(
             "cells relayed",
             format!(
-                "{}; dropped {}",
+                "{}; dropped {}; {} messages of others rebuilt",
                 of(status.cells_forwarded),
-                of(status.cells_dropped)
+                of(status.cells_dropped),
+                of(status.rebuilt)
             ),
-        ),
-        plain(
-            "rebuilt here",
-            format!("{} messages of others", of(status.rebuilt)),
         ),
         circuits(status, precision),
         plain("cover traffic", status.emission.cover.clone()),
