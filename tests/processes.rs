@@ -39,3 +39,5 @@ mod peer;
 mod script;
 #[path = "processes/statusim.rs"]
 mod statusim;
+#[path = "processes/transfer.rs"]
+mod transfer;

@@ -3,7 +3,8 @@
 //! Relays without an address other than an onion service carry a message at `normal` from a source
 //! behind one daemon to a reader with embedded Tor. A relay restarts under the same address. If the
 //! source's Tor stops during a message, the message is queued, uses no other path, and arrives once
-//! Tor is ready again. Two people who share nothing but an address converse.
+//! Tor is ready again. Two people who share nothing but an address converse, and one
+//! hands the other a file.
 
 #![expect(
     clippy::unwrap_used,
@@ -20,6 +21,8 @@ mod contact;
 mod network;
 #[path = "processes/node.rs"]
 mod node;
+#[path = "tor/transfer.rs"]
+mod transfer;
 
 use std::fs;
 use std::net::TcpListener;
@@ -43,6 +46,7 @@ fn message_is_delivered_through_onion_service_relays() {
     world.assert_relay_keeps_onion_address_after_restart();
     world.deliver(b"and after a restart");
     world.assert_strangers_converse();
+    world.assert_file_is_handed_over();
     world.assert_message_waits_for_tor_restart();
     world.assert_node_connects_through_bridge();
     world.assert_restricted_relay_requires_client_key();

@@ -35,7 +35,7 @@ fn source_and_reader_converse_although_both_are_killed_in_between() {
 }
 
 /// A network whose source has found the card of the reader, without a request to any node.
-fn met() -> ProcessNetwork {
+pub(crate) fn met() -> ProcessNetwork {
     let network = ProcessNetwork::start_with(&CARD_OPTIONS);
     let made = network.reader.ask(&["id", "new", "desk", "--address"]);
     let address = made["address"].as_str().unwrap();
@@ -162,7 +162,7 @@ fn check_answer(network: &ProcessNetwork) {
 
 /// One end of the conversation.
 #[derive(Clone, Copy, Debug)]
-enum Side {
+pub(crate) enum Side {
     Source,
     Reader,
 }
@@ -172,7 +172,7 @@ fn text(from: Side, number: usize) -> String {
 }
 
 /// Stores a message on the node of one side, and returns before it is sent.
-fn send(network: &ProcessNetwork, from: Side, to: &str, level: &str, number: usize) {
+pub(crate) fn send(network: &ProcessNetwork, from: Side, to: &str, level: &str, number: usize) {
     let node = match from {
         Side::Source => &network.source,
         Side::Reader => &network.reader,

@@ -101,16 +101,30 @@ impl ProcessNetwork {
 
     /// Kills the source and the reader, and starts both again in their directories.
     pub(crate) fn kill_and_restart_clients(&mut self) {
-        let addresses = [&self.source, &self.reader].map(|node| node.address().to_owned());
         self.source.kill();
         self.reader.kill();
-        let dir = self.scratch.path();
-        let [source, reader] = [0, 1].map(|at| {
-            let address = &addresses[at];
-            start_client(dir, &self.relays, CLIENTS[at], address, &self.options)
-        });
-        (self.source, self.reader) = (source, reader);
+        self.source = self.start_again(&self.source, 0);
+        self.reader = self.start_again(&self.reader, 1);
         self.wait_for_relays();
+    }
+
+    /// Kills the source and starts it again in its directory.
+    pub(crate) fn kill_and_restart_source(&mut self) {
+        self.source.kill();
+        self.source = self.start_again(&self.source, 0);
+    }
+
+    /// Kills the reader and starts it again in its directory.
+    pub(crate) fn kill_and_restart_reader(&mut self) {
+        self.reader.kill();
+        self.reader = self.start_again(&self.reader, 1);
+    }
+
+    /// Starts a client that was killed, with its place in [`CLIENTS`].
+    fn start_again(&self, killed: &NodeProcess, at: usize) -> NodeProcess {
+        let dir = self.scratch.path();
+        let address = killed.address();
+        start_client(dir, &self.relays, CLIENTS[at], address, &self.options)
     }
 
     /// Starts a source of letters with the words in this file.
