@@ -78,7 +78,14 @@ fn file_is_accepted_and_saved_without_script(program: &Path, network: &ProcessNe
     std::fs::write(&path, &content).unwrap();
     let path = path.to_str().unwrap();
     network.source.ask(&[
-        "send", "--to", "desk", "--attach", path, "--level", "normal",
+        "send",
+        "--to",
+        "desk",
+        "--attach",
+        path,
+        "--level",
+        "normal",
+        "--no-wait",
     ]);
     let saved = run(program, "file", &network.reader, json!({"script": false}));
     let hash = hex::encode(Sha256::digest(content.as_bytes()));

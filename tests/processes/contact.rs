@@ -100,7 +100,9 @@ fn source_of_letters_reads_the_answer_on_a_new_node() {
     assert_eq!(add_contact(&second, address)["state"], "ready");
     let answer = json!([1, text(Side::Reader, 1)]);
     until("the new node reads the answer", || {
-        (arrived(&second, "desk") == [answer.clone()]).then_some(())
+        // Until something came, the new node knows of no conversation.
+        let read = second.run(&["read", "desk", "--json"]);
+        (read.status.success() && arrived(&second, "desk") == [answer.clone()]).then_some(())
     });
     send_letter(&network, &second, "letter 2");
     let letters = [json!([1, "letter 1"]), json!([2, "letter 2"])];

@@ -76,7 +76,7 @@ fn commands_of_the_page_for_sources_run_as_printed() {
             "shows words on a terminal only; tests/cli/address.rs runs it",
         ),
         (
-            "whisht run --ephemeral --words --ipc ~/whisht.ipc --no-listen --tor-mode socks --tor-only --peer ...",
+            "whisht run --ephemeral --words --ipc ~/whisht.ipc --no-listen --tor-mode socks --tor-only --peer enode://...",
             "asks for words on a terminal; tests/contact/letters.rs writes letters",
         ),
     ];

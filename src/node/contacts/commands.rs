@@ -472,6 +472,10 @@ impl Contacts {
                 format!("several conversations begin with {of}"),
                 "give more digits",
             )),
+            _ if self.book.named(of).is_ok() => Err(Refusal::policy(
+                format!("no message was written to {of} and none came"),
+                "`whisht send --to` begins a conversation",
+            )),
             _ => Err(no_conversation(of)),
         }
     }
