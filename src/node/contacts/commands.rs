@@ -451,12 +451,7 @@ impl Contacts {
         if let Some((key, _)) = self.book.by_name(of) {
             let first = self.conversations.of_contact(key).first().copied();
             let first = first.or_else(|| self.letters.of_contact(key));
-            return first.ok_or_else(|| {
-                Refusal::usage(
-                    format!("there is no conversation with {of} yet"),
-                    "write the first message (`whisht send --to`)",
-                )
-            });
+            return first.ok_or_else(|| not_begun(of));
         }
         let digits = of.to_ascii_lowercase();
         let shown = self.conversations.iter();
@@ -472,13 +467,17 @@ impl Contacts {
                 format!("several conversations begin with {of}"),
                 "give more digits",
             )),
-            _ if self.book.named(of).is_ok() => Err(Refusal::policy(
-                format!("no message was written to {of} and none came"),
-                "`whisht send --to` begins a conversation",
-            )),
             _ => Err(no_conversation(of)),
         }
     }
+}
+
+/// A contact to whom nothing was written, and from whom nothing came.
+pub(super) fn not_begun(of: &str) -> Refusal {
+    Refusal::usage(
+        format!("there is no conversation with {of} yet"),
+        "write the first message (`whisht send --to`)",
+    )
 }
 
 pub(super) fn no_conversation(of: &str) -> Refusal {

@@ -4,7 +4,7 @@ use circuits::time::{Now, UnixSecs};
 
 use super::book::ContactKey;
 use super::command::{ContactReply, HowKnown};
-use super::commands::no_conversation;
+use super::commands::not_begun;
 use super::history::HistoryMessage;
 use super::views::{
     AddressView, CardView, ContactState, ContactView, ConversationMessageView,
@@ -185,7 +185,8 @@ impl Contacts {
         let id = self.conversation_named(of)?;
         let view = self.conversation_view(id);
         Ok(ContactReply::Conversation {
-            conversation: view.ok_or_else(|| no_conversation(of))?,
+            // Letters that could be written to a contact are no conversation before the first one.
+            conversation: view.ok_or_else(|| not_begun(of))?,
             messages: messages(self, id),
         })
     }
