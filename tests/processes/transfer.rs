@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::contact::{self, CARD_OPTIONS, Side};
+use crate::contact::{self, Side};
 use crate::network::ProcessNetwork;
 use crate::node::{NodeProcess, until, until_within};
 
@@ -155,7 +155,8 @@ impl HandOver {
 fn file(node: &NodeProcess, number: &str) -> Value {
     let files = node.ask(&["file", "list"]);
     let mut files = files.as_array().unwrap().iter();
-    let found = files.find(|file| file["number"].to_string() == number);
+    let number: Value = serde_json::from_str(number).unwrap();
+    let found = files.find(|file| file["number"] == number);
     found.unwrap().clone()
 }
 
@@ -177,7 +178,7 @@ impl Pace {
             assert!(!["failed", "paused"].contains(&stage), "{file}");
             let done = file["done"].as_u64().unwrap();
             if ["transferring", "complete"].contains(&stage) {
-                begun.get_or_insert((done, Instant::now()));
+                begun.get_or_insert_with(|| (done, Instant::now()));
             }
             let (first, since) = begun?;
             let is_there =
