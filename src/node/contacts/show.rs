@@ -185,7 +185,7 @@ impl Contacts {
         let id = self.conversation_named(of)?;
         let view = self.conversation_view(id);
         Ok(ContactReply::Conversation {
-            // Letters that could be written to a contact are no conversation before the first one.
+            // A conversation of letters begins with the first one.
             conversation: view.ok_or_else(|| not_begun(of))?,
             messages: messages(self, id),
         })
