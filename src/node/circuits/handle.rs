@@ -37,6 +37,7 @@ impl CircuitHandle {
     }
 
     /// The number that the owner chose.
+    #[cfg(feature = "sim")]
     pub(in crate::node) const fn number(self) -> u64 {
         self.number
     }
