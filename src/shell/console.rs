@@ -4,7 +4,7 @@
 //! and not before. A one-time URL opens a session; a session can do what the local socket can do,
 //! except read keys. Every page works without JavaScript, and a page loads nothing from elsewhere.
 //!
-//! Handlers see only requests that passed [`guard`]: Host, Origin, Fetch Metadata, session and, for
+//! Handlers see only requests that passed `guard`: Host, Origin, Fetch Metadata, session and, for
 //! forms, the session's form token. A `GET` changes nothing, the one-time URL excepted. Handlers write
 //! nothing to the log: a failure is shown on the page.
 
