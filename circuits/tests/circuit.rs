@@ -15,6 +15,8 @@ mod limits;
 mod network;
 #[path = "circuit/paths.rs"]
 mod paths;
+#[path = "support/scripted_rng.rs"]
+mod scripted_rng;
 #[path = "circuit/streams.rs"]
 mod streams;
 #[path = "circuit/vectors.rs"]

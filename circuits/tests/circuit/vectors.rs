@@ -3,8 +3,6 @@
 //! `circuit.py` writes the file from the documents; builder, relays and origin must match it byte for
 //! byte, and every recorded body is refused after a change of one byte.
 
-use core::convert::Infallible;
-
 use circuits::cell::Cell;
 use circuits::cell_builder::Hop;
 use circuits::circuit::{Broken, CircuitIds, CircuitKeys, CircuitSetup, HopKeys, MeetCookie};
@@ -13,8 +11,9 @@ use circuits::keys::{OnionPublic, OnionSecret};
 use circuits::relay::{OnionRelay, Peeled, RelayLimits, ReplaySet};
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now};
-use rand_core::{TryCryptoRng, TryRng};
 use serde::Deserialize;
+
+use crate::scripted_rng::ScriptedRng;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/circuit.json");
 
@@ -237,30 +236,3 @@ fn recorded_bodies_are_refused_after_a_change_of_one_byte() {
         }
     }
 }
-
-/// A generator that returns recorded bytes.
-struct ScriptedRng(Vec<u8>);
-
-impl TryRng for ScriptedRng {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        bytes.copy_from_slice(&self.0[..bytes.len()]);
-        self.0.drain(..bytes.len());
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for ScriptedRng {}
