@@ -66,21 +66,7 @@ fn commands_of_the_page_for_sources_run_as_printed() {
     shell.replace("RELAY", first.to_owned());
     shell.replace("enode://...", network.relays[1].enode().to_owned());
     shell.replace("shh1...", made["address"].as_str().unwrap().to_owned());
-    let skipped = [
-        (
-            "whisht inbox --ipc ~/whisht.ipc --follow",
-            "the command does not end by itself",
-        ),
-        (
-            "whisht practice --new",
-            "shows words on a terminal only; tests/cli/address.rs runs it",
-        ),
-        (
-            "whisht run --ephemeral --words --ipc ~/whisht.ipc --no-listen --tor-mode socks --tor-only --peer enode://...",
-            "asks for words on a terminal; tests/contact/letters.rs writes letters",
-        ),
-    ];
-    for command in Page::read("docs/source.md").without(&skipped) {
+    for command in Page::read("docs/source.md").without(&NOT_RUN_FOR_SOURCES) {
         let is_send = command.contains("whisht send");
         if is_send {
             until("the node knows all relays and has peers", || {
@@ -231,3 +217,27 @@ fn every_prompted_line_is_a_command() {
 
 /// An onion name with a good checksum.
 const ONION: &str = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad";
+
+/// Commands of the page for sources that this test does not run, and why.
+const NOT_RUN_FOR_SOURCES: [(&str, &str); 5] = [
+    (
+        "whisht inbox --ipc ~/whisht.ipc --follow",
+        "the command does not end by itself",
+    ),
+    (
+        "whisht practice --new",
+        "shows words on a terminal only; tests/cli/address.rs runs it",
+    ),
+    (
+        "whisht run --ephemeral --words --ipc ~/whisht.ipc --no-listen --tor-mode socks --tor-only --peer enode://...",
+        "asks for words on a terminal; tests/contact/letters.rs writes letters",
+    ),
+    (
+        "whisht send --ipc ~/whisht.ipc --to desk --attach report.pdf --dry-run",
+        "there is no such file here; tests/cli/files.rs cleans files",
+    ),
+    (
+        "whisht send --ipc ~/whisht.ipc --to desk --attach report.pdf",
+        "waits for a reader who accepts; tests/processes/transfer.rs hands files over",
+    ),
+];
