@@ -15,6 +15,8 @@ use core::fmt;
 
 use circuits::time::UnixSecs;
 
+use crate::keccak::hash_all;
+
 pub use self::class::{SizeClass, TtlClass};
 use self::compact::CompactEnvelope;
 pub use self::expiry::{ExpiryError, NotExpired};
@@ -54,6 +56,28 @@ impl Envelope {
             FieldOffsets::find(protocol, rlp)?,
             rlp,
         )))
+    }
+
+    /// Decodes many envelopes of this form, and hashes them at once.
+    ///
+    /// # Errors
+    ///
+    /// That of the first which does not decode, as [`decode_as`](Self::decode_as).
+    pub fn decode_all(
+        protocol: ProtocolVersion,
+        rlps: &[&[u8]],
+    ) -> Result<Vec<Self>, EnvelopeError> {
+        let offsets = rlps
+            .iter()
+            .map(|rlp| FieldOffsets::find(protocol, rlp))
+            .collect::<Result<Vec<_>, _>>()?;
+        let names = hash_all(rlps);
+        let parts = rlps.iter().zip(offsets).zip(names);
+        Ok(parts
+            .map(|((rlp, offsets), name)| {
+                Self(CompactEnvelope::with_name(name, protocol, offsets, rlp))
+            })
+            .collect())
     }
 
     /// Encodes the five fields of `shh/6`. The caller is responsible for lengths; none is refused.
