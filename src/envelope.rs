@@ -22,7 +22,7 @@ use self::compact::CompactEnvelope;
 pub use self::expiry::{ExpiryError, NotExpired};
 pub use self::version::{AesNonce, EncryptionHint, ProtocolVersion};
 pub use self::wire::EnvelopeError;
-use self::wire::{FieldOffsets, FixedFields, V5Fields, encode, without_last};
+use self::wire::{FieldOffsets, V5Fields, encode, without_last};
 
 mod class;
 mod compact;
@@ -124,19 +124,19 @@ impl Envelope {
     /// The last second of its lifetime.
     #[must_use]
     pub fn expiry(&self) -> UnixSecs {
-        self.0.fixed_fields().expiry
+        self.0.fixed_fields().expiry()
     }
 
     /// Its lifetime.
     #[must_use]
     pub fn ttl(&self) -> Ttl {
-        self.0.fixed_fields().ttl
+        self.0.fixed_fields().ttl()
     }
 
     /// The hint by which recipients choose the keys to try.
     #[must_use]
     pub fn topic(&self) -> Topic {
-        self.0.fixed_fields().topic
+        self.0.fixed_fields().topic()
     }
 
     /// The encrypted message.
@@ -156,8 +156,7 @@ impl Envelope {
     /// Only [`NotExpired`] guarantees that the subtraction did not wrap.
     #[must_use]
     pub fn sent(&self) -> UnixSecs {
-        let FixedFields { expiry, ttl, .. } = self.0.fixed_fields();
-        sent(expiry, ttl)
+        sent(self.expiry(), self.ttl())
     }
 
     /// The size by which geth and the older proof of work count: `20 + len(data)`, in `shh/5` plus

@@ -74,10 +74,9 @@ impl CompactEnvelope {
     }
 
     /// The fields before the data.
-    pub(super) fn fixed_fields(&self) -> FixedFields {
+    pub(super) fn fixed_fields(&self) -> FixedFields<'_> {
         let [_, first, ..] = self.head();
-        let fields = self.rlp().get(usize::from(first)..).unwrap_or_default();
-        FixedFields::read(fields).unwrap_or_default()
+        FixedFields(self.rlp().get(usize::from(first)..).unwrap_or_default())
     }
 
     pub(super) fn nonce(&self) -> u64 {

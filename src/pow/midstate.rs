@@ -134,17 +134,6 @@ impl Block {
         [first, bytes.unbounded_shr(u64::BITS - self.shift)]
     }
 
-    /// An arbitrary state, with the nonce at an arbitrary offset.
-    #[cfg(all(test, target_arch = "x86_64"))]
-    pub(super) fn of(state: State1600, word: usize, shift: u32, padding_follows: bool) -> Self {
-        Self {
-            state,
-            at: [word, word + 1],
-            shift,
-            padding_follows,
-        }
-    }
-
     fn absorb_nonce(&self, state: &mut State1600, nonce: u64) {
         for (at, word) in self.at.into_iter().zip(self.words(nonce)) {
             if let Some(lane) = state.get_mut(at) {
