@@ -22,7 +22,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sha3::{Digest, Keccak256};
 use whisht::envelope::{EncryptionHint, Topic, Ttl, UnminedEnvelope};
-use whisht::pow::{Generations, KeccakBackend, PowJob};
+use whisht::keccak::KeccakBackend;
+use whisht::pow::{Generations, PowJob};
 
 /// Nonces per round.
 const TRIES: u32 = 512;

@@ -15,12 +15,14 @@ use core::fmt;
 
 use circuits::time::UnixSecs;
 
+use crate::keccak::hash_all;
+
 pub use self::class::{SizeClass, TtlClass};
 use self::compact::CompactEnvelope;
 pub use self::expiry::{ExpiryError, NotExpired};
 pub use self::version::{AesNonce, EncryptionHint, ProtocolVersion};
 pub use self::wire::EnvelopeError;
-use self::wire::{FieldOffsets, FixedFields, V5Fields, encode, without_last};
+use self::wire::{FieldOffsets, V5Fields, encode, without_last};
 
 mod class;
 mod compact;
@@ -54,6 +56,28 @@ impl Envelope {
             FieldOffsets::find(protocol, rlp)?,
             rlp,
         )))
+    }
+
+    /// Decodes many envelopes of this form, and hashes them at once.
+    ///
+    /// # Errors
+    ///
+    /// That of the first which does not decode, as [`decode_as`](Self::decode_as).
+    pub fn decode_all(
+        protocol: ProtocolVersion,
+        rlps: &[&[u8]],
+    ) -> Result<Vec<Self>, EnvelopeError> {
+        let offsets = rlps
+            .iter()
+            .map(|rlp| FieldOffsets::find(protocol, rlp))
+            .collect::<Result<Vec<_>, _>>()?;
+        let names = hash_all(rlps);
+        let parts = rlps.iter().zip(offsets).zip(names);
+        Ok(parts
+            .map(|((rlp, offsets), name)| {
+                Self(CompactEnvelope::with_name(name, protocol, offsets, rlp))
+            })
+            .collect())
     }
 
     /// Encodes the five fields of `shh/6`. The caller is responsible for lengths; none is refused.
@@ -100,19 +124,19 @@ impl Envelope {
     /// The last second of its lifetime.
     #[must_use]
     pub fn expiry(&self) -> UnixSecs {
-        self.0.fixed_fields().expiry
+        self.0.fixed_fields().expiry()
     }
 
     /// Its lifetime.
     #[must_use]
     pub fn ttl(&self) -> Ttl {
-        self.0.fixed_fields().ttl
+        self.0.fixed_fields().ttl()
     }
 
     /// The hint by which recipients choose the keys to try.
     #[must_use]
     pub fn topic(&self) -> Topic {
-        self.0.fixed_fields().topic
+        self.0.fixed_fields().topic()
     }
 
     /// The encrypted message.
@@ -132,8 +156,7 @@ impl Envelope {
     /// Only [`NotExpired`] guarantees that the subtraction did not wrap.
     #[must_use]
     pub fn sent(&self) -> UnixSecs {
-        let FixedFields { expiry, ttl, .. } = self.0.fixed_fields();
-        sent(expiry, ttl)
+        sent(self.expiry(), self.ttl())
     }
 
     /// The size by which geth and the older proof of work count: `20 + len(data)`, in `shh/5` plus

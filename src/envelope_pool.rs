@@ -6,8 +6,7 @@
 //! survives only here would reveal its origin.
 //!
 //! The pool holds up to a hundred thousand envelopes, so its indexes are compact: each envelope has
-//! a numbered slot, and three indexes (hash prefix, expiry, eviction) store little more than that
-//! number. When an envelope is removed, the last slot moves into its place.
+//! a numbered slot, and two indexes (hash prefix, eviction) store little more than that number.
 //!
 //! The pool does not check envelopes itself: insertion requires the proofs that expiry and work
 //! were checked.
@@ -22,19 +21,19 @@ use crate::envelope::{Envelope, EnvelopeHash, NotExpired};
 use crate::pow::PowChecked;
 
 use self::eviction::EvictionIndex;
-use self::heap::{Heap, Order, grow, index};
+use self::slots::{PoolSlot, Slots};
 
 mod eviction;
 mod heap;
+mod slots;
 
 /// A bounded set of envelopes.
 pub struct Pool {
     max_bytes: usize,
     bytes: usize,
     size: usize,
-    slots: Vec<PoolSlot>,
+    slots: Slots,
     by_hash: BTreeSet<IndexEntry>,
-    by_expiry: Heap,
     by_worth: EvictionIndex,
     /// The envelopes that made room for the last insertion.
     evicted: Vec<EnvelopeHash>,
@@ -69,9 +68,8 @@ impl Pool {
             max_bytes,
             bytes: 0,
             size: 0,
-            slots: Vec::new(),
+            slots: Slots::default(),
             by_hash: BTreeSet::new(),
-            by_expiry: Heap::new(Order::Expiry),
             by_worth: EvictionIndex::default(),
             evicted: Vec::new(),
         }
@@ -92,21 +90,17 @@ impl Pool {
         let (cost, size) = (cost(&envelope), envelope.size());
         let slot = PoolSlot {
             pooled: PooledEnvelope { envelope, pow },
-            in_expiry: 0,
-            in_eviction: 0,
+            at: 0,
         };
         if !self.make_room(cost, &slot, alive.checked_at()) {
             return InsertOutcome::NoRoom;
         }
-        let Ok(number) = u32::try_from(self.slots.len()) else {
+        let Some(number) = self.slots.insert(slot) else {
             return InsertOutcome::NoRoom;
         };
         self.bytes = self.bytes.saturating_add(cost);
         self.size = self.size.saturating_add(size);
-        grow(&mut self.slots);
-        self.slots.push(slot);
         self.by_hash.insert(IndexEntry::new(&hash, number));
-        self.by_expiry.push(&mut self.slots, number);
         self.by_worth.push(&mut self.slots, number);
         InsertOutcome::New
     }
@@ -115,7 +109,7 @@ impl Pool {
     #[must_use]
     pub fn get(&self, hash: &EnvelopeHash) -> Option<&PooledEnvelope> {
         let number = self.find(hash)?;
-        Some(&self.slots.get(index(number))?.pooled)
+        Some(&self.slots.get(number)?.pooled)
     }
 
     /// Whether the pool has an envelope with this hash.
@@ -136,13 +130,13 @@ impl Pool {
             Bound::Excluded(IndexEntry::new(hash, u32::MAX))
         });
         let slots = self.by_hash.range((start, Bound::Unbounded));
-        slots.filter_map(|entry| Some(&self.slots.get(index(entry.slot))?.pooled))
+        slots.filter_map(|entry| Some(&self.slots.get(entry.slot)?.pooled))
     }
 
     /// All envelopes, in the order of their hashes.
     pub fn iter(&self) -> impl Iterator<Item = &PooledEnvelope> {
         let slots = self.by_hash.iter();
-        slots.filter_map(|entry| Some(&self.slots.get(index(entry.slot))?.pooled))
+        slots.filter_map(|entry| Some(&self.slots.get(entry.slot)?.pooled))
     }
 
     /// The envelopes in the order of their hashes, from those that begin with this prefix on, each
@@ -150,7 +144,7 @@ impl Pool {
     pub fn from_prefix(&self, prefix: u64) -> impl Iterator<Item = (u64, &PooledEnvelope)> {
         let entries = self.by_hash.range(IndexEntry::first(prefix)..);
         entries.filter_map(|entry| {
-            let slot = self.slots.get(index(entry.slot))?;
+            let slot = self.slots.get(entry.slot)?;
             Some((entry.prefix(), &slot.pooled))
         })
     }
@@ -166,18 +160,9 @@ impl Pool {
 
     /// Removes expired envelopes and returns their hashes.
     pub fn expire(&mut self, now: UnixSecs) -> Vec<EnvelopeHash> {
-        let mut removed = Vec::new();
-        while let Some(number) = self.by_expiry.first() {
-            let Some(slot) = self.slots.get(index(number)) else {
-                break;
-            };
-            if slot.pooled.envelope.expiry() >= now {
-                break;
-            }
-            removed.push(slot.pooled.envelope.hash());
-            self.remove(number);
-        }
-        removed
+        let expired = self.by_worth.take_expired(&mut self.slots, now);
+        let removed = expired.into_iter().filter_map(|number| self.clear(number));
+        removed.collect()
     }
 
     /// Memory in use: encoded lengths plus a fixed overhead per envelope.
@@ -195,13 +180,13 @@ impl Pool {
     /// Number of envelopes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.by_hash.len()
     }
 
     /// Whether the pool is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.by_hash.is_empty()
     }
 
     /// Evicts weaker envelopes until `cost` bytes fit; evicts nothing if they cannot.
@@ -226,7 +211,8 @@ impl Pool {
         }
         for hash in &evicted {
             if let Some(number) = self.find(hash) {
-                self.remove(number);
+                self.by_worth.remove(&mut self.slots, number);
+                let _evicted = self.clear(number);
             }
         }
         self.evicted = evicted;
@@ -239,33 +225,19 @@ impl Pool {
             .range(IndexEntry::new(hash, 0)..=IndexEntry::new(hash, u32::MAX));
         let mut numbers = candidates.map(|entry| entry.slot);
         numbers.find(|number| {
-            let slot = self.slots.get(index(*number));
+            let slot = self.slots.get(*number);
             slot.is_some_and(|slot| slot.pooled.envelope.hash() == *hash)
         })
     }
 
-    /// Clears a slot, and moves the last one into it.
-    fn remove(&mut self, number: u32) {
-        let Some(slot) = self.slots.get(index(number)) else {
-            return;
-        };
-        let in_expiry = slot.in_expiry;
-        let envelope = slot.pooled.envelope.clone();
+    /// Removes what the eviction index no longer contains; returns its hash.
+    fn clear(&mut self, number: u32) -> Option<EnvelopeHash> {
+        let envelope = self.slots.remove(number)?.pooled.envelope;
+        let hash = envelope.hash();
+        self.by_hash.remove(&IndexEntry::new(&hash, number));
         self.bytes = self.bytes.saturating_sub(cost(&envelope));
         self.size = self.size.saturating_sub(envelope.size());
-        self.by_hash
-            .remove(&IndexEntry::new(&envelope.hash(), number));
-        self.by_expiry.remove(&mut self.slots, in_expiry);
-        self.by_worth.remove(&mut self.slots, number);
-        self.slots.swap_remove(index(number));
-        if let Some(moved) = self.slots.get(index(number)) {
-            let hash = moved.pooled.envelope.hash();
-            let before = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-            self.by_hash.remove(&IndexEntry::new(&hash, before));
-            self.by_hash.insert(IndexEntry::new(&hash, number));
-            self.by_expiry.renumber(moved.in_expiry, number);
-            self.by_worth.renumber(moved, number);
-        }
+        Some(hash)
     }
 }
 
@@ -273,14 +245,6 @@ impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Pool({} envelopes, {} bytes)", self.len(), self.bytes)
     }
-}
-
-/// An envelope, and its positions in its two heaps.
-#[derive(Debug)]
-struct PoolSlot {
-    pooled: PooledEnvelope,
-    in_expiry: u32,
-    in_eviction: u32,
 }
 
 /// The prefix of a hash, and the slot of its envelope. An attacker who makes envelopes with equal

@@ -12,7 +12,7 @@ mod stem_rules;
 use circuits::time::UnixSecs;
 
 use crate::envelope::{Envelope, ExpiryError, NotExpired, ProtocolVersion};
-use crate::pow::PowChecked;
+use crate::pow::{PowChecked, PowHashes};
 
 pub use self::stem_rules::{MIN_STEM_LIFE_SECS, StemRejected, stem_pow_suffices, validate_stem};
 
@@ -29,13 +29,43 @@ pub fn validate(
     min_pow: f64,
     max_size: usize,
 ) -> Result<(PowChecked, NotExpired), EnvelopeRejected> {
+    validate_hashed(envelope, None, now, min_pow, max_size)
+}
+
+/// The same with hashes that were computed before, together with those of other envelopes.
+///
+/// # Errors
+///
+/// As [`validate`].
+pub fn validate_hashed(
+    envelope: &Envelope,
+    hashes: Option<PowHashes>,
+    now: UnixSecs,
+    min_pow: f64,
+    max_size: usize,
+) -> Result<(PowChecked, NotExpired), EnvelopeRejected> {
+    let not_expired = validate_without_pow(envelope, now, max_size)?;
+    let hashes = hashes.unwrap_or_else(|| PowHashes::of(envelope));
+    let pow = PowChecked::check_hashed(envelope, hashes, not_expired, min_pow)
+        .map_err(|_| EnvelopeRejected::LowPow)?;
+    Ok((pow, not_expired))
+}
+
+/// Checks the time fields and the size: all rules that need no hash.
+///
+/// # Errors
+///
+/// The first rule broken.
+pub fn validate_without_pow(
+    envelope: &Envelope,
+    now: UnixSecs,
+    max_size: usize,
+) -> Result<NotExpired, EnvelopeRejected> {
     let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), now)?;
     if envelope.size() > max_size {
         return Err(EnvelopeRejected::TooLarge);
     }
-    let pow =
-        PowChecked::check(envelope, not_expired, min_pow).map_err(|_| EnvelopeRejected::LowPow)?;
-    Ok((pow, not_expired))
+    Ok(not_expired)
 }
 
 /// The reason why an envelope is rejected.

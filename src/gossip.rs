@@ -246,7 +246,7 @@ impl Gossip {
         now: Now,
         envelope: &Envelope,
     ) -> Result<(PowChecked, NotExpired), EnvelopeRejected> {
-        self.policy.validate(now, envelope)
+        self.policy.validate(now, envelope, None)
     }
 
     /// Trusts the peer on this link until the link closes, as go-ethereum does: its direct messages

@@ -5,7 +5,7 @@
 //! sockets, files, clocks and threads. Dependence runs one way:
 //!
 //! `cli -> shell -> node -> mail -> gossip -> {envelope_pool, subscriptions, link} -> {envelope,
-//! message, pow, bloom} -> circuits`
+//! message, pow, bloom} -> keccak -> circuits`
 //!
 //! docs/design.md is the map; docs/wire.md defines the formats to the byte.
 
@@ -24,6 +24,7 @@ pub mod envelope_pool;
 pub mod envelope_validation;
 pub mod gossip;
 pub mod identity;
+pub mod keccak;
 pub mod keystore;
 pub mod latency_model;
 pub mod link;

@@ -11,18 +11,18 @@
 
 use core::fmt;
 
-use sha3::{Digest, Keccak256};
 use thiserror::Error;
 
 use crate::envelope::{Envelope, NotExpired, ProtocolVersion};
 
+pub use self::hashes::PowHashes;
 pub use self::search::{Generations, NonceSearch, OutOfTime, PowGoal, PowJob, TooMuchWork};
-pub use self::simd::KeccakBackend;
 pub use self::target::{class_bits, required_bits};
 
+mod hashes;
 mod midstate;
+mod nonce_lanes;
 mod search;
-mod simd;
 mod target;
 
 /// The software generation whose rules count the work.
@@ -68,7 +68,11 @@ impl PowValues {
     /// A lifetime of zero, after the wrap that peers allow, makes the work infinite.
     #[must_use]
     pub fn with_skew(envelope: &Envelope, skew: u32) -> Self {
-        let hashes = PowHashes::of(envelope);
+        Self::count(envelope, &PowHashes::of(envelope), skew)
+    }
+
+    /// Counts the bits of the hashes of this envelope.
+    fn count(envelope: &Envelope, hashes: &PowHashes, skew: u32) -> Self {
         let seconds = envelope.ttl().0.wrapping_add(skew);
         Self {
             modern: match envelope.protocol() {
@@ -110,36 +114,6 @@ pub fn work(zero_bits: u32, size: usize, seconds: u32) -> f64 {
     hashes / float(size) / f64::from(seconds)
 }
 
-/// The two hashes whose bits are counted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct PowHashes {
-    /// `K256(rlp | nonce)`.
-    pub modern: [u8; 32],
-    /// `K256(K256(rlp) | 24 zero bytes | nonce)`.
-    pub legacy: [u8; 32],
-    /// The length of `rlp`, that of the envelope without its nonce: the modern size.
-    pub len: usize,
-}
-
-impl PowHashes {
-    /// Hashes one envelope.
-    #[must_use]
-    pub fn of(envelope: &Envelope) -> Self {
-        let without_nonce = envelope.without_nonce();
-        let nonce = envelope.nonce().to_be_bytes();
-        let inner = Keccak256::new().chain_update(&without_nonce);
-        let legacy = Keccak256::new()
-            .chain_update(inner.clone().finalize())
-            .chain_update([0; LEGACY_ZEROS])
-            .chain_update(nonce);
-        Self {
-            modern: inner.chain_update(nonce).finalize().into(),
-            legacy: legacy.finalize().into(),
-            len: without_nonce.len(),
-        }
-    }
-}
-
 /// Proof that an envelope's work was found sufficient; only [`PowChecked::check`] creates one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use]
@@ -159,7 +133,25 @@ impl PowChecked {
         not_expired: NotExpired,
         minimum: f64,
     ) -> Result<Self, LowPow> {
-        let values = PowValues::with_skew(envelope, not_expired.skew());
+        Self::check_hashed(envelope, PowHashes::of(envelope), not_expired, minimum)
+    }
+
+    /// The same with hashes that were computed before ([`PowHashes::of_all`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`PowChecked::check`].
+    pub fn check_hashed(
+        envelope: &Envelope,
+        mut hashes: PowHashes,
+        not_expired: NotExpired,
+        minimum: f64,
+    ) -> Result<Self, LowPow> {
+        // The work of another envelope must not pass for the work of this one.
+        if !hashes.belong_to(envelope) {
+            hashes = PowHashes::of(envelope);
+        }
+        let values = PowValues::count(envelope, &hashes, not_expired.skew());
         if values.best().is_finite() && values.best() >= minimum {
             Ok(Self { values })
         } else {
@@ -210,10 +202,6 @@ fn count<'a>(bytes: impl IntoIterator<Item = &'a u8>, zeros: fn(u8) -> u32) -> u
     }
     total
 }
-
-/// The zeros that the oldest code hashes between the digest and the nonce: the unused rest of its
-/// buffer.
-const LEGACY_ZEROS: usize = 24;
 
 #[cfg(test)]
 mod tests;

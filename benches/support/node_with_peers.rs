@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
-use circuits::ids::LinkId;
+use circuits::ids::{Epoch, LinkId, ShortId};
+use circuits::keys::OnionSecret;
+use circuits::relay::ReplayLog;
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now, UnixSecs};
 use rand_chacha::ChaCha20Rng;
@@ -22,6 +24,7 @@ use whisht::node::{
     ClientId, Command, CommandId, ContactCommand, ContactReply, Input, Node, NodeConfig, NodeKeys,
     Output, Reply, Restored,
 };
+use whisht::onion_wire::OnionMessage;
 use whisht::state::StateRows;
 
 /// A node with peers.
@@ -35,6 +38,7 @@ pub(crate) struct NodeWithPeers {
     due: Option<Instant>,
     /// The node's processing time so far.
     pub(crate) spent: Duration,
+    is_relay: bool,
 }
 
 struct BenchPeer {
@@ -42,6 +46,8 @@ struct BenchPeer {
     link: Link,
     /// Envelopes that the peer received.
     received: usize,
+    /// Cells that the peer received.
+    cells: usize,
 }
 
 impl NodeWithPeers {
@@ -59,18 +65,33 @@ impl NodeWithPeers {
         Self::restored(peers, restored)
     }
 
+    /// A relay with this onion key, and peers that speak `onion/1`.
+    pub(crate) fn relay(peers: usize, secret: [u8; 32]) -> Self {
+        let copy = || Secret::init_with(|copy| *copy = secret);
+        let epoch = Epoch::at(START);
+        let (_, log) = ReplayLog::create(epoch, OnionSecret::from_secret(copy()).public());
+        let restored = Restored {
+            onion_keys: vec![(epoch, copy(), log)],
+            ..Restored::default()
+        };
+        Self::build(peers, restored, true)
+    }
+
     fn restored(peers: usize, restored: Restored) -> Self {
+        Self::build(peers, restored, false)
+    }
+
+    fn build(peers: usize, restored: Restored, is_relay: bool) -> Self {
         let keys = NodeKeys {
-            link: LinkKey::from_bytes(&mut [1; 32]).unwrap(),
+            link: LinkKey::from_bytes(&mut NODE_KEY.clone()).unwrap(),
             guard_seed: Secret::init_with(|seed| seed.fill(2)),
             mail_password: None,
         };
-        let key = keys.link.public();
         let now = Now {
             mono: Instant::ZERO,
             unix: START,
         };
-        let node = Node::new(config(), keys, restored, &[3; 32], now).unwrap();
+        let node = Node::new(config(is_relay), keys, restored, &[3; 32], now).unwrap();
         let mut node = Self {
             node,
             peers: Vec::new(),
@@ -79,29 +100,48 @@ impl NodeWithPeers {
             serial: 1 << 56,
             due: None,
             spent: Duration::ZERO,
+            is_relay,
         };
         for _ in 0..peers {
-            let ours = Arc::new(LinkKey::generate(&mut node.rng));
-            let config = Arc::new(LinkConfig {
-                client_id: "Geth/v1.9.25-stable".to_owned(),
-                listen_port: 0,
-                capabilities: vec![Capability::SHH_6],
-                limits: LinkLimits::default(),
-            });
-            let link = Link::dial(config, ours, key, &mut node.rng, now.mono).unwrap();
-            let id = node.node.new_link();
-            node.peers.push(BenchPeer {
-                id,
-                link,
-                received: 0,
-            });
-            node.feed(Input::Accepted(id, None));
-            node.exchange();
-            let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
-            node.send(node.peers.len() - 1, code::STATUS, status);
+            node.add_peer();
         }
         node.spent = Duration::ZERO;
         node
+    }
+
+    fn add_peer(&mut self) {
+        let ours = Arc::new(LinkKey::generate(&mut self.rng));
+        let mut capabilities = vec![Capability::SHH_6];
+        if self.is_relay {
+            capabilities.push(Capability::ONION_1);
+        }
+        let link_config = Arc::new(LinkConfig {
+            client_id: "Geth/v1.9.25-stable".to_owned(),
+            listen_port: 0,
+            capabilities,
+            limits: LinkLimits::default(),
+        });
+        let node = LinkKey::from_bytes(&mut NODE_KEY.clone()).unwrap().public();
+        let link = Link::dial(link_config, ours, node, &mut self.rng, self.now.mono).unwrap();
+        let id = self.node.new_link();
+        self.peers.push(BenchPeer {
+            id,
+            link,
+            received: 0,
+            cells: 0,
+        });
+        self.feed(Input::Accepted(id, None));
+        self.exchange();
+        let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
+        self.send(self.peers.len() - 1, code::STATUS, status);
+        if self.is_relay {
+            let status = OnionMessage::Status {
+                network: config(true).network_id(),
+                epoch: Epoch::at(self.now.unix),
+                time: None,
+            };
+            self.send_onion(self.peers.len() - 1, &status);
+        }
     }
 
     /// A new envelope of 600 bytes with a ttl of a minute.
@@ -132,6 +172,31 @@ impl NodeWithPeers {
         let sent = link.send(priority, Capability::SHH_6, code.into(), payload, packing);
         sent.unwrap();
         self.exchange();
+    }
+
+    /// Lets a peer send a message of `onion/1`.
+    pub(crate) fn send_onion(&mut self, peer: usize, message: &OnionMessage) {
+        let (onion, packing) = (Capability::ONION_1, Packing::Literal);
+        let (code, body) = (message.code().into(), message.encode().unwrap());
+        let link = &mut self.peers[peer].link;
+        link.send(Priority::Cell, onion, code, body, packing)
+            .unwrap();
+        self.exchange();
+    }
+
+    /// The handle by which a cell addresses a peer.
+    pub(crate) fn handle_of(&self, peer: usize) -> ShortId {
+        self.peers[peer].link.handle().unwrap()
+    }
+
+    /// The number of cells that a peer received.
+    pub(crate) fn cells(&self, peer: usize) -> usize {
+        self.peers[peer].cells
+    }
+
+    /// The epoch of the relay's onion key.
+    pub(crate) const fn epoch() -> Epoch {
+        Epoch::at(START)
     }
 
     /// Advances time, in steps of the node's timers.
@@ -190,7 +255,7 @@ impl NodeWithPeers {
 
     /// Passes one input to the node and applies its outputs.
     fn feed(&mut self, input: Input<'_>) {
-        let mut flushed = Vec::new();
+        let (mut flushed, mut stored) = (Vec::new(), Vec::new());
         for output in self.handle(input) {
             match output {
                 Output::Send(id, bytes) => {
@@ -199,12 +264,16 @@ impl NodeWithPeers {
                     peer.take(self.now.mono, &mut self.rng, &bytes);
                 }
                 Output::Close(_) => panic!("the node disconnects"),
+                Output::Store(id, _) => stored.push(id),
                 Output::Timeout(due) => self.due = Some(due),
                 _ => {}
             }
         }
         for (id, len) in flushed {
             self.feed(Input::Flushed(id, len));
+        }
+        for id in stored {
+            self.feed(Input::Stored(id));
         }
     }
 
@@ -228,9 +297,19 @@ impl BenchPeer {
     fn take(&mut self, now: Instant, rng: &mut ChaCha20Rng, bytes: &[u8]) {
         self.link.receive(now, rng, bytes).unwrap();
         while let Some(event) = self.link.poll_event() {
-            let LinkEvent::Message { code, payload, .. } = event else {
+            let LinkEvent::Message {
+                capability,
+                code,
+                payload,
+            } = event
+            else {
                 continue;
             };
+            if capability == Capability::ONION_1 {
+                let message = OnionMessage::decode(u8::try_from(code).unwrap(), &payload);
+                self.cells += usize::from(matches!(message, Ok(Some(OnionMessage::Cell(_)))));
+                continue;
+            }
             let packet = ShhPacket::decode(u8::try_from(code).unwrap(), &payload);
             if let Ok(ShhPacket::Messages(envelopes)) = packet {
                 self.received += envelopes.count();
@@ -239,15 +318,18 @@ impl BenchPeer {
     }
 }
 
-fn config() -> NodeConfig {
+fn config(is_relay: bool) -> NodeConfig {
     let settings = "profile = 'local'\nnetwork = 'town'\nlevel = 'open'\nmax-peers = 500\n";
     let settings = file::parse(Path::new("town"), settings).unwrap();
     let mut config = Config::build(settings).unwrap().node;
     // Every envelope has this work; the node must check it nevertheless.
     config.min_pow = 1e-9;
+    config.relay = is_relay;
     config
 }
 
+/// The key of the node's links.
+const NODE_KEY: [u8; 32] = [1; 32];
 /// Bytes per read of a shell.
 const READ: usize = 16_384;
 /// Data bytes of an envelope of 600 bytes.

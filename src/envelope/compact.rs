@@ -20,7 +20,16 @@ pub(super) struct CompactEnvelope(Arc<[u8]>);
 impl CompactEnvelope {
     /// Stores bytes whose fields have these offsets.
     pub(super) fn new(protocol: ProtocolVersion, offsets: FieldOffsets, rlp: &[u8]) -> Self {
-        let name: [u8; NAME_LEN] = Keccak256::digest(rlp).into();
+        Self::with_name(Keccak256::digest(rlp).into(), protocol, offsets, rlp)
+    }
+
+    /// The same with the Keccak-256 of the bytes, which the caller computed.
+    pub(super) fn with_name(
+        name: [u8; NAME_LEN],
+        protocol: ProtocolVersion,
+        offsets: FieldOffsets,
+        rlp: &[u8],
+    ) -> Self {
         let protocol = match protocol {
             ProtocolVersion::V5 => TAG_V5,
             ProtocolVersion::V6 => TAG_V6,
@@ -65,10 +74,9 @@ impl CompactEnvelope {
     }
 
     /// The fields before the data.
-    pub(super) fn fixed_fields(&self) -> FixedFields {
+    pub(super) fn fixed_fields(&self) -> FixedFields<'_> {
         let [_, first, ..] = self.head();
-        let fields = self.rlp().get(usize::from(first)..).unwrap_or_default();
-        FixedFields::read(fields).unwrap_or_default()
+        FixedFields(self.rlp().get(usize::from(first)..).unwrap_or_default())
     }
 
     pub(super) fn nonce(&self) -> u64 {

@@ -150,6 +150,26 @@ proptest! {
     }
 
     #[test]
+    fn envelopes_decoded_together_equal_each_alone(
+        datas in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 0..20),
+        broken: bool,
+    ) {
+        let build = |data| Envelope::build(UnixSecs(9), Ttl(5), Topic([1; 4]), data, 7);
+        let built: Vec<_> = datas.into_iter().map(build).collect();
+        let mut rlps: Vec<_> = built.iter().map(Envelope::as_rlp).collect();
+        let together = Envelope::decode_all(ProtocolVersion::V6, &rlps).unwrap();
+        prop_assert_eq!(&together, &built);
+        for (one, alone) in together.iter().zip(&built) {
+            prop_assert_eq!(one.as_rlp(), alone.as_rlp());
+        }
+        if broken {
+            rlps.insert(rlps.len() / 2, &[0xc0]);
+            let refused = Envelope::decode_all(ProtocolVersion::V6, &rlps);
+            prop_assert_eq!(refused.unwrap_err(), EnvelopeError::Expiry);
+        }
+    }
+
+    #[test]
     fn decoded_envelope_encodes_to_same_bytes(
         mut bytes in proptest::collection::vec(any::<u8>(), 0..40),
         edits in proptest::collection::vec((0_usize..35, any::<u8>()), 0..4),

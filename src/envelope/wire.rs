@@ -54,23 +54,35 @@ impl FieldOffsets {
     }
 }
 
-/// The fields that every form has before the data.
-#[derive(Clone, Copy, Default)]
-pub(super) struct FixedFields {
-    pub(super) expiry: UnixSecs,
-    pub(super) ttl: Ttl,
-    pub(super) topic: Topic,
-}
+/// The three fields that every form has before the data, read from their first byte on. The bytes were
+/// checked, so each is read alone, without those after it.
+#[derive(Clone, Copy)]
+pub(super) struct FixedFields<'a>(pub(super) &'a [u8]);
 
-impl FixedFields {
-    /// Decodes the fields from the beginning of `fields`.
-    pub(super) fn read(fields: &[u8]) -> Option<Self> {
-        let mut items = RlpReader::new(fields);
-        Some(Self {
-            expiry: UnixSecs(u32_of(&mut items)?),
-            ttl: Ttl(u32_of(&mut items)?),
-            topic: Topic(items.array().ok()?),
-        })
+impl FixedFields<'_> {
+    pub(super) fn expiry(self) -> UnixSecs {
+        UnixSecs(u32_of(&mut self.after(0)).unwrap_or_default())
+    }
+
+    pub(super) fn ttl(self) -> Ttl {
+        Ttl(u32_of(&mut self.after(1)).unwrap_or_default())
+    }
+
+    pub(super) fn topic(self) -> Topic {
+        Topic(self.after(2).array().unwrap_or_default())
+    }
+
+    /// Skips this many integers of at most 32 bits.
+    fn after(&self, count: usize) -> RlpReader<'_> {
+        let mut fields = self.0;
+        for _ in 0..count {
+            let len = match fields.first() {
+                Some(&string @ 0x81..=0x84) => usize::from(string - 0x80) + 1,
+                _ => 1,
+            };
+            fields = fields.get(len..).unwrap_or_default();
+        }
+        RlpReader::new(fields)
     }
 }
 

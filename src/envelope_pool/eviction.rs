@@ -6,15 +6,17 @@
 //!
 //! The worth falls with time, at a different rate for each envelope, so no fixed order exists. The
 //! envelopes are grouped by rate, in steps of at most one half; within a group the first to expire is
-//! the weakest, up to the step. An eviction compares the first of each group.
+//! the weakest, up to the step. An eviction compares the first of each group, and so does the search
+//! for expired envelopes: there are few groups, however many envelopes.
 
 use core::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use circuits::time::UnixSecs;
 
-use super::heap::{Heap, Order};
-use super::{PoolSlot, PooledEnvelope, cost};
+use super::heap::Heap;
+use super::slots::{PoolSlot, Slots};
+use super::{PooledEnvelope, cost};
 
 /// The slots of the pool, by what evicting them destroys.
 #[derive(Debug, Default)]
@@ -24,21 +26,22 @@ pub(super) struct EvictionIndex {
 
 impl EvictionIndex {
     /// Inserts the slot of this number.
-    pub(super) fn push(&mut self, slots: &mut [PoolSlot], number: u32) {
-        let Some(slot) = slots.get(super::index(number)) else {
+    pub(super) fn push(&mut self, slots: &mut Slots, number: u32) {
+        let Some(slot) = slots.get(number) else {
             return;
         };
-        let heap = self.groups.entry(group(slot));
-        let heap = heap.or_insert_with(|| Heap::new(Order::Eviction));
-        heap.push(slots, number);
+        self.groups
+            .entry(group(slot))
+            .or_default()
+            .push(slots, number);
     }
 
     /// Removes a slot; it must be in `slots` still.
-    pub(super) fn remove(&mut self, slots: &mut [PoolSlot], number: u32) {
-        let Some(slot) = slots.get(super::index(number)) else {
+    pub(super) fn remove(&mut self, slots: &mut Slots, number: u32) {
+        let Some(slot) = slots.get(number) else {
             return;
         };
-        let (group, at) = (group(slot), slot.in_eviction);
+        let (group, at) = (group(slot), slot.at);
         if let Some(heap) = self.groups.get_mut(&group) {
             heap.remove(slots, at);
             if heap.first().is_none() {
@@ -47,17 +50,25 @@ impl EvictionIndex {
         }
     }
 
-    /// Updates the number of a slot that was moved.
-    pub(super) fn renumber(&mut self, slot: &PoolSlot, number: u32) {
-        if let Some(heap) = self.groups.get_mut(&group(slot)) {
-            heap.renumber(slot.in_eviction, number);
-        }
+    /// Removes the slots whose envelopes expired before `now`; returns their numbers.
+    pub(super) fn take_expired(&mut self, slots: &mut Slots, now: UnixSecs) -> Vec<u32> {
+        let mut taken = Vec::new();
+        self.groups.retain(|_, heap| {
+            while let Some((number, expiry)) = heap.first()
+                && expiry < now
+            {
+                heap.remove(slots, 0);
+                taken.push(number);
+            }
+            heap.first().is_some()
+        });
+        taken
     }
 
     /// All slots, the weakest at `now` first, computed lazily.
     pub(super) fn weakest<'a>(
         &'a self,
-        slots: &'a [PoolSlot],
+        slots: &'a Slots,
         now: UnixSecs,
     ) -> impl Iterator<Item = &'a PoolSlot> {
         let mut groups: Vec<_> = self
@@ -95,6 +106,16 @@ pub(super) fn compare(one: &PoolSlot, other: &PoolSlot, now: UnixSecs) -> Orderi
         .then_with(|| ours.hash().cmp(&theirs.hash()))
 }
 
+/// Compares two slots that expire together by what evicting them destroys at any time; ties end as in
+/// [`compare`].
+pub(super) fn compare_rates(one: &PoolSlot, other: &PoolSlot) -> Ordering {
+    let [ours, theirs] = [one, other].map(|slot| &slot.pooled.envelope);
+    rate(one)
+        .total_cmp(&rate(other))
+        .then_with(|| ours.sent().cmp(&theirs.sent()))
+        .then_with(|| ours.hash().cmp(&theirs.hash()))
+}
+
 /// The hashes per byte of memory that the sender has paid for the seconds that are left. Finite and
 /// not negative.
 fn worth(slot: &PoolSlot, now: UnixSecs) -> f64 {
@@ -103,7 +124,7 @@ fn worth(slot: &PoolSlot, now: UnixSecs) -> f64 {
 }
 
 /// The hashes per byte of memory and second of life.
-pub(super) fn rate(slot: &PoolSlot) -> f64 {
+fn rate(slot: &PoolSlot) -> f64 {
     let PooledEnvelope { envelope, pow } = &slot.pooled;
     let float = |bytes: usize| f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
     // Work is counted per byte of data. A pooled envelope takes more, and a short one much more.

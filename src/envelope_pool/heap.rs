@@ -1,175 +1,144 @@
-//! A priority queue over the slots of the pool.
+//! A priority queue over the slots of the pool: the first to expire comes first.
 //!
-//! A binary heap of slot numbers. Each slot stores its position in the heap, so that any slot can
-//! be removed. The four bytes per envelope here and the four in the slot are a third of the size of
-//! an ordered map.
+//! A binary heap of slot numbers, each with the expiry of its envelope, so that most comparisons need
+//! nothing else. Each slot stores its position in the heap, so that any slot can be removed. The
+//! eight bytes per envelope here and the four in the slot are a third of the size of an ordered map.
 
 use core::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use super::{PoolSlot, eviction};
+use circuits::time::UnixSecs;
 
-/// The sort key of a heap.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Order {
-    /// By expiry: the first to expire comes first.
-    Expiry,
-    /// By expiry, among the envelopes of one group of [`EvictionIndex`](super::EvictionIndex).
-    Eviction,
-}
+use super::eviction;
+use super::slots::{PoolSlot, Slots, grow};
 
-impl Order {
-    /// Compares two slots; never equal. The rare tie breakers are computed last.
-    pub(super) fn compare(self, one: &PoolSlot, other: &PoolSlot) -> Ordering {
-        let [ours, theirs] = [one, other].map(|slot| &slot.pooled.envelope);
-        let expiry = ours.expiry().cmp(&theirs.expiry());
-        let first = match self {
-            Self::Expiry => expiry,
-            Self::Eviction => expiry.then_with(|| {
-                let rate = eviction::rate(one).total_cmp(&eviction::rate(other));
-                rate.then_with(|| ours.sent().cmp(&theirs.sent()))
-            }),
-        };
-        first.then_with(|| ours.hash().cmp(&theirs.hash()))
-    }
-
-    const fn place(self, slot: &mut PoolSlot) -> &mut u32 {
-        match self {
-            Self::Expiry => &mut slot.in_expiry,
-            Self::Eviction => &mut slot.in_eviction,
-        }
-    }
-}
-
-/// A heap over the slots that are passed to its methods; the caller always passes the same list.
-#[derive(Debug)]
+/// A heap over the slots that are passed to its methods; the caller always passes the same ones.
+#[derive(Debug, Default)]
 pub(super) struct Heap {
-    order: Order,
-    numbers: Vec<u32>,
+    entries: Vec<HeapEntry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct HeapEntry {
+    expiry: UnixSecs,
+    number: u32,
 }
 
 impl Heap {
-    pub(super) const fn new(order: Order) -> Self {
-        Self {
-            order,
-            numbers: Vec::new(),
-        }
-    }
-
-    /// The first slot.
-    pub(super) fn first(&self) -> Option<u32> {
-        self.numbers.first().copied()
+    /// The number and the expiry of the first slot.
+    pub(super) fn first(&self) -> Option<(u32, UnixSecs)> {
+        let first = self.entries.first();
+        first.map(|entry| (entry.number, entry.expiry))
     }
 
     /// All slots in order, computed lazily.
-    pub(super) fn ascending<'a>(
-        &'a self,
-        slots: &'a [PoolSlot],
-    ) -> impl Iterator<Item = &'a PoolSlot> {
+    pub(super) fn ascending<'a>(&'a self, slots: &'a Slots) -> impl Iterator<Item = &'a PoolSlot> {
         let mut frontier = BinaryHeap::new();
         frontier.extend(self.candidate(slots, 0));
         core::iter::from_fn(move || {
-            let Reverse(Candidate { slot, at, .. }) = frontier.pop()?;
+            let Reverse(Candidate { entry, at, .. }) = frontier.pop()?;
             for child in children(at) {
                 frontier.extend(self.candidate(slots, child));
             }
-            Some(slot)
+            slots.get(entry.number)
         })
     }
 
     /// Inserts a slot.
-    pub(super) fn push(&mut self, slots: &mut [PoolSlot], number: u32) {
-        let at = self.numbers.len();
-        grow(&mut self.numbers);
-        self.numbers.push(number);
+    pub(super) fn push(&mut self, slots: &mut Slots, number: u32) {
+        let Some(expiry) = slots.get(number).map(PoolSlot::expiry) else {
+            return;
+        };
+        let at = self.entries.len();
+        grow(&mut self.entries);
+        self.entries.push(HeapEntry { expiry, number });
         self.settle(slots, at);
     }
 
     /// Removes the slot at this heap position.
-    pub(super) fn remove(&mut self, slots: &mut [PoolSlot], at: u32) {
-        let at = index(at);
-        if at >= self.numbers.len() {
+    pub(super) fn remove(&mut self, slots: &mut Slots, at: u32) {
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        if at >= self.entries.len() {
             return;
         }
-        self.numbers.swap_remove(at);
-        if at < self.numbers.len() {
+        self.entries.swap_remove(at);
+        if at < self.entries.len() {
             self.settle(slots, at);
         }
     }
 
-    /// Updates the number of a slot that was moved.
-    pub(super) fn renumber(&mut self, at: u32, number: u32) {
-        if let Some(place) = self.numbers.get_mut(index(at)) {
-            *place = number;
-        }
-    }
-
     /// Restores the heap order for the entry at `at`.
-    fn settle(&mut self, slots: &mut [PoolSlot], at: usize) {
+    fn settle(&mut self, slots: &mut Slots, at: usize) {
         let mut at = at;
         while let Some(parent) = at.checked_sub(1).map(|below| below / 2)
             && self.precedes(slots, at, parent)
         {
-            self.numbers.swap(at, parent);
+            self.entries.swap(at, parent);
             self.note(slots, at);
             at = parent;
         }
         while let Some(child) = self.first_child(slots, at)
             && self.precedes(slots, child, at)
         {
-            self.numbers.swap(at, child);
+            self.entries.swap(at, child);
             self.note(slots, at);
             at = child;
         }
         self.note(slots, at);
     }
 
-    fn first_child(&self, slots: &[PoolSlot], at: usize) -> Option<usize> {
+    fn first_child(&self, slots: &Slots, at: usize) -> Option<usize> {
         let [left, right] = children(at);
         if self.precedes(slots, right, left) {
             return Some(right);
         }
-        (left < self.numbers.len()).then_some(left)
+        (left < self.entries.len()).then_some(left)
     }
 
     /// Whether the entry at one position comes before the entry at another; a position beyond the
     /// end comes last.
-    fn precedes(&self, slots: &[PoolSlot], one: usize, other: usize) -> bool {
-        match (self.slot(slots, one), self.slot(slots, other)) {
-            (Some(one), Some(other)) => self.order.compare(one, other) == Ordering::Less,
+    fn precedes(&self, slots: &Slots, one: usize, other: usize) -> bool {
+        match (self.entries.get(one), self.entries.get(other)) {
+            (Some(one), Some(other)) => compare(slots, one, other) == Ordering::Less,
             _ => false,
         }
     }
 
     /// Stores the heap position of an entry in its slot.
-    fn note(&self, slots: &mut [PoolSlot], at: usize) {
-        let slot = self.numbers.get(at).copied();
-        if let Some(slot) = slot.and_then(|number| slots.get_mut(index(number))) {
-            *self.order.place(slot) = u32::try_from(at).unwrap_or(u32::MAX);
+    fn note(&self, slots: &mut Slots, at: usize) {
+        let entry = self.entries.get(at);
+        if let Some(slot) = entry.and_then(|entry| slots.get_mut(entry.number)) {
+            slot.at = u32::try_from(at).unwrap_or(u32::MAX);
         }
     }
 
-    fn candidate<'a>(&self, slots: &'a [PoolSlot], at: usize) -> Option<Reverse<Candidate<'a>>> {
-        let slot = self.slot(slots, at)?;
-        let order = self.order;
-        Some(Reverse(Candidate { order, slot, at }))
-    }
-
-    fn slot<'a>(&self, slots: &'a [PoolSlot], at: usize) -> Option<&'a PoolSlot> {
-        slots.get(index(*self.numbers.get(at)?))
+    fn candidate<'a>(&self, slots: &'a Slots, at: usize) -> Option<Reverse<Candidate<'a>>> {
+        let entry = *self.entries.get(at)?;
+        Some(Reverse(Candidate { slots, entry, at }))
     }
 }
 
-/// A slot that may come next.
+/// Compares two entries. Only public properties decide among envelopes that expire together, so that
+/// the order does not show which came first.
+fn compare(slots: &Slots, one: &HeapEntry, other: &HeapEntry) -> Ordering {
+    one.expiry.cmp(&other.expiry).then_with(|| {
+        match (slots.get(one.number), slots.get(other.number)) {
+            (Some(one), Some(other)) => eviction::compare_rates(one, other),
+            _ => Ordering::Equal,
+        }
+    })
+}
+
+/// An entry that may come next.
 struct Candidate<'a> {
-    order: Order,
-    slot: &'a PoolSlot,
+    slots: &'a Slots,
+    entry: HeapEntry,
     at: usize,
 }
 
 impl Ord for Candidate<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.order.compare(self.slot, other.slot)
+        compare(self.slots, &self.entry, &other.entry)
     }
 }
 
@@ -190,16 +159,4 @@ impl PartialEq for Candidate<'_> {
 const fn children(at: usize) -> [usize; 2] {
     let left = at.saturating_mul(2).saturating_add(1);
     [left, left.saturating_add(1)]
-}
-
-/// A slot number as an index.
-pub(super) fn index(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-/// Reserves space for one more element without doubling: a pool fills once and then keeps its size.
-pub(super) fn grow<T>(list: &mut Vec<T>) {
-    if list.len() == list.capacity() {
-        list.reserve_exact(list.len() / 16 + 64);
-    }
 }

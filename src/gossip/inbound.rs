@@ -8,7 +8,7 @@ use sha3::{Digest, Keccak256};
 
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired, ProtocolVersion};
 use crate::envelope_pool::Pool;
-use crate::pow::PowChecked;
+use crate::pow::{PowChecked, PowHashes};
 
 use super::envelope_times::EnvelopeTimes;
 use super::packet::outgoing::ResponseErrorCode;
@@ -72,8 +72,7 @@ impl Gossip {
             ShhPacket::BloomExchange(bloom) => peer.set_bloom(bloom),
             ShhPacket::Messages(envelopes) => {
                 received = self.receive_messages(now, (link, protocol), envelopes, pool)?;
-                let batch = Keccak256::digest(payload).into();
-                received.replies = self.confirm(now, link, &batch, &received.rejected);
+                received.replies = self.confirm(now, link, payload, &received.rejected);
             }
             ShhPacket::P2p(P2pKind::Message, envelopes) if peer.trusted => {
                 let envelopes = match protocol {
@@ -103,54 +102,88 @@ impl Gossip {
     fn receive_messages(
         &mut self,
         now: Now,
-        (link, protocol): (LinkId, ProtocolVersion),
-        envelopes: Envelopes<'_>,
+        from: (LinkId, ProtocolVersion),
+        mut envelopes: Envelopes<'_>,
         pool: &Pool,
     ) -> Result<PacketOutcome, GossipFault> {
         self.bound_memory(pool);
         let mut received = PacketOutcome::default();
         let mut seen = BTreeSet::new();
-        for envelope in envelopes {
-            let envelope = envelope?;
-            let hash = envelope.hash();
-            let is_first = seen.insert(hash);
-            if !is_first || self.index.has_received(hash, link) {
-                self.charge_waste(now, link, Waste::Repeated)?;
+        loop {
+            let batch = envelopes.next_batch()?;
+            if batch.is_empty() {
+                break;
             }
-            if !is_first {
-                continue;
-            }
-            self.note_times(link, &envelope);
-            match self.admit(now, &envelope, pool) {
-                Ok(new) => {
-                    let pow = new.map(|(pow, _)| pow);
-                    let pow = pow.or_else(|| Some(pool.get(&hash)?.pow));
-                    self.record_received(now, link, hash, pow);
-                    received.accepted.push(hash);
-                    if let Some((pow, not_expired)) = new {
-                        self.reward_work(link, pow);
-                        received.admitted.push((envelope, pow, not_expired));
-                    }
+            let hashes = self.pow_hashes(now, &batch, pool);
+            for (envelope, hashes) in batch.into_iter().zip(hashes) {
+                let is_first = seen.insert(envelope.hash());
+                if !is_first || self.index.has_received(envelope.hash(), from.0) {
+                    self.charge_waste(now, from.0, Waste::Repeated)?;
                 }
-                Err(refused) if refused.is_innocent(protocol) => {
-                    self.charge_waste(now, link, Waste::JustExpired)?;
-                    let _announcers = self.fetcher.on_arrived(now.mono, &hash);
-                }
-                Err(refused) => {
-                    self.fetcher.reject(now.mono, hash);
-                    // A peer cannot know that our size limit is below the common one.
-                    if refused != EnvelopeRejected::TooLarge || envelope.size() > MAX_PACKET {
-                        self.penalize(now, link, refused)?;
-                    }
-                    received.rejected.push((hash, refused));
+                if is_first {
+                    self.receive_envelope(now, from, (envelope, hashes), pool, &mut received)?;
                 }
             }
         }
         let brought = u64::try_from(seen.len()).unwrap_or(u64::MAX);
-        if let Some(peer) = self.peers.get_mut(&link) {
+        if let Some(peer) = self.peers.get_mut(&from.0) {
             peer.received = peer.received.saturating_add(brought);
         }
         Ok(received)
+    }
+
+    /// The hashes of those envelopes whose work must be counted.
+    fn pow_hashes(&self, now: Now, batch: &[Envelope], pool: &Pool) -> Vec<Option<PowHashes>> {
+        let is_needed = |envelope: &Envelope| {
+            !pool.contains(&envelope.hash()) && self.policy.needs_pow_hashes(now, envelope)
+        };
+        let needed: Vec<bool> = batch.iter().map(is_needed).collect();
+        let new = batch.iter().zip(&needed);
+        let new: Vec<_> = new
+            .filter_map(|(one, needed)| needed.then_some(one))
+            .collect();
+        let mut hashes = PowHashes::of_all(&new).into_iter();
+        let of_each = needed
+            .into_iter()
+            .map(|needed| needed.then(|| hashes.next()));
+        of_each.map(Option::flatten).collect()
+    }
+
+    fn receive_envelope(
+        &mut self,
+        now: Now,
+        (link, protocol): (LinkId, ProtocolVersion),
+        (envelope, hashes): (Envelope, Option<PowHashes>),
+        pool: &Pool,
+        received: &mut PacketOutcome,
+    ) -> Result<(), GossipFault> {
+        let hash = envelope.hash();
+        self.note_times(link, &envelope);
+        match self.admit(now, &envelope, hashes, pool) {
+            Ok(new) => {
+                let pow = new.map(|(pow, _)| pow);
+                let pow = pow.or_else(|| Some(pool.get(&hash)?.pow));
+                self.record_received(now, link, hash, pow);
+                received.accepted.push(hash);
+                if let Some((pow, not_expired)) = new {
+                    self.reward_work(link, pow);
+                    received.admitted.push((envelope, pow, not_expired));
+                }
+            }
+            Err(refused) if refused.is_innocent(protocol) => {
+                self.charge_waste(now, link, Waste::JustExpired)?;
+                let _announcers = self.fetcher.on_arrived(now.mono, &hash);
+            }
+            Err(refused) => {
+                self.fetcher.reject(now.mono, hash);
+                // A peer cannot know that our size limit is below the common one.
+                if refused != EnvelopeRejected::TooLarge || envelope.size() > MAX_PACKET {
+                    self.penalize(now, link, refused)?;
+                }
+                received.rejected.push((hash, refused));
+            }
+        }
+        Ok(())
     }
 
     /// Records what an envelope shows of the peer's clock, whether or not it is accepted here.
@@ -169,13 +202,14 @@ impl Gossip {
         &self,
         now: Now,
         envelope: &Envelope,
+        hashes: Option<PowHashes>,
         pool: &Pool,
     ) -> Result<Option<(PowChecked, NotExpired)>, EnvelopeRejected> {
         if pool.contains(&envelope.hash()) {
             let alive = NotExpired::check(envelope.expiry(), envelope.ttl(), now.unix);
             return Ok(alive.map(|_| None)?);
         }
-        self.policy.validate(now, envelope).map(Some)
+        self.policy.validate(now, envelope, hashes).map(Some)
     }
 
     /// Records which peers have the envelope: its sender, and all that had announced it.
@@ -233,13 +267,13 @@ impl Gossip {
         }
     }
 
-    /// The replies that status-im expects after a packet of messages: first the errors, then the
+    /// The replies that status-im expects after a packet of messages, named by its hash: first the errors, then the
     /// acknowledgement. Other peers get none.
     fn confirm(
         &mut self,
         now: Now,
         link: LinkId,
-        batch: &[u8; 32],
+        payload: &[u8],
         refused: &[(EnvelopeHash, EnvelopeRejected)],
     ) -> Vec<OutboundPacket> {
         let peer = self.peers.get_mut(&link);
@@ -247,17 +281,18 @@ impl Gossip {
             return Vec::new();
         };
         peer.charge(now.mono, 2);
+        let batch = Keccak256::digest(payload).into();
         let refused: Vec<_> = refused
             .iter()
             .map(|(envelope, refused)| (*envelope, ResponseErrorCode::from(*refused)))
             .collect();
-        let response = outgoing::messages_response(batch, &refused);
+        let response = outgoing::messages_response(&batch, &refused);
         vec![
             shh(link, code::MESSAGES_RESPONSE, response),
             shh(
                 link,
                 code::BATCH_ACKNOWLEDGED,
-                outgoing::batch_acknowledged(batch),
+                outgoing::batch_acknowledged(&batch),
             ),
         ]
     }

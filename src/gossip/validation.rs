@@ -1,6 +1,6 @@
 //! Validation of received envelopes, with a grace period after a change of requirements.
 //!
-//! The rules that hold everywhere are checked by [`validate`]; gossip adds the topics that this node
+//! The rules that hold everywhere are checked by [`validate_hashed`]; gossip adds the topics that this node
 //! announced. After a stricter requirement is announced, envelopes that satisfy the previous one are
 //! accepted for ten more seconds, because peers learn of the change only then. An envelope that the
 //! pool has was validated before and is not validated again.
@@ -11,8 +11,8 @@ use circuits::time::{Instant, Now};
 
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, NotExpired};
-use crate::envelope_validation::{EnvelopeRejected, validate};
-use crate::pow::PowChecked;
+use crate::envelope_validation::{EnvelopeRejected, validate_hashed, validate_without_pow};
+use crate::pow::{PowChecked, PowHashes};
 
 use super::packet::MinPow;
 use super::packet::outgoing::ResponseErrorCode;
@@ -61,7 +61,12 @@ impl AdmissionPolicy {
         self.bloom.set(now, bloom);
     }
 
-    /// Validates an envelope from a peer or from the user.
+    /// Whether only the proof of work and the topic decide about an envelope.
+    pub(super) fn needs_pow_hashes(&self, now: Now, envelope: &Envelope) -> bool {
+        validate_without_pow(envelope, now.unix, self.max_size).is_ok()
+    }
+
+    /// Validates an envelope from a peer or from the user, whose hashes may be known.
     ///
     /// # Errors
     ///
@@ -70,10 +75,11 @@ impl AdmissionPolicy {
         &self,
         now: Now,
         envelope: &Envelope,
+        hashes: Option<PowHashes>,
     ) -> Result<(PowChecked, NotExpired), EnvelopeRejected> {
         let minimum = self.min_pow.accepted(now.mono).map(|min| min.value());
         let minimum = minimum.fold(f64::INFINITY, f64::min);
-        let proofs = validate(envelope, now.unix, minimum, self.max_size)?;
+        let proofs = validate_hashed(envelope, hashes, now.unix, minimum, self.max_size)?;
         let mut blooms = self.bloom.accepted(now.mono);
         if !blooms.any(|bloom| bloom.admits(envelope.topic())) {
             return Err(EnvelopeRejected::TopicNotWanted);

@@ -8,9 +8,11 @@
 //!
 //! The result equals the ordinary hash, and the tests compare the two.
 
-use keccak::{Keccak, State1600};
+use keccak::State1600;
 
-use super::simd::{HashMask, KeccakBackend};
+use super::nonce_lanes::{FindNonce, HashMask};
+use crate::keccak::sponge::{RATE, absorb, absorb_padding, digest_of};
+use crate::keccak::{KeccakBackend, permute};
 
 /// The state of Keccak-256 before the end of its input.
 #[derive(Clone)]
@@ -40,10 +42,10 @@ impl Midstate {
         let whole = prefix.chunks_exact(RATE);
         let rest = whole.remainder();
         for block in whole {
-            absorb(&mut absorbed, block);
+            absorb(absorbed.iter_mut(), block);
             permute(&mut absorbed);
         }
-        absorb(&mut absorbed, rest);
+        absorb(absorbed.iter_mut(), rest);
         Self {
             absorbed,
             nonce_at: rest.len(),
@@ -61,8 +63,14 @@ impl Midstate {
         while count > 0 {
             let (block, run) = self.block(start);
             let run = run.min(count);
-            if let Some(nonce) = backend.find(&block, start, run, wanted) {
-                return Some(nonce);
+            let found = backend.run(FindNonce {
+                block: &block,
+                start,
+                count: run,
+                wanted,
+            });
+            if found.is_some() {
+                return found;
             }
             start = start.wrapping_add(run);
             count = count.saturating_sub(run);
@@ -77,14 +85,10 @@ impl Midstate {
         block.absorb_nonce(&mut state, nonce);
         permute(&mut state);
         if block.padding_follows {
-            absorb_padding(&mut state, 0);
+            absorb_padding(state.iter_mut(), 0);
             permute(&mut state);
         }
-        let mut digest = [0; 32];
-        for (to, word) in digest.chunks_exact_mut(8).zip(state) {
-            to.copy_from_slice(&word.to_le_bytes());
-        }
-        digest
+        digest_of(&state)
     }
 
     /// The block for trials from `nonce` on, and the number of nonces for which it is valid.
@@ -100,7 +104,7 @@ impl Midstate {
         let over = (self.nonce_at + NONCE_LEN).saturating_sub(RATE);
         if over == 0 {
             if !block.padding_follows {
-                absorb_padding(&mut block.state, self.nonce_at + NONCE_LEN);
+                absorb_padding(block.state.iter_mut(), self.nonce_at + NONCE_LEN);
             }
             return (block, u64::MAX);
         }
@@ -110,7 +114,7 @@ impl Midstate {
             *last ^= first;
         }
         permute(&mut block.state);
-        absorb_padding(&mut block.state, over);
+        absorb_padding(block.state.iter_mut(), over);
         block.at = [CAPACITY_WORD, 0];
         let run = 1_u64 << bits(over);
         (block, run.saturating_sub(nonce % run))
@@ -130,17 +134,6 @@ impl Block {
         [first, bytes.unbounded_shr(u64::BITS - self.shift)]
     }
 
-    /// An arbitrary state, with the nonce at an arbitrary offset.
-    #[cfg(all(test, target_arch = "x86_64"))]
-    pub(super) fn of(state: State1600, word: usize, shift: u32, padding_follows: bool) -> Self {
-        Self {
-            state,
-            at: [word, word + 1],
-            shift,
-            padding_follows,
-        }
-    }
-
     fn absorb_nonce(&self, state: &mut State1600, nonce: u64) {
         for (at, word) in self.at.into_iter().zip(self.words(nonce)) {
             if let Some(lane) = state.get_mut(at) {
@@ -150,48 +143,15 @@ impl Block {
     }
 }
 
-/// Adds at most one block of input.
-fn absorb(state: &mut State1600, block: &[u8]) {
-    for (lane, bytes) in state.iter_mut().zip(block.chunks(8)) {
-        let mut word = [0; 8];
-        for (to, from) in word.iter_mut().zip(bytes) {
-            *to = *from;
-        }
-        *lane ^= u64::from_le_bytes(word);
-    }
-}
-
-/// Adds the padding of a last block that contains `len` bytes, less than its capacity.
-fn absorb_padding(state: &mut State1600, len: usize) {
-    let mut padding = [0; RATE];
-    if let Some(first) = padding.get_mut(len) {
-        *first = PAD_FIRST;
-    }
-    if let Some(last) = padding.last_mut() {
-        *last |= PAD_LAST;
-    }
-    absorb(state, &padding);
-}
-
-/// Keccak-f\[1600\].
-pub(super) fn permute(state: &mut State1600) {
-    Keccak::new().with_f1600(|permute| permute(state));
-}
-
 fn bits(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(0).saturating_mul(8)
 }
 
-/// Bytes of input per permutation.
-const RATE: usize = 136;
 /// The last word of the state that takes input.
 const LAST_WORD: usize = RATE / 8 - 1;
 /// The first word of the state that takes no input.
 const CAPACITY_WORD: usize = RATE / 8;
 const NONCE_LEN: usize = 8;
-/// The padding of Keccak before NIST changed it.
-const PAD_FIRST: u8 = 0x01;
-const PAD_LAST: u8 = 0x80;
 
 #[cfg(test)]
 mod tests {

@@ -16,10 +16,12 @@ use rand_core::CryptoRng;
 use sha3::{Digest, Keccak256};
 use thiserror::Error;
 
+use super::hashes::legacy_input;
 use super::midstate::Midstate;
-use super::simd::{HashMask, KeccakBackend};
-use super::{Generation, LEGACY_ZEROS, required_bits};
+use super::nonce_lanes::HashMask;
+use super::{Generation, required_bits};
 use crate::envelope::{ProtocolVersion, UnminedEnvelope};
+use crate::keccak::KeccakBackend;
 
 /// The generations whose rules a nonce must satisfy.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -202,8 +204,8 @@ impl PowJob {
             midstate: Midstate::new(&self.without_nonce),
         };
         let legacy = || {
-            let mut prefix = Keccak256::digest(&self.without_nonce).to_vec();
-            prefix.extend_from_slice(&[0; LEGACY_ZEROS]);
+            let inner = Keccak256::digest(&self.without_nonce).into();
+            let [prefix @ .., _, _, _, _, _, _, _, _] = legacy_input(inner, [0; 8]);
             Trial {
                 generation: Generation::Legacy,
                 midstate: Midstate::new(&prefix),

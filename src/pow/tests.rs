@@ -78,6 +78,18 @@ fn pow_of_either_generation_suffices() {
 }
 
 #[test]
+fn hashes_of_another_envelope_do_not_count() {
+    let (weak, strong) = (envelope(0x0102_0304_0506_0708), envelope(42_474));
+    let alive = NotExpired::check(weak.expiry(), weak.ttl(), weak.sent()).unwrap();
+    let stolen = PowHashes::of(&strong);
+    assert_eq!(
+        PowChecked::check_hashed(&weak, stolen, alive, 0.5),
+        Err(LowPow)
+    );
+    assert!(PowChecked::check_hashed(&strong, stolen, alive, 0.5).is_ok());
+}
+
+#[test]
 fn clock_skew_reduces_pow() {
     let envelope = envelope(42_474);
     let now = envelope.sent().before(10);
@@ -99,6 +111,19 @@ fn nan_minimum_accepts_nothing() {
 }
 
 proptest! {
+    #[test]
+    fn envelopes_hashed_together_have_the_hashes_of_each(
+        envelopes in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..700), any::<u64>()), 0..20),
+    ) {
+        let envelopes: Vec<_> = envelopes
+            .into_iter()
+            .map(|(data, nonce)| Envelope::build(UnixSecs(9), Ttl(5), Topic([1; 4]), data, nonce))
+            .collect();
+        let together = PowHashes::of_all(&envelopes.iter().collect::<Vec<_>>());
+        let each: Vec<_> = envelopes.iter().map(PowHashes::of).collect();
+        prop_assert_eq!(together, each);
+    }
+
     #[test]
     fn zero_bits_count_whole_hash(words: [u64; 4], high: u8, low: u8) {
         let mut hash: [u8; 32] = words.map(u64::to_be_bytes).concat().try_into().unwrap();

@@ -1,10 +1,11 @@
 //! Tests of the packet codec against bytes recorded from real nodes, and against hostile ones.
 
+use circuits::time::UnixSecs;
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::envelope::EnvelopeHash;
+use crate::envelope::{EnvelopeHash, Topic, Ttl};
 
 pub(super) fn vectors() -> Value {
     serde_json::from_str(include_str!("../../../tests/vectors/status.json")).unwrap()
@@ -276,6 +277,32 @@ proptest! {
     fn arbitrary_packets_do_not_panic(code: u8, payload: Vec<u8>) {
         let _ = read(code, &payload);
         let _ = Envelopes::p2p(&payload).map(Iterator::count);
+    }
+
+    #[test]
+    fn batches_equal_envelopes_one_by_one(count in 0_usize..100, edits: Vec<(u16, u8)>) {
+        let envelopes: Vec<_> = (0..count)
+            .map(|at| Envelope::build(UnixSecs(9), Ttl(5), Topic([1; 4]), vec![7; at * 5], 1))
+            .collect();
+        let mut payload = outgoing::messages(&envelopes);
+        for (at, byte) in edits.into_iter().take(count % 3) {
+            let at = usize::from(at) % payload.len();
+            payload[at] = byte;
+        }
+        let Ok(ShhPacket::Messages(packet)) = ShhPacket::decode(1, &payload) else {
+            return Ok(());
+        };
+        let one_by_one: Result<Vec<_>, _> = packet.clone().collect();
+        let batches = {
+            let mut packet = packet;
+            let batches = core::iter::from_fn(|| match packet.next_batch() {
+                Ok(batch) if batch.is_empty() => None,
+                other => Some(other),
+            });
+            let mut batches = batches.collect::<Result<Vec<_>, _>>();
+            batches.as_mut().map(|all| all.concat()).map_err(|error| *error)
+        };
+        prop_assert_eq!(batches, one_by_one);
     }
 
     #[test]

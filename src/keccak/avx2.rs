@@ -24,6 +24,15 @@ impl SideBySide<4> for Avx2 {
         unsafe_code,
         reason = "calls a function that requires AVX2, with the proof"
     )]
+    fn permute(&self, sponges: &mut Sponges<4>) {
+        // SAFETY: as in `digests`.
+        unsafe { permute(sponges) }
+    }
+
+    #[expect(
+        unsafe_code,
+        reason = "calls a function that requires AVX2, with the proof"
+    )]
     fn digests(&self, sponges: &Sponges<4>, padding_follows: bool) -> Digests<4> {
         // SAFETY: a value of this type exists only if `detect` found the feature, and the function
         // requires nothing else.

@@ -3,6 +3,7 @@ use sha3::{Digest, Keccak256};
 
 use super::super::midstate::Midstate;
 use super::*;
+use crate::keccak::KeccakBackend;
 
 /// The backends that this machine supports.
 fn here() -> Vec<KeccakBackend> {
@@ -10,20 +11,6 @@ fn here() -> Vec<KeccakBackend> {
         .into_iter()
         .filter_map(KeccakBackend::named)
         .collect()
-}
-
-/// Prints skipped backends directly to the terminal, because the harness captures what tests print.
-#[test]
-fn unsupported_backends_are_printed() {
-    use std::io::Write;
-    for name in KeccakBackend::NAMES {
-        let line = match KeccakBackend::named(name) {
-            Some(_) => format!("TESTED: {name}\n"),
-            None => format!("NOT TESTED: {name}, which this processor lacks\n"),
-        };
-        std::io::stderr().write_all(line.as_bytes()).unwrap();
-    }
-    assert!(!here().is_empty());
 }
 
 fn ordinary(prefix: &[u8], nonce: u64) -> [u8; 32] {
@@ -37,43 +24,6 @@ fn ordinary(prefix: &[u8], nonce: u64) -> [u8; 32] {
 /// Whether a hash matches, by an independent count of its zero bits.
 fn passes(generation: Generation, bits: u32, hash: &[u8; 32]) -> bool {
     generation.zero_bits(hash) >= bits
-}
-
-/// The digests of one group, by the functions that [`find`] uses.
-#[cfg(target_arch = "x86_64")]
-fn digests<const N: usize>(
-    lanes: &impl SideBySide<N>,
-    block: &Block,
-    nonces: [u64; N],
-) -> Vec<[u8; 32]> {
-    let mut sponges = block.state.map(|word| [word; N]);
-    for (lane, nonce) in nonces.into_iter().enumerate() {
-        for (at, word) in block.at.into_iter().zip(block.words(nonce)) {
-            sponges[at][lane] ^= word;
-        }
-    }
-    let words = lanes.digests(&sponges, block.padding_follows);
-    (0..N)
-        .map(|lane| {
-            words
-                .map(|word| word[lane].to_le_bytes())
-                .concat()
-                .try_into()
-                .unwrap()
-        })
-        .collect()
-}
-
-#[test]
-fn backend_names_match_lanes() {
-    for lanes in here() {
-        assert!(KeccakBackend::NAMES.contains(&lanes.to_string().as_str()));
-    }
-    assert!(KeccakBackend::named("scalar").is_some() && KeccakBackend::named("MMX").is_none());
-    assert_eq!(
-        KeccakBackend::fastest().to_string(),
-        here().last().unwrap().to_string()
-    );
 }
 
 #[test]
@@ -100,31 +50,6 @@ fn backends_equal_ordinary_hash_at_every_alignment() {
                     assert_eq!(found, Some(start + at), "{lanes}, prefix of {len} bytes");
                 }
             }
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-proptest! {
-    #[test]
-    fn backends_return_whole_digests_for_every_state(
-        state: [u64; 25],
-        nonces: [u64; 8],
-        word in 0_usize..17,
-        shift in 0_u32..8,
-        padding_follows: bool,
-    ) {
-        let block = Block::of(state, word, 8 * shift, padding_follows);
-        let expected: Vec<_> = nonces
-            .iter()
-            .flat_map(|nonce| digests(&scalar::Scalar, &block, [*nonce]))
-            .collect();
-        if let Some(lanes) = avx512::Avx512::detect() {
-            prop_assert_eq!(&digests(&lanes, &block, nonces), &expected);
-        }
-        if let Some(lanes) = avx2::Avx2::detect() {
-            let [first @ .., _, _, _, _] = nonces;
-            prop_assert_eq!(&digests(&lanes, &block, first)[..], &expected[..4]);
         }
     }
 }

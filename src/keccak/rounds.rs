@@ -4,13 +4,21 @@
 //! them, because functions that require a processor feature can be inlined only into functions with
 //! the same feature, which generic code cannot express.
 
-/// Defines `digests`, which runs the sponges in 25 vectors.
+/// Defines `permute` and `digests`, which run the sponges in 25 vectors.
 ///
 /// Requires in scope: `load` and `store` for a vector's words, `splat`, `xor`; `parity` of the
 /// columns on both sides of one and `add` of that to a word (theta); `rotate::<N, { 64 - N }>`
 /// (rho); `chi` of three adjacent words.
 macro_rules! keccak_over {
     ($vector:ty, $lanes:literal, $feature:literal) => {
+        #[target_feature(enable = $feature)]
+        fn permute(sponges: &mut super::Sponges<$lanes>) {
+            let permuted = rounds(load_all(sponges), &ROUND_CONSTANTS);
+            for (words, vector) in sponges.iter_mut().zip(permuted) {
+                *words = store(vector);
+            }
+        }
+
         #[target_feature(enable = $feature)]
         fn digests(
             sponges: &super::Sponges<$lanes>,

@@ -23,6 +23,15 @@ impl SideBySide<8> for Avx512 {
         unsafe_code,
         reason = "calls a function that requires AVX-512, with the proof"
     )]
+    fn permute(&self, sponges: &mut Sponges<8>) {
+        // SAFETY: as in `digests`.
+        unsafe { permute(sponges) }
+    }
+
+    #[expect(
+        unsafe_code,
+        reason = "calls a function that requires AVX-512, with the proof"
+    )]
     fn digests(&self, sponges: &Sponges<8>, padding_follows: bool) -> Digests<8> {
         // SAFETY: a value of this type exists only if `detect` found the feature, and the function
         // requires nothing else.

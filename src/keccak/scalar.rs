@@ -1,14 +1,26 @@
 //! One lane, for every machine: the crate `keccak`, which uses the Keccak instructions of ARM
 //! processors.
 
-use super::super::midstate::permute;
+use keccak::{Keccak, State1600};
+
 use super::{Digests, PADDING, SideBySide, Sponges};
 
 /// Supported on every machine.
 #[derive(Clone, Copy)]
 pub(super) struct Scalar;
 
+/// Keccak-f\[1600\].
+pub(crate) fn permute(state: &mut State1600) {
+    Keccak::new().with_f1600(|permute| permute(state));
+}
+
 impl SideBySide<1> for Scalar {
+    fn permute(&self, sponges: &mut Sponges<1>) {
+        let mut state = sponges.map(|[word]| word);
+        permute(&mut state);
+        *sponges = state.map(|word| [word]);
+    }
+
     fn digests(&self, sponges: &Sponges<1>, padding_follows: bool) -> Digests<1> {
         let mut state = sponges.map(|[word]| word);
         permute(&mut state);
