@@ -6,13 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use circuits::cell::{Cell, Slot};
-use circuits::dispersal::Payload;
-use circuits::geometry::{DELTA_LEN, SLOT_LEN};
 use circuits::time::Instant;
 
-use super::super::frames::{FrameKind, frames};
+use super::super::frames::frames;
 use super::super::gossip_meter::exact;
+use super::super::plain_cell::{CellName, PlainCell};
 
 /// What the nodes of a world are.
 #[derive(Clone, Debug)]
@@ -86,9 +84,6 @@ pub(super) struct Crossings {
     traffic: CoverTraffic,
 }
 
-/// The bytes of the body that differ for every cell: cookie or nonce, and index.
-type CellName = [u8; 17];
-
 #[derive(Clone, Copy, Debug)]
 struct Underway {
     emitted: Instant,
@@ -159,7 +154,8 @@ impl Crossings {
         if measured {
             self.traffic.of_role(relay.is_some()).sent += length(bytes);
         }
-        for (name, sighted) in cells(bytes) {
+        for sighted in cells(bytes) {
+            let name = sighted.name;
             self.transfers += 1;
             let transfer = self.transfers;
             let known = self.underway.get(&name).copied();
@@ -214,7 +210,8 @@ impl Crossings {
         if measured {
             self.traffic.of_role(relay.is_some()).received += length(bytes);
         }
-        for (name, sighted) in cells(bytes) {
+        for sighted in cells(bytes) {
+            let name = sighted.name;
             let Some(cell) = self.underway.get_mut(&name) else {
                 continue;
             };
@@ -241,32 +238,9 @@ impl Crossings {
     }
 }
 
-/// What a plain cell says of itself.
-struct PlainCell {
-    is_loop: bool,
-    /// Whether the relay that receives it is the last one.
-    ends: bool,
-}
-
 /// The cells of one write.
-fn cells(bytes: &[u8]) -> impl Iterator<Item = (CellName, PlainCell)> {
-    frames(bytes)
-        .filter(|frame| frame.kind == FrameKind::Cell)
-        .filter_map(|frame| {
-            let cell = Cell::parse(frame.cell()?.as_slice()).ok()?;
-            let view = cell.view();
-            let name = view.delta().first_chunk().copied()?;
-            let slot: &[u8; SLOT_LEN] = view.beta().first_chunk()?;
-            let plain = PlainCell {
-                is_loop: is_loop(view.delta()),
-                ends: matches!(Slot::parse(slot), Ok(Slot::Terminal { .. })),
-            };
-            Some((name, plain))
-        })
-}
-
-fn is_loop(delta: &[u8; DELTA_LEN]) -> bool {
-    matches!(Payload::parse(delta), Ok(Payload::Loop { .. }))
+fn cells(bytes: &[u8]) -> impl Iterator<Item = PlainCell> {
+    frames(bytes).filter_map(|frame| PlainCell::in_frame(&frame))
 }
 
 fn length(bytes: &[u8]) -> u64 {
