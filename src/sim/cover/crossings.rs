@@ -5,6 +5,7 @@
 //! to score.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use circuits::time::Instant;
 
@@ -77,11 +78,18 @@ pub(super) struct CellTruth {
 /// Cells that are under way, and what they cost.
 pub(super) struct Crossings {
     roles: Roles,
-    underway: BTreeMap<CellName, Underway>,
+    underway: BTreeMap<CellKey, Underway>,
     /// By sender: its last payload cell.
     payload: Vec<Option<Instant>>,
     transfers: u64,
     traffic: CoverTraffic,
+}
+
+/// The name of a cell as two numbers, which are compared faster.
+type CellKey = (u128, u8);
+
+fn key([start @ .., index]: CellName) -> CellKey {
+    (u128::from_be_bytes(start), index)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -155,17 +163,29 @@ impl Crossings {
             self.traffic.of_role(relay.is_some()).sent += length(bytes);
         }
         for sighted in cells(bytes) {
-            let name = sighted.name;
             self.transfers += 1;
             let transfer = self.transfers;
-            let known = self.underway.get(&name).copied();
-            if known.is_none() && measured && relay.is_none() {
-                self.traffic.client_cells += 1;
-            }
-            let mut cell = known.unwrap_or_else(|| self.emitted(at, node, sighted.is_loop));
-            let before = known.map(|cell| cell.transfer);
-            cell.transfer = transfer;
-            self.underway.insert(name, cell);
+            let (before, cell) = match self.underway.entry(key(sighted.name)) {
+                Entry::Occupied(known) => {
+                    let cell = known.into_mut();
+                    let before = core::mem::replace(&mut cell.transfer, transfer);
+                    (Some(before), *cell)
+                }
+                Entry::Vacant(vacant) => {
+                    if measured && relay.is_none() {
+                        self.traffic.client_cells += 1;
+                    }
+                    let last = self.payload.get_mut(node).filter(|_| !sighted.is_loop);
+                    let truth = emitted(at, (node, relay), sighted.is_loop, last);
+                    let cell = Underway {
+                        emitted: at,
+                        truth,
+                        position: 0,
+                        transfer,
+                    };
+                    (None, *vacant.insert(cell))
+                }
+            };
             each(Crossing {
                 relay,
                 to_client: self.roles.relay(to).is_none(),
@@ -175,25 +195,6 @@ impl Crossings {
                 ends: false,
                 truth: cell.truth,
             });
-        }
-    }
-
-    fn emitted(&mut self, at: Instant, node: usize, is_loop: bool) -> Underway {
-        let mut waited = 0.0;
-        if let Some(last) = self.payload.get_mut(node).filter(|_| !is_loop) {
-            waited = last.map_or(0.0, |last| at.since(last).as_secs_f64());
-            *last = Some(at);
-        }
-        Underway {
-            emitted: at,
-            truth: CellTruth {
-                sender: u32::try_from(node).unwrap_or(u32::MAX),
-                sending_relay: self.roles.relay(node),
-                is_loop,
-                waited,
-            },
-            position: 0,
-            transfer: 0,
         }
     }
 
@@ -211,7 +212,7 @@ impl Crossings {
             self.traffic.of_role(relay.is_some()).received += length(bytes);
         }
         for sighted in cells(bytes) {
-            let name = sighted.name;
+            let name = key(sighted.name);
             let Some(cell) = self.underway.get_mut(&name) else {
                 continue;
             };
@@ -235,6 +236,22 @@ impl Crossings {
                 truth: cell.truth,
             });
         }
+    }
+}
+
+/// What is true of a cell that a node emits. `last` is when the node emitted its last payload cell.
+fn emitted(
+    at: Instant,
+    (node, relay): (usize, Option<u32>),
+    is_loop: bool,
+    last: Option<&mut Option<Instant>>,
+) -> CellTruth {
+    let before = last.and_then(|last| last.replace(at));
+    CellTruth {
+        sender: u32::try_from(node).unwrap_or(u32::MAX),
+        sending_relay: relay,
+        is_loop,
+        waited: before.map_or(0.0, |before| at.since(before).as_secs_f64()),
     }
 }
 
