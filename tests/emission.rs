@@ -12,6 +12,8 @@
     reason = "a test may fail loudly, and show its figures"
 )]
 
+#[path = "emission/attacks.rs"]
+mod attacks;
 #[path = "emission/clogging.rs"]
 mod clogging;
 #[path = "emission/inbound.rs"]
@@ -100,11 +102,15 @@ fn secret(at: usize) -> ClientSecret {
 }
 
 fn send(world: &mut World, from: usize, to: usize, text: u8) {
+    send_at(world, Level::Open, from, to, text);
+}
+
+fn send_at(world: &mut World, level: Level, from: usize, to: usize, text: u8) {
     let request = SendRequest {
         to: Recipient::Public(secret(to).public(), Topic([1, 2, 3, 4])),
         sign_as: None,
         payload: vec![text; 300].into(),
-        level: Some(Level::Open),
+        level: Some(level),
         life: Duration::from_secs(600),
         reader: ReaderKind::Whisht,
     };

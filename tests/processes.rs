@@ -25,6 +25,8 @@ mod contact;
 mod devp2p;
 #[path = "processes/documents.rs"]
 mod documents;
+#[path = "processes/emission.rs"]
+mod emission;
 #[path = "processes/mail.rs"]
 mod mail;
 #[path = "processes/mixing.rs"]

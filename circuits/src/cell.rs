@@ -13,6 +13,8 @@ mod slot;
 
 use core::fmt;
 
+use rand_core::CryptoRng;
+
 pub use self::delay::{DelayTooLong, HopDelay};
 pub use self::slot::{BadSlot, Slot};
 use crate::bytes::{part, part_mut};
@@ -32,10 +34,26 @@ impl Cell {
     /// checks both before it forwards a cell.
     pub fn parse(bytes: &[u8]) -> Result<Self, CellError> {
         let bytes: &[u8; CELL_LEN] = bytes.try_into().map_err(|_| CellError::WrongLength)?;
-        if bytes[0] >> 4 != FORMAT {
+        Self::from_box(Box::new(*bytes))
+    }
+
+    /// Takes the bytes of a cell received on a link, without a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`CellError::UnknownVersion`].
+    pub fn from_box(bytes: Box<[u8; CELL_LEN]>) -> Result<Self, CellError> {
+        let [version, ..] = *bytes;
+        if version >> 4 != FORMAT {
             return Err(CellError::UnknownVersion);
         }
-        Ok(Self(Box::new(*bytes)))
+        Ok(Self(bytes))
+    }
+
+    /// The bytes of the cell on the wire, without a copy.
+    #[must_use]
+    pub fn into_box(self) -> Box<[u8; CELL_LEN]> {
+        self.0
     }
 
     /// The bytes of the cell on the wire.
@@ -48,6 +66,17 @@ impl Cell {
     #[must_use]
     pub const fn view(&self) -> CellView<'_> {
         CellView(&self.0)
+    }
+
+    /// Random bytes in the form of a cell of `epoch`, which no relay can open. It keeps the rate of a
+    /// link where no cell can be sealed.
+    #[must_use]
+    pub fn filler(epoch: Epoch, rng: &mut impl CryptoRng) -> Self {
+        let mut cell = Self::blank(epoch);
+        if let Some((_, rest)) = cell.0.split_first_mut() {
+            rng.fill_bytes(rest);
+        }
+        cell
     }
 
     /// A cell of `epoch` in which every part except the version is zero, for the builder to fill.
@@ -235,6 +264,17 @@ mod tests {
         assert_eq!(view.gamma(), &[2; 16]);
         assert_eq!(view.beta(), &[3; 216]);
         assert_eq!(view.delta(), &[4; 647]);
+    }
+
+    #[test]
+    fn filler_has_the_form_of_a_cell_of_its_epoch_and_other_bytes_each_time() {
+        let mut rng = crate::erasing_rng::ErasingRng::from_seed(&[3; 32]);
+        let one = Cell::filler(Epoch(0x2f), &mut rng);
+        let two = Cell::filler(Epoch(0x2f), &mut rng);
+        assert_eq!(one.view().hint(), 0x0f);
+        assert!(Cell::parse(one.as_bytes()).is_ok());
+        assert_ne!(one.view().alpha(), two.view().alpha());
+        assert_ne!(one.view().delta(), two.view().delta());
     }
 
     #[test]

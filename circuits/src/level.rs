@@ -304,7 +304,8 @@ const HUSH: LevelRules = LevelRules {
     transport: TransportPolicy::TorPreferred,
     mixing: Some(MixRequirements {
         pool: 20,
-        relays_per_layer: 5,
+        relays: 25,
+        smallest_layer: 3,
         settled: false,
     }),
     ..NORMAL
@@ -316,7 +317,8 @@ const DARK: LevelRules = LevelRules {
     transport: TransportPolicy::TorOnly,
     mixing: Some(MixRequirements {
         pool: 36,
-        relays_per_layer: 10,
+        relays: 50,
+        smallest_layer: 5,
         settled: true,
     }),
     ..HUSH
@@ -364,7 +366,8 @@ mod tests {
     #[test]
     fn stronger_level_requires_more_of_the_network() {
         let [hush, dark] = [Level::Hush, Level::Dark].map(|level| level.rules().mixing.unwrap());
-        assert!(hush.pool < dark.pool && hush.relays_per_layer < dark.relays_per_layer);
+        assert!(hush.pool < dark.pool && hush.relays < dark.relays);
+        assert!(hush.smallest_layer < dark.smallest_layer);
         assert!(dark.settled && !hush.settled);
         assert!(Level::Normal.rules().relays < Level::Hush.rules().relays);
     }
@@ -390,7 +393,13 @@ mod tests {
                     RelayDelay::Mixing => "D".to_owned(),
                 };
                 let network = mixing.map_or_else(String::new, |required| {
-                    format!(" {}/{}", required.pool, required.relays_per_layer)
+                    let MixRequirements {
+                        pool,
+                        relays,
+                        smallest_layer,
+                        ..
+                    } = required;
+                    format!(" {pool}/{relays}/{smallest_layer}")
                 });
                 let emission = match emission {
                     EmissionSchedule::None => "none".to_owned(),
@@ -411,9 +420,9 @@ mod tests {
 open     0 0 0ns 0ns None none Gossip Any
 swift    0 0 0ns 0ns None none Stem Any
 normal   3 3 100ms 1s Converge 250ms HeldStem Any
-hush     5 1 D 5s ByRecipient 2.2s+20s HeldStem TorPreferred 20/5
-dark     5 1 D 10s Scatter 2.2s+20s HeldStem TorOnly 36/10
-bulletin 5 1 D 10s OneCellOrConverge 2.2s+20s HeldStem TorPreferred 36/10
+hush     5 1 D 5s ByRecipient 2.2s+20s HeldStem TorPreferred 20/25/3
+dark     5 1 D 10s Scatter 2.2s+20s HeldStem TorOnly 36/50/5
+bulletin 5 1 D 10s OneCellOrConverge 2.2s+20s HeldStem TorPreferred 36/50/5
 "
         );
     }

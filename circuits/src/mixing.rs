@@ -25,8 +25,11 @@ use crate::ids::Profile;
 pub struct MixRequirements {
     /// Mean number of cells that wait together at a relay.
     pub pool: u64,
-    /// Number of eligible relays in every layer.
-    pub relays_per_layer: usize,
+    /// Number of eligible relays.
+    pub relays: usize,
+    /// Number of eligible relays in the smallest layer: half of the mean. Layers follow from hashes, so
+    /// they differ by chance (docs/decisions/0033).
+    pub smallest_layer: usize,
     /// Whether the directory must rest on the node's own observations (spec M1, clause c).
     pub settled: bool,
 }
@@ -113,7 +116,8 @@ impl MixNetwork {
     pub fn check(&self, required: &MixRequirements) -> Result<(), MixRefusal> {
         let MixRequirements {
             pool,
-            relays_per_layer,
+            relays: needed,
+            smallest_layer,
             settled,
         } = match self.profile {
             Profile::Main => *required,
@@ -123,12 +127,15 @@ impl MixNetwork {
         if settled && self.young {
             return Err(refusal(MixRule::Young));
         }
+        if self.relays.iter().sum::<usize>() < needed {
+            return Err(refusal(MixRule::Relays { needed }));
+        }
         let (layer, relays) = self.smallest_layer();
-        if relays < relays_per_layer {
+        if relays < smallest_layer {
             return Err(refusal(MixRule::Layer {
                 layer,
                 relays,
-                needed: relays_per_layer,
+                needed: smallest_layer,
             }));
         }
         if self.pool() < pool {
@@ -141,7 +148,8 @@ impl MixNetwork {
 /// On `local`, figures of a crowd mean nothing; a path needs a relay for every position.
 const LOCAL_REQUIREMENTS: MixRequirements = MixRequirements {
     pool: 0,
-    relays_per_layer: 1,
+    relays: 0,
+    smallest_layer: 1,
     settled: false,
 };
 

@@ -7,6 +7,8 @@
     reason = "tests: a panic is a failure"
 )]
 
+#[path = "directory/eclipse.rs"]
+mod eclipse;
 #[path = "directory/eligibility.rs"]
 mod eligibility;
 #[path = "directory/equivocation.rs"]

@@ -22,6 +22,8 @@ mod mixing_network;
 mod mixing_paths;
 #[path = "path/refused.rs"]
 mod refused;
+#[path = "path/sybil.rs"]
+mod sybil;
 #[path = "path/vector.rs"]
 mod vector;
 #[path = "path/world.rs"]

@@ -167,12 +167,12 @@ impl Node {
         (client, custom): (ClientId, Option<&str>),
         mut request: SendRequest,
     ) -> Result<Reply, Refusal> {
-        self.choose_level(now, custom, &mut request)?;
+        let custom = self.choose_level(now, custom, &mut request)?;
         let send = &self.send;
         self.client_messages
             .check(client, |message| send.is_in_flight(message))?;
         let (send, fx, context) = self.sending();
-        let message = send.send(fx, now, request, context)?;
+        let message = send.send_within(fx, now, custom, request, context)?;
         self.client_messages.note(message, client);
         Ok(Reply::Accepted(message))
     }
@@ -189,13 +189,14 @@ impl Node {
         Ok(Reply::Estimate(estimate))
     }
 
-    /// Writes the level that applies into a request, and checks the limits of a custom one.
+    /// Writes the level that applies into a request, and checks the limits of a custom one. Returns the
+    /// name of that.
     fn choose_level(
         &self,
         now: Now,
         custom: Option<&str>,
         request: &mut SendRequest,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<String>, Refusal> {
         let default = self.send.default_level();
         let chosen = self.config.levels.choose(default, custom, request)?;
         request.level = Some(chosen.level);
@@ -203,12 +204,13 @@ impl Node {
         if chosen.reader == Some(ReaderKind::AnyClient) {
             request.reader = ReaderKind::AnyClient;
         }
-        if let Some(custom) = chosen.custom {
-            let context = self.send_context();
-            let estimate = self.send.estimate(now, request, context)?;
-            custom.check(&estimate, &context.limited_network(now))?;
-        }
-        Ok(())
+        let Some(custom) = chosen.custom else {
+            return Ok(None);
+        };
+        let context = self.send_context();
+        let estimate = self.send.estimate(now, request, context)?;
+        custom.check(&estimate, &context.limited_network(now))?;
+        Ok(Some(custom.name().to_owned()))
     }
 
     fn shut_down(&mut self, now: Now) {

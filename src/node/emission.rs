@@ -14,6 +14,8 @@
 //!    generators of the stream or of cover.
 //! 5. While the link to the guard is down, slots send nothing: cover is lost, cells of messages wait,
 //!    and nothing is made up for.
+//! 6. While the link is up, every slot sends a cell. If no route exists in this epoch, because the guard
+//!    is not in the snapshot or a layer is empty, the cell is filler that the guard drops.
 //!
 //! The component seals no cell in the turn of a slot unless the workers are behind, draws no path of a
 //! message, and does not dial: `directory` keeps the link to the guard.
@@ -32,7 +34,7 @@ use circuits::arithmetic::Arithmetic;
 use circuits::cell::Cell;
 use circuits::cell_builder::Hop;
 use circuits::erasing_rng::ErasingRng;
-use circuits::ids::{LinkId, ShortId};
+use circuits::ids::{Epoch, LinkId, ShortId};
 use circuits::loops::{LoopCounts, LoopFault, LoopLedger, LoopNonce};
 use circuits::stream::{EmissionStream, StreamSlot};
 use circuits::time::{Instant, Now};
@@ -46,7 +48,7 @@ pub(super) use self::synthetic::synthetic_cells;
 
 use self::client_loops::ClientLoops;
 use self::cover::{CoverScope, CoverStock, SealedCover};
-use self::queue::EmissionQueue;
+use self::queue::{DisplacedCover, EmissionQueue};
 use super::action::Action;
 use super::config::Cover;
 use super::effects::{Counter, Effects};
@@ -76,7 +78,7 @@ struct SlotCounts {
     sent: u64,
     /// Slots that passed while the link to the guard was down.
     guard_down: u64,
-    /// Slots without a route.
+    /// Slots without a route, with filler or without.
     no_route: u64,
 }
 
@@ -215,13 +217,15 @@ impl Emission {
 
     /// One cell of a message if one is ready, and cover otherwise.
     fn payload_slot(&mut self, fx: &mut Effects, now: Now, context: SlotContext<'_>) {
-        let Some(scope) = self.scope(fx, context) else {
-            return self.skip();
-        };
-        let cover = self.stock.take_payload(fx, scope);
-        self.stock.refill(fx, scope);
+        let scope = self.scope(fx, context);
+        let cover = scope.and_then(|scope| {
+            let cover = self.stock.take_payload(fx, scope);
+            self.stock.refill(fx, scope);
+            cover
+        });
         let Some(cover) = cover else {
-            return self.skip();
+            self.expire_queued(fx, now, context);
+            return self.fill(fx, now, context.link);
         };
         for owner in self.queue.remove_outdated(now.mono, cover.displaced()) {
             fx.request(Action::CellExpired(owner));
@@ -242,17 +246,18 @@ impl Emission {
 
     /// One loop.
     fn loop_slot(&mut self, fx: &mut Effects, now: Now, context: SlotContext<'_>) {
-        let Some(scope) = self.scope(fx, context) else {
-            return self.skip();
-        };
         let Some(GuardLink { link, .. }) = context.link else {
             self.counts.guard_down = self.counts.guard_down.saturating_add(1);
             return;
         };
-        let cover = self.stock.take_loop(fx, scope);
-        self.stock.refill(fx, scope);
+        let scope = self.scope(fx, context);
+        let cover = scope.and_then(|scope| {
+            let cover = self.stock.take_loop(fx, scope);
+            self.stock.refill(fx, scope);
+            cover
+        });
         let Some(SealedCover { cell, draft }) = cover else {
-            return self.skip();
+            return self.fill(fx, now, context.link);
         };
         if let Some((departing, _)) = draft.departing {
             self.ledger.departed(now.mono, departing);
@@ -265,8 +270,26 @@ impl Emission {
         fx.request(Action::SendCellOver(link, cell));
     }
 
-    fn skip(&mut self) {
+    /// The cell of a slot without a route. A slot without a cell would show the observer of the line
+    /// that the guard is not in the snapshot, and would end the stream for an epoch.
+    fn fill(&mut self, fx: &mut Effects, now: Now, link: Option<GuardLink>) {
         self.counts.no_route = self.counts.no_route.saturating_add(1);
+        if let Some(GuardLink { link, .. }) = link {
+            let filler = Cell::filler(Epoch::at(now.unix), fx.cover_rng());
+            self.send(fx, link, filler);
+        }
+    }
+
+    /// Cells of messages for an earlier epoch cannot leave any more, although no cover shows its epoch.
+    fn expire_queued(&mut self, fx: &mut Effects, now: Now, context: SlotContext<'_>) {
+        let Some(guard) = context.guard else {
+            return;
+        };
+        let epoch = Epoch::at(now.unix);
+        let current = DisplacedCover { epoch, guard };
+        for owner in self.queue.remove_outdated(now.mono, current) {
+            fx.request(Action::CellExpired(owner));
+        }
     }
 
     /// Where cover can go; `None` without a guard.

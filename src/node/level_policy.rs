@@ -338,6 +338,15 @@ impl LevelPolicy {
         &self.custom
     }
 
+    /// The custom level of this name, whose limits a later attempt of a message has to keep.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if the configuration has no such level any more.
+    pub fn custom_named(&self, name: &str) -> Result<&CustomLevel, Refusal> {
+        self.named(name).ok_or_else(|| self.unknown(name))
+    }
+
     fn named(&self, name: &str) -> Option<&CustomLevel> {
         self.custom.iter().find(|custom| custom.name == name)
     }

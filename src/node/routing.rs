@@ -3,7 +3,7 @@
 //! Decisions are made in the components. This module knows which of them an input or an action
 //! concerns, and in which order.
 
-use circuits::cell::Cell;
+use circuits::cell::{Cell, CellError};
 use circuits::ids::{LinkId, RelayKey, ShortId};
 use circuits::time::Now;
 
@@ -85,7 +85,7 @@ impl Node {
             Action::SendOnion(link, priority, message) => {
                 self.peers.send_onion(fx, link, priority, &message);
             }
-            Action::SendCellOver(link, cell) => self.peers.send_cell(fx, now.mono, link, &cell),
+            Action::SendCellOver(link, cell) => self.peers.send_cell(fx, now.mono, link, cell),
             Action::Circuit(action) => circuit_routing::run_action(self, now, action),
             Action::LinkClosed {
                 link,
@@ -365,7 +365,7 @@ impl Node {
                 let (directory, peers) = (&mut self.directory, &self.peers);
                 directory.on_get_descriptors(fx, now, from, &request, peers);
             }
-            OnionMessage::Cell(bytes) => self.on_cell(now, from, bytes.as_slice()),
+            OnionMessage::Cell(bytes) => self.on_cell(now, from, Cell::from_box(bytes)),
             OnionMessage::Stem(envelope) => self.on_stem(now, from, &envelope),
             OnionMessage::Announce(hashes) => {
                 let known = self.gossip.on_announced(fx, now, from, hashes);
@@ -391,8 +391,8 @@ impl Node {
         }
     }
 
-    fn on_cell(&mut self, now: Now, from: LinkId, bytes: &[u8]) {
-        let Ok(cell) = Cell::parse(bytes) else {
+    fn on_cell(&mut self, now: Now, from: LinkId, cell: Result<Cell, CellError>) {
+        let Ok(cell) = cell else {
             return self.fx.count(Counter::CellsDropped);
         };
         let taken = if self.relay.is_enabled() {

@@ -20,6 +20,7 @@ mod fixture;
 mod lanes;
 mod level;
 mod levels_view;
+mod limits;
 mod listing;
 mod message;
 mod mixed;
@@ -53,6 +54,7 @@ use super::effects::Effects;
 use super::event::{Event, MessageId, Stage};
 use super::input::Connectivity;
 use super::jobs::{Job, JobOwner};
+use super::level_policy::LevelPolicy;
 use super::timers::TimerId;
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::envelope_builder::EnvelopeDraft;
@@ -63,6 +65,8 @@ use crate::pow::{OutOfTime, PowJob};
 pub(super) struct Sender {
     arithmetic: Arithmetic,
     default_level: Level,
+    /// The custom levels, whose limits hold for every attempt.
+    levels: LevelPolicy,
     profile: Profile,
     messages: BTreeMap<MessageId, Outgoing>,
     last: u64,
@@ -82,6 +86,7 @@ impl Sender {
         Self {
             arithmetic,
             default_level: config.level,
+            levels: config.levels.clone(),
             profile: config.profile,
             messages: BTreeMap::new(),
             last: 0,
@@ -106,10 +111,26 @@ impl Sender {
         request: SendRequest,
         context: SendContext<'_>,
     ) -> Result<MessageId, Refusal> {
+        self.send_within(fx, now, None, request, context)
+    }
+
+    /// Accepts a message of a custom level, whose limits were checked. Later attempts check them again.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] with the cause; nothing is sent.
+    pub(super) fn send_within(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        custom: Option<String>,
+        request: SendRequest,
+        context: SendContext<'_>,
+    ) -> Result<MessageId, Refusal> {
         let level = request.level.unwrap_or(self.default_level);
         if let Connectivity::Down(reason) = &self.connectivity {
             let reason = reason.clone();
-            return self.queue_new(fx, now, (level, request), reason, context);
+            return self.queue_new(fx, now, (level, custom, request), reason, context);
         }
         context.check_level(now, level)?;
         self.check_room(fx)?;
@@ -121,6 +142,7 @@ impl Sender {
             FirstStep::Mine(Box::new(drafted))
         };
         let id = self.add(fx, level, Some(request), tag);
+        self.set_custom(id, custom);
         self.set_price(now, id, context);
         self.begin(fx, now, id, step, context);
         Ok(id)

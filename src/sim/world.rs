@@ -5,6 +5,7 @@
 //! no clock and starts no thread. It keeps no event: they go to an [`Observer`].
 
 mod effects;
+mod interference;
 mod population;
 mod streams;
 
@@ -21,6 +22,7 @@ use circuits::keys::OnionPublic;
 use circuits::time::{Instant, Now, UnixSecs};
 
 use self::effects::SimEvent;
+pub use self::interference::Interference;
 use super::archive::SimArchive;
 use super::disk::{DiskModel, SimDisk};
 use super::event_queue::EventQueue;
@@ -88,6 +90,7 @@ pub struct World {
     datagrams: u64,
     /// Draws which cells are lost.
     losses: SmallRng,
+    interference: Option<Box<dyn Interference>>,
     /// Descriptors that a node has verified, in fast mode.
     descriptors: DescriptorMemo,
     /// Outputs of the last input; kept for its memory.
@@ -100,6 +103,7 @@ impl World {
     pub fn new(config: WorldConfig, observer: Box<dyn Observer>) -> Self {
         Self {
             losses: config.seed.small_rng("losses", &[]),
+            interference: None,
             config,
             now: Instant::ZERO,
             queue: EventQueue::new(),

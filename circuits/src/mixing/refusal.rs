@@ -22,6 +22,11 @@ pub struct MixRefusal {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum MixRule {
+    /// There are enough eligible relays.
+    Relays {
+        /// The number that the level requires.
+        needed: usize,
+    },
     /// Every layer has enough eligible relays.
     Layer {
         /// The smallest layer.
@@ -56,10 +61,11 @@ impl MixRefusal {
         self.class.pool(self.rate)
     }
 
-    /// Number of relays that the smallest layer lacks; 0 if layers are not the reason.
+    /// Number of relays that the network or its smallest layer lacks; 0 if relays are not the reason.
     #[must_use]
     pub const fn missing_relays(&self) -> usize {
         match self.rule {
+            MixRule::Relays { needed } => needed.saturating_sub(self.relays),
             MixRule::Layer { relays, needed, .. } => needed.saturating_sub(relays),
             MixRule::Pool { .. } | MixRule::Young => 0,
         }
@@ -70,7 +76,7 @@ impl MixRefusal {
     pub const fn missing_cells(&self) -> u64 {
         match self.rule {
             MixRule::Pool { needed } => needed.saturating_sub(self.pool()),
-            MixRule::Layer { .. } | MixRule::Young => 0,
+            MixRule::Relays { .. } | MixRule::Layer { .. } | MixRule::Young => 0,
         }
     }
 
@@ -92,9 +98,17 @@ impl MixRefusal {
 impl fmt::Display for MixRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            rule, rate, class, ..
+            rule,
+            rate,
+            class,
+            relays: known,
         } = self;
         match rule {
+            MixRule::Relays { needed } => write!(
+                f,
+                "needs at least {needed} eligible relays; there are {known}, so {} are missing",
+                self.missing_relays()
+            ),
             MixRule::Layer {
                 layer,
                 relays,

@@ -3,7 +3,7 @@
 use circuits::directory::Snapshot;
 use circuits::ids::Profile;
 use circuits::level::Level;
-use circuits::mixing::{ArrivalRate, DelayClass, MixNetwork, MixRule};
+use circuits::mixing::{ArrivalRate, DelayClass, Layer, MixNetwork, MixRule};
 
 use crate::world::{EPOCH, relay, subnet};
 
@@ -52,10 +52,11 @@ fn levels_are_refused_with_what_is_missing() {
 
     let few = network(&[rate(64); 47]);
     let refusal = Level::Dark.check_network(&few).unwrap_err();
-    assert_eq!(refusal.missing_relays(), 1);
+    assert_eq!(refusal.rule, MixRule::Relays { needed: 50 });
+    assert_eq!(refusal.missing_relays(), 3);
     let text = refusal.to_string();
     assert!(
-        text.contains("at least 10") && text.contains("has 9"),
+        text.contains("at least 50") && text.contains("there are 47"),
         "{text}"
     );
     assert!(Level::Hush.check_network(&few).is_ok());
@@ -67,6 +68,38 @@ fn levels_are_refused_with_what_is_missing() {
             .missing_relays(),
         1
     );
+}
+
+/// A network of 60 relays with so many of them in the first layer.
+fn uneven(first: usize) -> MixNetwork {
+    let relays = (0..60_u8).map(|number| {
+        let mut relay = relay(number, &[subnet(number)], &[]);
+        let place = usize::from(number);
+        relay.layer = if place < first {
+            Layer::FIRST
+        } else {
+            Layer::ALL[1 + place % 4]
+        };
+        relay.arrivals = rate(64);
+        relay
+    });
+    MixNetwork::of(&Snapshot::new(EPOCH, Profile::Main, false, relays))
+}
+
+#[test]
+fn layers_may_differ_by_chance_down_to_half_of_the_mean() {
+    for level in [Level::Dark, Level::Bulletin] {
+        assert!(level.check_network(&uneven(5)).is_ok());
+        let refusal = level.check_network(&uneven(4)).unwrap_err();
+        assert_eq!(refusal.missing_relays(), 1);
+        let text = refusal.to_string();
+        assert!(
+            text.contains("at least 5 eligible relays in each") && text.contains("has 4"),
+            "{text}"
+        );
+    }
+    assert!(Level::Hush.check_network(&uneven(3)).is_ok());
+    assert!(Level::Hush.check_network(&uneven(2)).is_err());
 }
 
 #[test]

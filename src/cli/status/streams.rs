@@ -39,7 +39,7 @@ pub(super) fn cover(emission: &EmissionView) -> Vec<String> {
     }
     if emission.no_route > 0 {
         line.push_str(&format!(
-            "; {} not sent for lack of relays",
+            "; {} slots without a route",
             grouped(emission.no_route)
         ));
     }

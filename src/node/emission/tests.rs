@@ -6,7 +6,7 @@ use circuits::dispersal::Payload;
 use circuits::geometry::{CELL_LEN, DELTA_LEN};
 use circuits::ids::{Epoch, RelayId};
 use circuits::keys::OnionSecret;
-use circuits::relay::{OnionRelay, Peeled, RelayLimits, ReplaySet};
+use circuits::relay::{DropReason, OnionRelay, Peeled, RelayLimits, ReplaySet};
 use circuits::rendezvous::TicketBits;
 use circuits::secret::Secret;
 use rand_core::Rng;
@@ -24,6 +24,8 @@ const GUARD_LINK: GuardLink = GuardLink {
 /// Routes over relays with the numbers 1 to 6, without chance.
 struct FixedRoutes {
     epoch: Epoch,
+    /// Whether the guard is in the snapshot.
+    exist: bool,
 }
 
 fn secret(number: u8) -> OnionSecret {
@@ -90,6 +92,7 @@ impl Scene {
             emission,
             routes: FixedRoutes {
                 epoch: Epoch::at(START.unix),
+                exist: true,
             },
             link: Some(GUARD_LINK),
             now: START,
@@ -109,8 +112,9 @@ impl Scene {
                 return acted;
             }
             self.now.mono = due;
+            let routes: &dyn CoverRoutes = &self.routes;
             let context = SlotContext {
-                routes: Some(&self.routes),
+                routes: self.routes.exist.then_some(routes),
                 guard: Some(hop(1).id.short()),
                 link: self.link,
                 own: None,
@@ -227,6 +231,48 @@ fn guard_that_is_down_swallows_cover_and_keeps_messages() {
     // Nothing is made up for.
     assert_eq!(cells(&scene.run(60)), cells(&reference.run(60)));
     assert_eq!(scene.emission.queue.len(), 0);
+}
+
+/// The mixing guard can be missing in the snapshot of an epoch, because its descriptor came late.
+#[test]
+fn epoch_without_a_route_changes_no_instant_and_ends_the_queued_cells() {
+    let (mut routed, mut lost) = (Scene::new(), Scene::new());
+    let queued = (0..3).map(|shard| lost.queued(shard)).collect();
+    lost.enqueue(queued).unwrap();
+    lost.routes.exist = false;
+    lost.now.unix = Epoch::at(START.unix).next().start();
+    let acted = lost.run(300);
+    assert_eq!(cells(&acted), cells(&routed.run(300)));
+    let expired = acted.iter().filter(|act| matches!(act, Acted::Expired(_)));
+    assert_eq!(expired.count(), 3, "they are sealed for the epoch before");
+    assert!(lost.emission.view().no_route > 100);
+    // The routes are back: cover again, at the same instants.
+    lost.routes.exist = true;
+    lost.now.unix = routed.now.unix;
+    assert_eq!(cells(&lost.run(60)), cells(&routed.run(60)));
+    // A guard that is down takes no filler.
+    lost.routes.exist = false;
+    lost.link = None;
+    lost.run(30);
+    lost.emission.stock = CoverStock::default();
+    assert_eq!(lost.run(60), []);
+}
+
+#[test]
+fn filler_is_dropped_by_the_guard_as_forged() {
+    let mut scene = Scene::new();
+    let epoch = scene.routes.epoch;
+    let filler = Cell::filler(epoch, scene.fx.cover_rng());
+    let mut relay = OnionRelay::new(hop(1).id, RelayLimits::default());
+    relay
+        .install_key(epoch, secret(1), ReplaySet::default())
+        .unwrap();
+    relay.accept(scene.now, LinkId(1), filler).unwrap();
+    let peeled = relay.next_peel(scene.now).unwrap().outcome;
+    assert!(
+        matches!(peeled, Peeled::Dropped(DropReason::Forged)),
+        "{peeled:?}"
+    );
 }
 
 #[test]

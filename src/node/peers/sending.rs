@@ -100,10 +100,10 @@ impl Peers {
         fx: &mut Effects,
         now: Instant,
         id: LinkId,
-        cell: &Cell,
+        cell: Cell,
     ) {
         self.note_cell(now, id);
-        let message = OnionMessage::Cell(Box::new(*cell.as_bytes()));
+        let message = OnionMessage::Cell(cell.into_box());
         if !self.send_message(id, Priority::Cell, &message) {
             fx.count(Counter::CellsDropped);
         }

@@ -324,8 +324,7 @@ mod tests {
     fn mixing_level_in_a_network_without_relays_is_refused_with_the_missing_number() {
         let mut test = Fixture::new(on_main);
         let refused = refusal(&mut test, Level::Hush);
-        let expected = "needs at least 5 eligible relays in each of the 5 layers; layer 1 has 0, so 5 \
-                        are missing";
+        let expected = "needs at least 25 eligible relays; there are 0, so 25 are missing";
         assert!(refused.cause.contains(expected), "{}", refused.cause);
         assert!(
             refused.remedy.contains("whisht relays"),

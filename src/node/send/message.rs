@@ -26,6 +26,8 @@ use crate::node::views::PriceView;
 /// One message.
 pub(super) struct Outgoing {
     level: Level,
+    /// The custom level whose limits hold for it, by name.
+    custom: Option<String>,
     /// Whether another component sends it, as one attempt of its own.
     is_single_attempt: bool,
     reported: ReportedAttempt,
@@ -177,6 +179,7 @@ impl Outgoing {
             .is_some_and(|request| request.to.is_single_attempt());
         Self {
             level,
+            custom: None,
             is_single_attempt,
             reported: ReportedAttempt::default(),
             is_cancelled: false,

@@ -60,7 +60,7 @@ impl Sender {
         &mut self,
         fx: &mut Effects,
         now: Now,
-        (level, request): (Level, SendRequest),
+        (level, custom, request): (Level, Option<String>, SendRequest),
         reason: String,
         context: SendContext<'_>,
     ) -> Result<MessageId, Refusal> {
@@ -70,6 +70,7 @@ impl Sender {
         let mut rng = ChaCha20Rng::from_seed([0; 32]);
         check_composable(&mut rng, now, &request, level, tag, context)?;
         let id = self.add(fx, level, Some(request), tag);
+        self.set_custom(id, custom);
         self.begin(fx, now, id, FirstStep::Queue(reason), context);
         Ok(id)
     }
@@ -137,7 +138,8 @@ impl Sender {
             let checked = if is_restored {
                 self.check_restored(now, id, context)
             } else {
-                context.check_level(now, level)
+                let checked = context.check_level(now, level);
+                checked.and_then(|()| self.check_limits(now, id, context))
             };
             match checked {
                 Ok(()) => self.start_attempt(fx, now, id, context),

@@ -204,6 +204,7 @@ impl Sender {
         let OutboxRecord {
             id,
             level,
+            custom,
             tag,
             accepted,
             failure,
@@ -221,6 +222,7 @@ impl Sender {
         };
         self.last = self.last.max(id.0);
         let mut message = Outgoing::new(level, Some(request), tag);
+        message.set_custom(custom);
         *message.kept_mut() = Kept {
             accepted,
             is_stored: true,
@@ -262,7 +264,7 @@ impl Sender {
         if let Recipient::Shared(name) = &request.to {
             context.receive.shared_key(name)?;
         }
-        Ok(())
+        self.check_limits(now, id, context)
     }
 
     /// A restored message still waits, for this reason. After [`OUTBOX_LIFE`] it fails.

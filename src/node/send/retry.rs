@@ -21,6 +21,9 @@ impl Sender {
         id: MessageId,
         context: SendContext<'_>,
     ) {
+        if let Err(refusal) = self.check_limits(now, id, context) {
+            return self.fail(fx, id, refusal.to_string());
+        }
         if let Some(message) = self.messages.get_mut(&id) {
             message.count_attempt();
         }

@@ -5,14 +5,13 @@
 //! to score.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use circuits::cell::{Cell, Slot};
-use circuits::dispersal::Payload;
-use circuits::geometry::{DELTA_LEN, SLOT_LEN};
 use circuits::time::Instant;
 
-use super::super::frames::{FrameKind, frames};
+use super::super::frames::frames;
 use super::super::gossip_meter::exact;
+use super::super::plain_cell::{CellName, PlainCell};
 
 /// What the nodes of a world are.
 #[derive(Clone, Debug)]
@@ -79,15 +78,19 @@ pub(super) struct CellTruth {
 /// Cells that are under way, and what they cost.
 pub(super) struct Crossings {
     roles: Roles,
-    underway: BTreeMap<CellName, Underway>,
+    underway: BTreeMap<CellKey, Underway>,
     /// By sender: its last payload cell.
     payload: Vec<Option<Instant>>,
     transfers: u64,
     traffic: CoverTraffic,
 }
 
-/// The bytes of the body that differ for every cell: cookie or nonce, and index.
-type CellName = [u8; 17];
+/// The name of a cell as two numbers, which are compared faster.
+type CellKey = (u128, u8);
+
+fn key([start @ .., index]: CellName) -> CellKey {
+    (u128::from_be_bytes(start), index)
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Underway {
@@ -159,17 +162,30 @@ impl Crossings {
         if measured {
             self.traffic.of_role(relay.is_some()).sent += length(bytes);
         }
-        for (name, sighted) in cells(bytes) {
+        for sighted in cells(bytes) {
             self.transfers += 1;
             let transfer = self.transfers;
-            let known = self.underway.get(&name).copied();
-            if known.is_none() && measured && relay.is_none() {
-                self.traffic.client_cells += 1;
-            }
-            let mut cell = known.unwrap_or_else(|| self.emitted(at, node, sighted.is_loop));
-            let before = known.map(|cell| cell.transfer);
-            cell.transfer = transfer;
-            self.underway.insert(name, cell);
+            let (before, cell) = match self.underway.entry(key(sighted.name)) {
+                Entry::Occupied(known) => {
+                    let cell = known.into_mut();
+                    let before = core::mem::replace(&mut cell.transfer, transfer);
+                    (Some(before), *cell)
+                }
+                Entry::Vacant(vacant) => {
+                    if measured && relay.is_none() {
+                        self.traffic.client_cells += 1;
+                    }
+                    let last = self.payload.get_mut(node).filter(|_| !sighted.is_loop);
+                    let truth = emitted(at, (node, relay), sighted.is_loop, last);
+                    let cell = Underway {
+                        emitted: at,
+                        truth,
+                        position: 0,
+                        transfer,
+                    };
+                    (None, *vacant.insert(cell))
+                }
+            };
             each(Crossing {
                 relay,
                 to_client: self.roles.relay(to).is_none(),
@@ -179,25 +195,6 @@ impl Crossings {
                 ends: false,
                 truth: cell.truth,
             });
-        }
-    }
-
-    fn emitted(&mut self, at: Instant, node: usize, is_loop: bool) -> Underway {
-        let mut waited = 0.0;
-        if let Some(last) = self.payload.get_mut(node).filter(|_| !is_loop) {
-            waited = last.map_or(0.0, |last| at.since(last).as_secs_f64());
-            *last = Some(at);
-        }
-        Underway {
-            emitted: at,
-            truth: CellTruth {
-                sender: u32::try_from(node).unwrap_or(u32::MAX),
-                sending_relay: self.roles.relay(node),
-                is_loop,
-                waited,
-            },
-            position: 0,
-            transfer: 0,
         }
     }
 
@@ -214,7 +211,8 @@ impl Crossings {
         if measured {
             self.traffic.of_role(relay.is_some()).received += length(bytes);
         }
-        for (name, sighted) in cells(bytes) {
+        for sighted in cells(bytes) {
+            let name = key(sighted.name);
             let Some(cell) = self.underway.get_mut(&name) else {
                 continue;
             };
@@ -241,32 +239,25 @@ impl Crossings {
     }
 }
 
-/// What a plain cell says of itself.
-struct PlainCell {
+/// What is true of a cell that a node emits. `last` is when the node emitted its last payload cell.
+fn emitted(
+    at: Instant,
+    (node, relay): (usize, Option<u32>),
     is_loop: bool,
-    /// Whether the relay that receives it is the last one.
-    ends: bool,
+    last: Option<&mut Option<Instant>>,
+) -> CellTruth {
+    let before = last.and_then(|last| last.replace(at));
+    CellTruth {
+        sender: u32::try_from(node).unwrap_or(u32::MAX),
+        sending_relay: relay,
+        is_loop,
+        waited: before.map_or(0.0, |before| at.since(before).as_secs_f64()),
+    }
 }
 
 /// The cells of one write.
-fn cells(bytes: &[u8]) -> impl Iterator<Item = (CellName, PlainCell)> {
-    frames(bytes)
-        .filter(|frame| frame.kind == FrameKind::Cell)
-        .filter_map(|frame| {
-            let cell = Cell::parse(frame.cell()?.as_slice()).ok()?;
-            let view = cell.view();
-            let name = view.delta().first_chunk().copied()?;
-            let slot: &[u8; SLOT_LEN] = view.beta().first_chunk()?;
-            let plain = PlainCell {
-                is_loop: is_loop(view.delta()),
-                ends: matches!(Slot::parse(slot), Ok(Slot::Terminal { .. })),
-            };
-            Some((name, plain))
-        })
-}
-
-fn is_loop(delta: &[u8; DELTA_LEN]) -> bool {
-    matches!(Payload::parse(delta), Ok(Payload::Loop { .. }))
+fn cells(bytes: &[u8]) -> impl Iterator<Item = PlainCell> {
+    frames(bytes).filter_map(|frame| PlainCell::in_frame(&frame))
 }
 
 fn length(bytes: &[u8]) -> u64 {

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use circuits::ids::LinkId;
 
 use super::super::files::FileCompletion;
-use super::super::frames::without_cells;
 use super::super::machine::{LinkEnd, Process, Wake};
 use super::super::network::Line;
 use super::super::observer::Observation;
@@ -235,21 +234,11 @@ impl World {
                 .push(transit.left, (at, SimEvent::Flushed(link, flushed)));
         }
         self.observe(at, &Observation::Sent(to, &bytes));
-        let bytes = self.without_lost_cells(bytes);
+        let bytes = self.without_lost_cells((at, to), bytes);
         if !bytes.is_empty() {
             self.queue
                 .push(transit.arrives, (to, SimEvent::Bytes(theirs, bytes)));
         }
-    }
-
-    /// What is left of the bytes of a link after the loss of cells.
-    fn without_lost_cells(&mut self, bytes: Vec<u8>) -> Vec<u8> {
-        let loss = self.config.network.cell_loss;
-        if loss <= 0.0 || !self.config.fast {
-            return bytes;
-        }
-        let rng = &mut self.losses;
-        without_cells(&bytes, || rng.unit() <= loss).unwrap_or(bytes)
     }
 
     fn close(&mut self, at: usize, link: LinkId) {

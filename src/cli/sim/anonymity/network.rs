@@ -29,6 +29,9 @@ pub(in crate::cli::sim) struct NetworkArgs {
     /// Give all layers the same size, not the random sizes that hashes of keys give
     #[arg(long)]
     equal_layers: bool,
+    /// Draw networks whose smallest layer has exactly N relays
+    #[arg(long, value_name = "N", conflicts_with_all = ["equal_layers", "free_routes"])]
+    smallest_layer: Option<u32>,
     /// Let hostile relays choose their layers: first, or inner
     #[arg(long, value_name = "LAYERS", value_parser = grinding)]
     grinding: Option<Grinding>,
@@ -86,6 +89,7 @@ impl NetworkArgs {
             relays: self.relays,
             hostile: self.hostile,
             routes,
+            smallest_layer: self.smallest_layer,
             guards: self.guards,
             delay: Duration::from_secs(1),
             payload_rate: self.payload_rate,

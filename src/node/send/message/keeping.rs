@@ -27,6 +27,16 @@ impl Outgoing {
         (left, end)
     }
 
+    /// The custom level whose limits hold for it, by name.
+    pub(in crate::node::send) fn custom(&self) -> Option<&str> {
+        self.custom.as_deref()
+    }
+
+    /// Names the custom level whose limits hold for it.
+    pub(in crate::node::send) fn set_custom(&mut self, custom: Option<String>) {
+        self.custom = custom;
+    }
+
     /// How it is kept.
     pub(in crate::node::send) const fn kept(&self) -> &Kept {
         &self.kept

@@ -147,6 +147,9 @@ impl Sender {
 
     /// Sends the missing parts again, each as a new envelope.
     fn retry_mixed(&mut self, fx: &mut Effects, now: Now, id: MessageId, context: SendContext<'_>) {
+        if let Err(refusal) = self.check_limits(now, id, context) {
+            return self.fail(fx, id, refusal.to_string());
+        }
         let Some(message) = self.messages.get_mut(&id) else {
             return;
         };

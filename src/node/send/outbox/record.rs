@@ -17,6 +17,8 @@ use crate::node::send::message::Outgoing;
 pub(super) struct OutboxRecord {
     pub(super) id: MessageId,
     pub(super) level: Level,
+    /// The custom level whose limits hold for it, by name.
+    pub(super) custom: Option<String>,
     pub(super) tag: CopyTag,
     pub(super) accepted: UnixSecs,
     /// Why it failed, if it did.
@@ -55,6 +57,8 @@ pub(super) fn encode(
     record.u64(request.life.as_secs());
     record.bool(request.reader == ReaderKind::AnyClient);
     record.bytes(&request.payload);
+    let custom = message.custom();
+    record.option(custom, |record, name| record.bytes(name.as_bytes()));
     Some(record.finish())
 }
 
@@ -65,7 +69,13 @@ impl OutboxRecord {
     ///
     /// [`BadState`] names what is wrong.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, BadState> {
-        let mut record = StateReader::new(bytes, VERSION)?;
+        // Version 1 has no custom level.
+        let version = if bytes.first() == Some(&1) {
+            1
+        } else {
+            VERSION
+        };
+        let mut record = StateReader::new(bytes, version)?;
         let id = MessageId(record.u64()?);
         let level = record.text()?.parse();
         let level: Level = level.map_err(|_| BadState::Field("level"))?;
@@ -90,10 +100,15 @@ impl OutboxRecord {
             ReaderKind::Whisht
         };
         let payload = Zeroizing::new(record.bytes()?.to_vec());
+        let custom = match version {
+            1 => None,
+            _ => record.option(|record| record.text().map(str::to_owned))?,
+        };
         record.finish()?;
         Ok(Self {
             id,
             level,
+            custom,
             tag,
             accepted,
             failure,
@@ -109,6 +124,6 @@ impl OutboxRecord {
     }
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const TO_KEY: u8 = 0;
 const TO_SHARED: u8 = 1;

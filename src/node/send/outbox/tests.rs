@@ -275,6 +275,7 @@ proptest! {
         any_client: bool,
         level in proptest::sample::select(&Level::ALL[..]),
         failure in proptest::option::of(".{0,80}"),
+        custom in proptest::option::of("[a-z]{1,32}"),
         cut in 0_usize..64,
     ) {
         let reader = if any_client { ReaderKind::AnyClient } else { ReaderKind::Whisht };
@@ -294,11 +295,14 @@ proptest! {
         let tag = CopyTag::draw(test.fx.key_rng());
         let mut message = Outgoing::new(level, Some(request), tag);
         message.kept_mut().accepted = UnixSecs(77);
+        message.set_custom(custom.clone());
         let bytes = record::encode(MessageId(5), &message, failure.as_deref()).unwrap();
         let read = OutboxRecord::decode(&bytes).unwrap();
         prop_assert_eq!((read.id, read.level, read.tag), (MessageId(5), level, tag));
         prop_assert_eq!((read.accepted, &read.failure), (UnixSecs(77), &failure));
+        prop_assert_eq!(&read.custom, &custom);
         let mut again = Outgoing::new(level, Some(read.request), tag);
+        again.set_custom(custom);
         again.kept_mut().accepted = UnixSecs(77);
         let encoded = record::encode(MessageId(5), &again, failure.as_deref());
         prop_assert_eq!(encoded.unwrap(), bytes.clone());

@@ -15,6 +15,8 @@ pub struct MixModel {
     pub hostile: f64,
     /// How a path is chosen.
     pub routes: Routes,
+    /// Exact number of relays in the smallest of `Routes::Layers`; without it, the least is [`layer_floor`].
+    pub smallest_layer: Option<u32>,
     /// First relays that each sender uses.
     pub guards: u32,
     /// Mean delay at each relay.
@@ -92,6 +94,7 @@ impl MixModel {
             relays: 60,
             hostile: 0.2,
             routes: Routes::Layers(5),
+            smallest_layer: None,
             guards: 1,
             delay: Duration::from_secs(3),
             payload_rate: 0.45,
@@ -116,6 +119,12 @@ impl MixModel {
             () if self.senders == 0 => Err("there must be a sender"),
             () if hops == 0 => Err("a path must have a relay"),
             () if self.relays < hops => Err("there must be as many relays as a path has"),
+            () if self
+                .smallest_layer
+                .is_some_and(|smallest| smallest == 0 || smallest > self.relays / hops) =>
+            {
+                Err("the smallest layer has at least one relay, and at most the mean")
+            }
             () if self.guards == 0 => Err("a sender must have a first relay"),
             () if !(0.0..=1.0).contains(&self.hostile) => Err("a share lies between 0 and 1"),
             () if !(0.0..1.0).contains(&self.loss) => Err("a loss lies between 0 and 1"),
@@ -150,8 +159,9 @@ impl Routes {
     }
 }
 
-/// The least number of relays in a layer of a network that the levels accept: ten, or five where ten
-/// are not likely, or one in the smallest networks.
+/// The least number of relays in a layer, unless the model names one: ten, or five where ten are not likely,
+/// or one in the smallest networks. The tables were made with it. The levels accept half of the mean
+/// (docs/decisions/0033).
 #[must_use]
 pub const fn layer_floor(relays: u32, layers: u32) -> u32 {
     match relays / layers {

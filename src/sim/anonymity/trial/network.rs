@@ -30,7 +30,7 @@ impl DrawnNetwork {
             Routes::EqualLayers(count) => equal_layers(&relays, count),
             Routes::Layers(count) => {
                 let mut draw = seed.small_rng("mix model, layers", &[]);
-                hashed_layers(&relays, count, &mut draw)
+                hashed_layers(&relays, count, model.smallest_layer, &mut draw)
             }
         };
         let layers = ground_layers(layers, &hostile, model.grinding, &mut rng);
@@ -120,10 +120,20 @@ fn equal_layers(relays: &[u32], count: u32) -> Vec<Vec<u32>> {
     (0..every).map(layer).collect()
 }
 
-/// A layer for each relay, uniform; drawn again while a layer is below the floor.
-fn hashed_layers(relays: &[u32], count: u32, rng: &mut SmallRng) -> Vec<Vec<u32>> {
+/// A layer for each relay, uniform; drawn again while a layer is below the floor, or while the smallest
+/// one does not have the size that is asked for.
+fn hashed_layers(
+    relays: &[u32],
+    count: u32,
+    smallest: Option<u32>,
+    rng: &mut SmallRng,
+) -> Vec<Vec<u32>> {
     let total = u32::try_from(relays.len()).unwrap_or(u32::MAX);
     let floor = index(layer_floor(total, count.max(1)));
+    let fits = |least: usize| match smallest {
+        Some(smallest) => least == index(smallest),
+        None => least >= floor,
+    };
     for _ in 0..MAX_LAYER_DRAWS {
         let mut layers = vec![Vec::new(); index(count.max(1))];
         for relay in relays {
@@ -132,7 +142,7 @@ fn hashed_layers(relays: &[u32], count: u32, rng: &mut SmallRng) -> Vec<Vec<u32>
                 layer.push(*relay);
             }
         }
-        if layers.iter().all(|layer| layer.len() >= floor) {
+        if layers.iter().map(Vec::len).min().is_some_and(fits) {
             return layers;
         }
     }
@@ -219,6 +229,19 @@ mod tests {
             all.sort_unstable();
             assert_eq!(all, (0..relays).collect::<Vec<_>>());
             assert!(network.layers.iter().all(|layer| layer.len() >= floor));
+        }
+    }
+
+    #[test]
+    fn smallest_layer_has_the_size_that_is_asked_for() {
+        for smallest in [5, 8] {
+            let model = MixModel {
+                smallest_layer: Some(smallest),
+                ..MixModel::reference()
+            };
+            let drawn = DrawnNetwork::new(&model, WorldSeed::from_number(9));
+            let least = drawn.layers.iter().map(Vec::len).min();
+            assert_eq!(least, Some(index(smallest)));
         }
     }
 
