@@ -6,6 +6,7 @@
 //! 4 expired, 5 refused by policy, 6 locked, 7 leaked.
 
 mod card;
+mod completions;
 mod console;
 mod contact;
 mod conversation;
@@ -29,6 +30,7 @@ mod leaktest;
 mod levels;
 mod log;
 mod mail;
+mod manual;
 #[cfg(not(all(
     target_os = "linux",
     target_env = "gnu",
@@ -143,6 +145,10 @@ enum CliCommand {
     Leaktest(Box<leaktest::Args>),
     /// Show version, commit, target and features
     Version,
+    /// Print the completions of a shell
+    Completions(completions::Args),
+    /// Write the manual pages into a directory
+    Manual(manual::Args),
     /// Run a helper of `leaktest`
     #[command(hide = true)]
     LeaktestPart(leaktest::helper::Args),
@@ -317,6 +323,8 @@ impl Cli {
             #[cfg(feature = "sim")]
             CliCommand::Sim(args) => sim::run(common.json, &args),
             CliCommand::Version => version::run(common.json),
+            CliCommand::Completions(args) => completions::run(&args),
+            CliCommand::Manual(args) => manual::run(&args),
             CliCommand::Leaktest(args) => leaktest::run(common, *args),
             CliCommand::LeaktestPart(args) => leaktest::helper::run(args),
         }

@@ -89,6 +89,26 @@ const fn written(form: Form) -> &'static str {
     }
 }
 
+/// The keys of settings whose values differ between two files that [`parse`] accepts, in the order of the
+/// documents. Comments, order and layout do not matter.
+#[must_use]
+pub fn changed_keys(before: &str, after: &str) -> Vec<&'static str> {
+    let [before, after] =
+        [before, after].map(|text| text.parse::<toml::Table>().unwrap_or_default());
+    let tables = tables();
+    let keys = settings(&tables).map(|setting| setting.names.key);
+    keys.filter(|key| value(&before, key) != value(&after, key))
+        .collect()
+}
+
+/// The value of a key, with its table, in a file.
+fn value<'a>(file: &'a toml::Table, key: &str) -> Option<&'a toml::Value> {
+    match key.split_once('.') {
+        Some((table, key)) => file.get(table)?.get(key),
+        None => file.get(key),
+    }
+}
+
 fn is_table(tables: &[Table], name: &str) -> bool {
     !name.is_empty() && tables.iter().any(|table| table.name == name)
 }

@@ -8,6 +8,7 @@ use circuits::erasing_rng::ErasingRng;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
@@ -22,10 +23,14 @@ use crate::rpc::{
 };
 use crate::shell::{EventItem, Events, Stopped, seeded_rng};
 
+/// Modules that clients may call, as the configuration last said.
+pub(super) type AllowedModules = watch::Receiver<Arc<[Module]>>;
+
 /// A client's rights, by its endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct ClientAccess {
-    modules: Arc<[Module]>,
+    /// The modules that may be called; the configuration may change them while a client is connected.
+    modules: AllowedModules,
     permissions: Permissions,
     notifications: bool,
     /// The client's rate limit; `None` if it has none.
@@ -38,7 +43,7 @@ impl ClientAccess {
     /// program that can open the socket can read the key files too.
     pub(super) fn all(config: &RpcConfig, derivations: Arc<DerivationQueue>) -> Self {
         Self {
-            modules: Module::ALL.into(),
+            modules: watch::channel(Module::ALL.into()).1,
             permissions: Permissions {
                 export_keys: config.allow_key_export,
                 export_files: true,
@@ -52,9 +57,13 @@ impl ClientAccess {
     }
 
     /// Over TCP: the methods that the configuration permits.
-    pub(super) fn over_tcp(config: &RpcConfig, derivations: Arc<DerivationQueue>) -> Self {
+    pub(super) fn over_tcp(
+        config: &RpcConfig,
+        modules: AllowedModules,
+        derivations: Arc<DerivationQueue>,
+    ) -> Self {
         Self {
-            modules: config.modules.as_slice().into(),
+            modules,
             permissions: Permissions {
                 export_keys: config.allow_key_export,
                 export_files: config.allow_key_export,
@@ -76,7 +85,8 @@ impl ClientAccess {
     }
 
     fn allows(&self, method: &str) -> bool {
-        method == MODULES || Module::of(method).is_some_and(|it| self.modules.contains(&it))
+        method == MODULES
+            || Module::of(method).is_some_and(|it| self.modules.borrow().contains(&it))
     }
 }
 
@@ -329,7 +339,8 @@ impl ClientState {
             RpcCall::Known(value) => Ok(value),
             RpcCall::Node(command, render) => render(&self.command(command).await?),
             RpcCall::Modules => {
-                let modules = self.access.modules.iter().map(|module| module.word());
+                let modules = self.access.modules.borrow().clone();
+                let modules = modules.iter().map(|module| module.word());
                 Ok(rpc::admin::modules(modules))
             }
             RpcCall::NodeInfo => match self.command(Command::Node).await? {
