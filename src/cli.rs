@@ -6,6 +6,7 @@
 //! 4 expired, 5 refused by policy, 6 locked, 7 leaked.
 
 mod card;
+mod config;
 mod console;
 mod contact;
 mod conversation;
@@ -128,6 +129,8 @@ enum CliCommand {
     Status,
     /// Show the cost of each privacy level and what it protects from, or what is missing for it
     Levels(levels::Args),
+    /// Print, show and check settings, without a node
+    Config(config::Args),
     /// Remove a relay from the network without losing the cells that it holds
     Drain(drain::Args),
     /// Run a mail server, or fetch missed envelopes from one
@@ -311,6 +314,7 @@ impl Cli {
             CliCommand::Levels(args) => {
                 remote_node::with(&common, async |node| levels::run(node, &args).await)
             }
+            CliCommand::Config(args) => config::run(&common, args),
             CliCommand::Mail(args) => mail::run(common, args),
             CliCommand::Rpc(args) => rpc::run(&common, args),
             CliCommand::Demo(args) => demo::run(common.json, &args),
