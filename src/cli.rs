@@ -7,6 +7,7 @@
 
 mod card;
 mod completions;
+mod config;
 mod console;
 mod contact;
 mod conversation;
@@ -130,6 +131,8 @@ enum CliCommand {
     Status,
     /// Show the cost of each privacy level and what it protects from, or what is missing for it
     Levels(levels::Args),
+    /// Print, show and check settings, without a node
+    Config(config::Args),
     /// Remove a relay from the network without losing the cells that it holds
     Drain(drain::Args),
     /// Run a mail server, or fetch missed envelopes from one
@@ -317,6 +320,7 @@ impl Cli {
             CliCommand::Levels(args) => {
                 remote_node::with(&common, async |node| levels::run(node, &args).await)
             }
+            CliCommand::Config(args) => config::run(&common, args),
             CliCommand::Mail(args) => mail::run(common, args),
             CliCommand::Rpc(args) => rpc::run(&common, args),
             CliCommand::Demo(args) => demo::run(common.json, &args),

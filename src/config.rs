@@ -5,6 +5,7 @@
 //! [`Config`] is the result: complete and consistent. This module reads nothing from the system, and
 //! never replaces a value silently: a value that cannot be used is an error with cause and remedy.
 
+pub mod check;
 pub mod console;
 pub mod contact;
 pub mod discovery;
@@ -16,8 +17,10 @@ pub mod mail;
 pub mod rpc;
 mod setting;
 mod settings;
+pub mod template;
 pub mod tor;
 pub mod value;
+pub mod warnings;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

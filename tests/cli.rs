@@ -11,6 +11,8 @@
 
 #[path = "cli/address.rs"]
 mod address;
+#[path = "cli/config.rs"]
+mod config;
 #[path = "cli/contact.rs"]
 mod contact;
 #[path = "cli/endings.rs"]

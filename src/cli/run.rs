@@ -19,7 +19,7 @@ use super::passwords::KdfArgs;
 use super::remote_node::busy_runtime;
 use super::words::WordsArgs;
 use super::{Exit, Failure, GlobalArgs, is_given};
-use crate::config::console::ConsoleHost;
+use crate::config::warnings::exposures;
 use crate::config::{Config, Settings, file};
 use crate::contact::letter::LetterRoot;
 use crate::node::{Command, ContactCommand};
@@ -35,7 +35,7 @@ use crate::shell::signal::Interrupts;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    options: Options,
+    pub(super) options: Options,
     /// Configuration file [default: config.toml in the data directory]
     #[arg(long, env = "WHISHT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -207,38 +207,10 @@ fn warn_of_exposure(location: &DataLocation, config: &Config, has_words: bool) {
              encrypted, run `swapoff -a` first"
         );
     }
-    if config.listens_beside_tor() {
-        tracing::warn!(
-            "links go out through Tor, but the listener accepts connections without Tor, at this \
-             machine's address; tor.only closes it"
-        );
-    }
-    if config.node.min_pow > UNUSUAL_MIN_POW {
-        tracing::warn!(
-            min_pow = config.node.min_pow,
-            "min-pow refuses nearly all messages of the network: go-ethereum and whisht require 0.2"
-        );
-    }
-    if config.rpc.danger_no_token && (config.rpc.http.is_some() || config.rpc.ws.is_some()) {
-        tracing::warn!(
-            "JSON-RPC over TCP requires no token: every program on this machine, of any user, can \
-             use this node"
-        );
-    }
-    if config.console.host == ConsoleHost::Loopback {
-        tracing::warn!(
-            "the console is served under 127.0.0.1: the browser sends the cookie of its session to every \
-             port of this machine that a page of it loads"
-        );
-    }
-    if config.rpc.allow_key_export {
-        tracing::warn!("JSON-RPC exports private keys to every client that may call shh");
+    for exposure in exposures(config) {
+        tracing::warn!("{}", exposure.text);
     }
 }
-
-/// The minimum proof of work from which a setting is probably a mistake: ten times the default of all
-/// programs.
-const UNUSUAL_MIN_POW: f64 = 2.0;
 
 /// Reads the configuration file. The file of the data directory is optional.
 fn from_file(named: Option<&Path>, location: &DataLocation) -> Result<Settings, Failure> {

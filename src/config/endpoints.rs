@@ -133,7 +133,7 @@ pub(super) fn advertised(
 }
 
 /// Whether an address can be public. Only the address itself is examined.
-fn is_public(ip: IpAddr) -> bool {
+pub(super) fn is_public(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     let private = match ip {
         IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
