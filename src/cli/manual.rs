@@ -55,7 +55,7 @@ fn unwritten(path: &Path, error: &io::Error) -> Failure {
 }
 
 /// A manual page.
-struct Page {
+struct ManualPage {
     /// Name of its file, with the section.
     file: String,
     /// Its source, in roff.
@@ -63,7 +63,7 @@ struct Page {
 }
 
 /// The page of each command that help shows, the program itself first.
-fn pages() -> io::Result<Vec<Page>> {
+fn pages() -> io::Result<Vec<ManualPage>> {
     let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
     let mut pages = Vec::new();
@@ -78,7 +78,7 @@ fn pages() -> io::Result<Vec<Page>> {
 }
 
 /// The page of one command; `name` is the name of the page without its section.
-fn page(name: &str, command: &Command) -> io::Result<Page> {
+fn page(name: &str, command: &Command) -> io::Result<ManualPage> {
     // A sentence under NAME has no full stop, and the name is that of the page.
     let titled = command.clone().display_name(name.to_owned());
     let manual = Man::new(titled)
@@ -104,7 +104,7 @@ fn page(name: &str, command: &Command) -> io::Result<Page> {
         closing_sections(&mut text)?;
     }
     see_also(name, &mut text)?;
-    Ok(Page {
+    Ok(ManualPage {
         file: format!("{name}.{SECTION}"),
         text,
     })

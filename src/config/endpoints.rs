@@ -128,7 +128,23 @@ pub(super) fn advertised(
         _ if tor.only => Err(ConfigError::RelayNeedsOnion),
         // `Config::bound` adds loopback addresses when the ports are known.
         Profile::Local => Ok(all),
+        // The shell adds the public addresses of this machine. Without any, the relay forwards cells and is
+        // not listed, as the status says.
+        Profile::Main if listen.is_outward() => Ok(all),
         Profile::Main => Err(ConfigError::RelayNeedsAddress),
+    }
+}
+
+impl Listen {
+    /// Whether a listener is on another address than loopback.
+    fn is_outward(&self) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::At(addresses) => addresses
+                .iter()
+                .any(|address| !address.ip().to_canonical().is_loopback()),
+            Self::Loopback | Self::Nowhere => false,
+        }
     }
 }
 

@@ -205,6 +205,14 @@ impl RpcServer {
     }
 }
 
+/// Modules that clients may call; a reload changes them while clients are connected.
+type AllowedModules = watch::Receiver<Arc<[Module]>>;
+
+/// All modules, whatever is reloaded.
+fn all_modules() -> AllowedModules {
+    watch::channel(Module::ALL.into()).1
+}
+
 /// A TCP endpoint cannot be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot serve JSON-RPC at {address}: {error}; choose another port with `{setting}`")]

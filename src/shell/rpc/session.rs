@@ -8,14 +8,13 @@ use circuits::erasing_rng::ErasingRng;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 use super::budget::{AnswerMemory, DerivationQueue, RequestMemory, RpcBudget};
 use super::limits::{MAX_BATCH_ANSWER, RequestPacer};
 use super::subscriptions::{ClientSubscriptions, PendingSubscribe, SubscriptionTarget};
-use super::{Service, console, keys};
+use super::{AllowedModules, Service, console, keys};
 use crate::config::rpc::{Module, RpcConfig};
 use crate::node::{Command, Criteria, Event, Reply, ShhCommand, ShhReply};
 use crate::rpc::{
@@ -23,13 +22,9 @@ use crate::rpc::{
 };
 use crate::shell::{EventItem, Events, Stopped, seeded_rng};
 
-/// Modules that clients may call, as the configuration last said.
-pub(super) type AllowedModules = watch::Receiver<Arc<[Module]>>;
-
 /// A client's rights, by its endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct ClientAccess {
-    /// The modules that may be called; the configuration may change them while a client is connected.
     modules: AllowedModules,
     permissions: Permissions,
     notifications: bool,
@@ -43,7 +38,7 @@ impl ClientAccess {
     /// program that can open the socket can read the key files too.
     pub(super) fn all(config: &RpcConfig, derivations: Arc<DerivationQueue>) -> Self {
         Self {
-            modules: watch::channel(Module::ALL.into()).1,
+            modules: super::all_modules(),
             permissions: Permissions {
                 export_keys: config.allow_key_export,
                 export_files: true,
@@ -85,8 +80,8 @@ impl ClientAccess {
     }
 
     fn allows(&self, method: &str) -> bool {
-        method == MODULES
-            || Module::of(method).is_some_and(|it| self.modules.borrow().contains(&it))
+        let is_allowed = |module| self.modules.borrow().contains(&module);
+        method == MODULES || Module::of(method).is_some_and(is_allowed)
     }
 }
 
