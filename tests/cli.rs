@@ -31,6 +31,8 @@ mod panic;
 mod rpc;
 #[path = "cli/screen.rs"]
 mod screen;
+#[path = "cli/service.rs"]
+mod service;
 #[path = "cli/sim.rs"]
 mod sim;
 #[path = "cli/state.rs"]

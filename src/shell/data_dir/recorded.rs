@@ -73,8 +73,9 @@ impl RecordedNode {
             relay: Some(true),
             ..Settings::default()
         };
+        let mut link = *dir.node_key().unwrap().expose();
         let keys = NodeKeys {
-            link: LinkKey::from_bytes(&mut *dir.node_key().unwrap().expose().to_owned()).unwrap(),
+            link: LinkKey::from_bytes(&mut link).unwrap(),
             guard_seed: dir.guard_seed().unwrap(),
             mail_password: None,
         };
