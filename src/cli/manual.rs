@@ -89,7 +89,7 @@ fn page(name: &str, command: &Command) -> io::Result<ManualPage> {
     let mut text = Vec::new();
     manual.render_title(&mut text)?;
     manual.render_name_section(&mut text)?;
-    manual.render_synopsis_section(&mut text)?;
+    synopsis(command, &mut text)?;
     manual.render_description_section(&mut text)?;
     if command
         .get_arguments()
@@ -108,6 +108,15 @@ fn page(name: &str, command: &Command) -> io::Result<ManualPage> {
         file: format!("{name}.{SECTION}"),
         text,
     })
+}
+
+/// How the command is called, as its help text says it: some have fifty options.
+fn synopsis(command: &Command, text: &mut impl Write) -> io::Result<()> {
+    let usage = command.clone().render_usage().to_string();
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.text([bold(usage.trim_start_matches("Usage: ").trim_end())]);
+    roff.to_writer(text)
 }
 
 /// The sections of the program that no declaration has.

@@ -260,7 +260,7 @@ fn relay_publishes_public_addresses_of_the_machine_only_if_none_is_named() {
     assert_eq!(advertised("relay = true\nadvertise = ['203.0.113.9:1']"), 1);
     assert_eq!(advertised("relay = false"), 0);
     // Behind Tor the address of the machine stays unknown.
-    assert_eq!(advertised("relay = true\n[tor]\nmode = 'arti'"), 0);
+    assert_eq!(advertised("relay = true\n[tor]\nmode = 'socks'"), 0);
 }
 
 #[test]
