@@ -6,6 +6,8 @@
 //! 4 expired, 5 refused by policy, 6 locked, 7 leaked.
 
 mod card;
+mod completions;
+mod config;
 mod console;
 mod contact;
 mod conversation;
@@ -29,6 +31,7 @@ mod leaktest;
 mod levels;
 mod log;
 mod mail;
+mod manual;
 #[cfg(not(all(
     target_os = "linux",
     target_env = "gnu",
@@ -128,6 +131,8 @@ enum CliCommand {
     Status,
     /// Show the cost of each privacy level and what it protects from, or what is missing for it
     Levels(levels::Args),
+    /// Print, show and check settings, without a node
+    Config(config::Args),
     /// Remove a relay from the network without losing the cells that it holds
     Drain(drain::Args),
     /// Run a mail server, or fetch missed envelopes from one
@@ -143,6 +148,10 @@ enum CliCommand {
     Leaktest(Box<leaktest::Args>),
     /// Show version, commit, target and features
     Version,
+    /// Print the completions of a shell
+    Completions(completions::Args),
+    /// Write the manual pages into a directory
+    Manual(manual::Args),
     /// Run a helper of `leaktest`
     #[command(hide = true)]
     LeaktestPart(leaktest::helper::Args),
@@ -311,12 +320,15 @@ impl Cli {
             CliCommand::Levels(args) => {
                 remote_node::with(&common, async |node| levels::run(node, &args).await)
             }
+            CliCommand::Config(args) => config::run(&common, args),
             CliCommand::Mail(args) => mail::run(common, args),
             CliCommand::Rpc(args) => rpc::run(&common, args),
             CliCommand::Demo(args) => demo::run(common.json, &args),
             #[cfg(feature = "sim")]
             CliCommand::Sim(args) => sim::run(common.json, &args),
             CliCommand::Version => version::run(common.json),
+            CliCommand::Completions(args) => completions::run(&args),
+            CliCommand::Manual(args) => manual::run(&args),
             CliCommand::Leaktest(args) => leaktest::run(common, *args),
             CliCommand::LeaktestPart(args) => leaktest::helper::run(args),
         }

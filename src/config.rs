@@ -5,6 +5,7 @@
 //! [`Config`] is the result: complete and consistent. This module reads nothing from the system, and
 //! never replaces a value silently: a value that cannot be used is an error with cause and remedy.
 
+pub mod check;
 pub mod console;
 pub mod contact;
 pub mod discovery;
@@ -16,8 +17,10 @@ pub mod mail;
 pub mod rpc;
 mod setting;
 mod settings;
+pub mod template;
 pub mod tor;
 pub mod value;
+pub mod warnings;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,7 +37,9 @@ pub use settings::Settings;
 pub(crate) use settings::tables;
 
 use console::ConsoleConfig;
-use endpoints::{advertised, bootnodes, endpoint_to_directory, listen, reachable, to_directory};
+use endpoints::{
+    advertised, bootnodes, endpoint_to_directory, is_public, listen, reachable, to_directory,
+};
 use mail::MailConfig;
 use rpc::RpcConfig;
 use tor::{TorBackend, TorConfig, TorConfigError};
@@ -149,9 +154,29 @@ impl Config {
         }
         self.node.listening = addresses.to_vec();
         self.node.listen_port = addresses.first().map_or(0, SocketAddr::port);
-        if self.node.relay && self.node.advertise.is_empty() {
-            self.node.advertise = addresses.iter().copied().map(to_directory).collect();
+        if self.node.profile == Profile::Local {
+            self.publish(addresses);
         }
+    }
+
+    /// Advertises addresses of this machine, if the node is a relay and the user names none. In the public
+    /// network only public addresses count.
+    pub fn publish(&mut self, addresses: &[SocketAddr]) {
+        if !self.finds_own_address() {
+            return;
+        }
+        let is_useful =
+            |address: &&SocketAddr| self.node.profile == Profile::Local || is_public(address.ip());
+        let addresses = addresses.iter().filter(is_useful).copied();
+        self.node.advertise = addresses.map(to_directory).collect();
+    }
+
+    /// Whether the relay has to find its address on this machine: the user names none, and links do not
+    /// go through Tor, whose users may not want the address of this machine to be known.
+    #[must_use]
+    pub fn finds_own_address(&self) -> bool {
+        let may_be_known = self.node.profile == Profile::Local || !self.tor.is_on();
+        self.node.relay && self.node.advertise.is_empty() && may_be_known
     }
 
     /// Whether other machines can connect to this node without Tor, although its links use Tor.

@@ -68,6 +68,7 @@ pub fn result(reply: &Reply) -> Result<Value, RpcError> {
         Reply::Status(status) => to_value(status),
         Reply::Estimate(estimate) => to_value(estimate),
         Reply::Levels(view) => to_value(view),
+        Reply::HeldCells(count) => to_value(count),
         Reply::Contact(reply) => contacts::result(reply),
         Reply::File(reply) => files::result(reply),
         Reply::Talk(reply) => talk::result(reply),

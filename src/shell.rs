@@ -26,6 +26,7 @@ pub mod identity_set;
 pub mod listen;
 mod log_throttle;
 pub mod mail;
+pub mod notify;
 mod panic_alarm;
 pub mod panic_erase;
 pub mod password;

@@ -11,6 +11,8 @@
 
 #[path = "cli/address.rs"]
 mod address;
+#[path = "cli/config.rs"]
+mod config;
 #[path = "cli/contact.rs"]
 mod contact;
 #[path = "cli/endings.rs"]
@@ -29,6 +31,8 @@ mod panic;
 mod rpc;
 #[path = "cli/screen.rs"]
 mod screen;
+#[path = "cli/service.rs"]
+mod service;
 #[path = "cli/sim.rs"]
 mod sim;
 #[path = "cli/state.rs"]

@@ -86,6 +86,11 @@ impl Failure {
         self.exit
     }
 
+    /// Cause and remedy.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// A failure because of an invalid request.
     pub fn usage(message: impl ToString) -> Self {
         Self::new(Exit::Usage, message)

@@ -8,17 +8,51 @@ use std::ffi::OsString;
 
 use clap::builder::ValueParser;
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::config::{Form, RawValue, Setting, Settings, tables};
 
 /// The settings that flags and variables give.
 #[derive(Debug)]
-pub(super) struct Options(Settings);
+pub(super) struct Options {
+    settings: Settings,
+    given: Vec<GivenOption>,
+}
+
+/// A setting that a flag or a variable gives.
+#[derive(Clone, Debug)]
+pub(super) struct GivenOption {
+    /// Key of the setting.
+    pub(super) key: &'static str,
+    /// The flag or the variable, as the user writes it.
+    pub(super) source: String,
+    /// The values; empty if they may hold a password.
+    pub(super) values: Vec<String>,
+}
+
+impl Options {
+    /// The settings that are given, and where each is from.
+    pub(super) fn given(&self) -> &[GivenOption] {
+        &self.given
+    }
+
+    /// Remembers where a setting is from.
+    fn note(&mut self, setting: &Setting, source: String, texts: &[OsString]) {
+        let shown = texts.iter().filter(|_| setting.form != Form::Secret);
+        self.given.push(GivenOption {
+            key: setting.names.key,
+            source,
+            values: shown
+                .map(|text| text.to_string_lossy().into_owned())
+                .collect(),
+        });
+    }
+}
 
 impl From<Options> for Settings {
-    fn from(Options(settings): Options) -> Self {
-        settings
+    fn from(options: Options) -> Self {
+        options.settings
     }
 }
 
@@ -48,13 +82,15 @@ impl Args for Options {
 
 impl FromArgMatches for Options {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut options = Self(Settings::default());
+        let mut options = Self {
+            settings: Settings::default(),
+            given: Vec::new(),
+        };
         options.update_from_arg_matches(matches)?;
         Ok(options)
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        let Self(settings) = self;
         for setting in tables().iter().flat_map(|table| &table.settings) {
             let flag = setting.names.flag;
             let Some(texts) = matches.get_many::<OsString>(flag) else {
@@ -62,14 +98,27 @@ impl FromArgMatches for Options {
             };
             let texts: Vec<OsString> = texts.cloned().collect();
             setting
-                .set(settings, RawValue::Texts(&texts))
+                .set(&mut self.settings, RawValue::Texts(&texts))
                 .map_err(|rule| {
                     let cause = format!("invalid value for '--{flag}': {rule}\n");
                     clap::Error::raw(ErrorKind::ValueValidation, cause)
                 })?;
+            let source = match matches.value_source(flag) {
+                Some(ValueSource::EnvVariable) => setting.names.env.to_owned(),
+                _ => format!("--{flag}"),
+            };
+            self.note(setting, source, &texts);
+            if flag == LISTEN && matches.get_flag(NO_LISTEN) {
+                self.given.pop();
+            }
         }
         if matches.get_flag(NO_LISTEN) {
-            settings.listen = Some(Vec::new());
+            self.settings.listen = Some(Vec::new());
+            self.given.push(GivenOption {
+                key: LISTEN,
+                source: format!("--{NO_LISTEN}"),
+                values: Vec::new(),
+            });
         }
         Ok(())
     }
@@ -94,7 +143,7 @@ fn flag(setting: &Setting) -> Arg {
         Form::List => flag.action(ArgAction::Append).value_delimiter(','),
         Form::Lines => flag.action(ArgAction::Append),
         Form::Secret => flag.hide_env_values(true),
-        Form::One | Form::Path => flag,
+        Form::Number | Form::One | Form::Path => flag,
     }
 }
 

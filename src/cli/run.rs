@@ -2,6 +2,8 @@
 
 pub(super) mod banner;
 mod identities;
+mod reload;
+mod serve;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -9,20 +11,22 @@ use std::path::{Path, PathBuf};
 use circuits::ids::Profile;
 
 use self::banner::{Banner, Details};
+use self::reload::Reload;
 use super::log;
 use super::options::Options;
-use super::output::{Printer, say, say_value};
+use super::output::Printer;
 use super::passwords::KdfArgs;
 use super::remote_node::busy_runtime;
 use super::words::WordsArgs;
 use super::{Exit, Failure, GlobalArgs, is_given};
-use crate::config::console::ConsoleHost;
+use crate::config::warnings::exposures;
 use crate::config::{Config, Settings, file};
 use crate::contact::letter::LetterRoot;
-use crate::node::{Command, ContactCommand, OutgoingView, Reply, Stage};
+use crate::node::{Command, ContactCommand};
 use crate::shell::archive::PostgresUrl;
 use crate::shell::console::ConsoleUrl;
 use crate::shell::data_dir::DirError;
+use crate::shell::notify::ServiceManager;
 use crate::shell::process::{protect_memory, swap_devices};
 use crate::shell::runtime::{DataLocation, RunningNode};
 use crate::shell::signal::Interrupts;
@@ -31,7 +35,7 @@ use crate::shell::signal::Interrupts;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    options: Options,
+    pub(super) options: Options,
     /// Configuration file [default: config.toml in the data directory]
     #[arg(long, env = "WHISHT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -128,11 +132,7 @@ async fn open_console(host: &RunningNode) -> Result<ConsoleUrl, Failure> {
         .map_err(|error| Failure::new(Exit::Failed, error))
 }
 
-fn run_with(
-    common: GlobalArgs,
-    args: Args,
-    change: impl FnOnce(&mut Settings),
-) -> Result<Exit, Failure> {
+fn run_with(common: GlobalArgs, args: Args, change: fn(&mut Settings)) -> Result<Exit, Failure> {
     log::start(common.json)?;
     if let Err(error) = protect_memory() {
         tracing::warn!(%error, "a core dump or another program of this user may reveal keys");
@@ -140,10 +140,10 @@ fn run_with(
     no_password_in_arguments()?;
     let location = location(&common, &args)?;
     let letters = letters(&args)?;
-    let mut settings =
-        Settings::from(args.options).or(from_file(args.config.as_deref(), &location)?);
-    change(&mut settings);
-    let config = Config::build(settings)?;
+    let service =
+        ServiceManager::from_environment().map_err(|error| Failure::new(Exit::Usage, error))?;
+    let reload = Reload::first(args.options.into(), change, args.config, location.clone())?;
+    let config = reload.config().clone();
     warn_of_exposure(&location, &config, letters.is_some());
     let storage = location.open(&config)?;
     let identities = identities::open(&storage, &config, args.locked, args.kdf.cost())?;
@@ -181,7 +181,7 @@ fn run_with(
             None
         };
         banner.show(printer, &host, console.as_ref(), details)?;
-        serve(host, &mut interrupts, common.json).await
+        serve::until_end(host, &mut interrupts, &service, reload, common.json).await
     })
 }
 
@@ -207,77 +207,45 @@ fn warn_of_exposure(location: &DataLocation, config: &Config, has_words: bool) {
              encrypted, run `swapoff -a` first"
         );
     }
-    if config.listens_beside_tor() {
-        tracing::warn!(
-            "links go out through Tor, but the listener accepts connections without Tor, at this \
-             machine's address; tor.only closes it"
-        );
-    }
-    if config.node.min_pow > UNUSUAL_MIN_POW {
-        tracing::warn!(
-            min_pow = config.node.min_pow,
-            "min-pow refuses nearly all messages of the network: go-ethereum and whisht require 0.2"
-        );
-    }
-    if config.rpc.danger_no_token && (config.rpc.http.is_some() || config.rpc.ws.is_some()) {
-        tracing::warn!(
-            "JSON-RPC over TCP requires no token: every program on this machine, of any user, can \
-             use this node"
-        );
-    }
-    if config.console.host == ConsoleHost::Loopback {
-        tracing::warn!(
-            "the console is served under 127.0.0.1: the browser sends the cookie of its session to every \
-             port of this machine that a page of it loads"
-        );
-    }
-    if config.rpc.allow_key_export {
-        tracing::warn!("JSON-RPC exports private keys to every client that may call shh");
-    }
-}
-
-/// The minimum proof of work from which a setting is probably a mistake: ten times the default of all
-/// programs.
-const UNUSUAL_MIN_POW: f64 = 2.0;
-
-/// Waits for a signal that ends the process, and closes the node.
-async fn serve(
-    host: RunningNode,
-    interrupts: &mut Interrupts,
-    json: bool,
-) -> Result<Exit, Failure> {
-    tokio::select! {
-        () = interrupts.next() => {}
-        // The machine is being cleared: nothing is said, and nothing is closed in order.
-        () = host.handle().finished() => if host.handle().is_panicked() {
-            return Ok(Exit::Done);
-        } else {
-            return Err(Failure::new(
-                Exit::Failed,
-                "the node ended without being asked to; this is a bug, please report the log above",
-            ));
-        }
-    }
-    farewell(&host, json).await;
-    tokio::select! {
-        () = host.shutdown() => Ok(Exit::Done),
-        // A second signal: the user does not want to wait.
-        () = interrupts.next() => Ok(Exit::Failed),
+    for exposure in exposures(config) {
+        tracing::warn!("{}", exposure.text);
     }
 }
 
 /// Reads the configuration file. The file of the data directory is optional.
 fn from_file(named: Option<&Path>, location: &DataLocation) -> Result<Settings, Failure> {
-    let path = match (named, location) {
-        (Some(path), _) => path.to_owned(),
-        (None, DataLocation::Directory(dir)) => dir.join("config.toml"),
-        (None, DataLocation::Ephemeral) => return Ok(Settings::default()),
+    from_text(named, location, &text_of(named, location)?)
+}
+
+/// Reads the text of the configuration file.
+fn from_text(
+    named: Option<&Path>,
+    location: &DataLocation,
+    text: &str,
+) -> Result<Settings, Failure> {
+    match path_of(named, location) {
+        Some(path) => Ok(file::parse(&path, text)?),
+        None => Ok(Settings::default()),
+    }
+}
+
+/// The path of the configuration file; an ephemeral node has none but the one that is named.
+fn path_of(named: Option<&Path>, location: &DataLocation) -> Option<PathBuf> {
+    match (named, location) {
+        (Some(path), _) => Some(path.to_owned()),
+        (None, DataLocation::Directory(dir)) => Some(dir.join("config.toml")),
+        (None, DataLocation::Ephemeral) => None,
+    }
+}
+
+/// The text of the configuration file; empty if there is no file and none is named.
+fn text_of(named: Option<&Path>, location: &DataLocation) -> Result<String, Failure> {
+    let Some(path) = path_of(named, location) else {
+        return Ok(String::new());
     };
     match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(file::parse(&path, &text)?),
-        Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => {
-            Ok(Settings::default())
-        }
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => Ok(String::new()),
         // The directory has a wrong kind, not the file in it.
         Err(error) if error.kind() == ErrorKind::NotADirectory && named.is_none() => {
             let path = path.parent().unwrap_or(&path).to_owned();
@@ -311,33 +279,4 @@ fn no_password_in_arguments() -> Result<(), Failure> {
         ));
     }
     Ok(())
-}
-
-/// Reports how many messages are still on their way.
-async fn farewell(host: &RunningNode, json: bool) {
-    let outbox = host.handle().command(Command::Outbox).await;
-    let left = match outbox {
-        Ok(Ok(Reply::Outbox(messages))) => messages.iter().filter(|own| is_under_way(own)).count(),
-        _ => 0,
-    };
-    if json {
-        say_value(&serde_json::json!({"closing": true, "unconfirmed": left}));
-        return;
-    }
-    match left {
-        0 => say("closing; a second Ctrl-C ends at once"),
-        _ => say(format_args!(
-            "closing; {left} of your messages have not come back yet: shards that have left travel \
-             on by themselves, and a node with a data directory sends the messages again at its next \
-             start. A second Ctrl-C ends at once"
-        )),
-    }
-}
-
-/// Whether a message has reached no final stage.
-const fn is_under_way(message: &OutgoingView) -> bool {
-    !matches!(
-        message.stage,
-        Stage::HandedOver { .. } | Stage::Delivered | Stage::Failed { .. }
-    )
 }

@@ -128,12 +128,28 @@ pub(super) fn advertised(
         _ if tor.only => Err(ConfigError::RelayNeedsOnion),
         // `Config::bound` adds loopback addresses when the ports are known.
         Profile::Local => Ok(all),
+        // The shell adds the public addresses of this machine. Without any, the relay forwards cells and is
+        // not listed, as the status says.
+        Profile::Main if listen.is_outward() => Ok(all),
         Profile::Main => Err(ConfigError::RelayNeedsAddress),
     }
 }
 
+impl Listen {
+    /// Whether a listener is on another address than loopback.
+    fn is_outward(&self) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::At(addresses) => addresses
+                .iter()
+                .any(|address| !address.ip().to_canonical().is_loopback()),
+            Self::Loopback | Self::Nowhere => false,
+        }
+    }
+}
+
 /// Whether an address can be public. Only the address itself is examined.
-fn is_public(ip: IpAddr) -> bool {
+pub(super) fn is_public(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     let private = match ip {
         IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),

@@ -85,8 +85,8 @@ pub enum ConfigError {
     RpcLeavesMachine(#[from] NotLoopback),
     /// A relay without an address that others can reach.
     #[error(
-        "a relay must publish an address that others can reach, and it listens on no public address; \
-         add --advertise ADDRESS:PORT"
+        "a relay must publish an address that others can reach, and it listens on loopback only; add \
+         --advertise ADDRESS:PORT, or leave out --listen"
     )]
     RelayNeedsAddress,
     /// A relay behind a Tor daemon, without the name of its onion service.

@@ -31,35 +31,106 @@ use crate::suggest::closest;
 ///
 /// [`FileError`] names the line, the key, the value and the rule.
 pub fn parse(path: &Path, text: &str) -> Result<Settings, FileError> {
-    let at = |offset: usize, cause: String| FileError {
-        path: path.to_owned(),
-        line: line(text, offset),
-        cause,
-    };
-    let tables = tables();
-    let file = DeTable::parse(text).map_err(|error| {
-        let offset = error.span().map_or(0, |span| span.start);
-        at(offset, syntax_error(&tables, text, offset, error.message()))
-    })?;
-    let mut settings = Settings::default();
-    for (key, value) in file.get_ref() {
-        let name = key.get_ref();
-        if !is_table(&tables, name) {
-            set(&tables, &mut settings, name, value, text)
-                .map_err(|cause| at(key.span().start, cause))?;
-            continue;
+    let FileReading {
+        settings, errors, ..
+    } = FileReading::of(path, text);
+    match errors.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(settings),
+    }
+}
+
+/// What a file says: the settings that can be used, and all errors.
+#[derive(Debug, Default)]
+pub(crate) struct FileReading {
+    /// The settings of the entries without an error.
+    pub(crate) settings: Settings,
+    /// The entries without an error.
+    pub(crate) entries: Vec<FileEntry>,
+    /// The errors, in the order of their lines; errors of the syntax come first.
+    pub(crate) errors: Vec<FileError>,
+}
+
+/// An entry of a file.
+#[derive(Debug)]
+pub(crate) struct FileEntry {
+    /// The key, with its table.
+    pub(crate) key: &'static str,
+    /// The line, counted from 1.
+    pub(crate) line: usize,
+    /// The value as the file has it; `None` if it may hold a password.
+    pub(crate) written: Option<String>,
+}
+
+impl FileReading {
+    /// Reads a text as far as possible. `path` is for the errors.
+    pub(crate) fn of(path: &Path, text: &str) -> Self {
+        Self::without(path, text, &[])
+    }
+
+    /// As [`Self::of`], but leaves out the entries with these keys.
+    pub(crate) fn without(path: &Path, text: &str, left_out: &[&str]) -> Self {
+        let tables = tables();
+        let (file, refused) = DeTable::parse_recoverable(text);
+        let mut reading = Self::default();
+        for (key, value) in file.get_ref() {
+            let name = key.get_ref();
+            if !is_table(&tables, name) {
+                if !left_out.contains(&name.as_ref()) {
+                    reading.take(path, &tables, text, (name, key.span().start), value);
+                }
+                continue;
+            }
+            let DeValue::Table(entries) = value.get_ref() else {
+                let cause =
+                    format!("`{name}` is a table; write [{name}] and its settings below it");
+                reading
+                    .errors
+                    .push(FileError::at(path, text, key.span().start, cause));
+                continue;
+            };
+            for (key, value) in entries {
+                let name = format!("{name}.{}", key.get_ref());
+                if !left_out.contains(&name.as_str()) {
+                    reading.take(path, &tables, text, (&name, key.span().start), value);
+                }
+            }
         }
-        let DeValue::Table(entries) = value.get_ref() else {
-            let cause = format!("`{name}` is a table; write [{name}] and its settings below it");
-            return Err(at(key.span().start, cause));
-        };
-        for (key, value) in entries {
-            let name = format!("{name}.{}", key.get_ref());
-            set(&tables, &mut settings, &name, value, text)
-                .map_err(|cause| at(key.span().start, cause))?;
+        reading.entries.sort_by_key(|entry| entry.line);
+        reading.errors.sort_by_key(|error| error.line);
+        let syntax = refused.iter().map(|error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            let cause = syntax_error(&tables, text, offset, error.message());
+            FileError::at(path, text, offset, cause)
+        });
+        let mut errors: Vec<FileError> = syntax.collect();
+        // The value on a line with an error of the syntax is not what the user meant.
+        let is_new = |error: &FileError| errors.iter().all(|syntax| syntax.line != error.line);
+        let others: Vec<FileError> = reading.errors.into_iter().filter(is_new).collect();
+        errors.extend(others);
+        reading.errors = errors;
+        reading
+    }
+
+    /// Takes one entry: its name, the offset of its key, and its value.
+    fn take(
+        &mut self,
+        path: &Path,
+        tables: &[Table],
+        text: &str,
+        (name, offset): (&str, usize),
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        match set(tables, &mut self.settings, name, value, text) {
+            Ok(setting) => self.entries.push(FileEntry {
+                key: setting.names.key,
+                line: line(text, offset),
+                written: (setting.form != Form::Secret)
+                    .then(|| text.get(value.span()).unwrap_or_default().to_owned()),
+            }),
+            Err(cause) => self.errors.push(FileError::at(path, text, offset, cause)),
         }
     }
-    Ok(settings)
 }
 
 /// An error of the syntax, with the setting on whose line it is, and the form that its value has.
@@ -84,8 +155,29 @@ fn syntax_error(tables: &[Table], text: &str, offset: usize, message: &str) -> S
 const fn written(form: Form) -> &'static str {
     match form {
         Form::List | Form::Lines => "expected a list of texts, [\"..\", \"..\"]",
-        Form::One | Form::Path | Form::Secret => "expected a text in quotes, or a number without",
+        Form::Number => "expected a number without quotes",
+        Form::One | Form::Path | Form::Secret => "expected a text in quotes",
         Form::Switch => "expected true or false",
+    }
+}
+
+/// The keys of settings whose values differ between two files that [`parse`] accepts, in the order of the
+/// documents. Comments, order and layout do not matter.
+#[must_use]
+pub fn changed_keys(before: &str, after: &str) -> Vec<&'static str> {
+    let [before, after] =
+        [before, after].map(|text| text.parse::<toml::Table>().unwrap_or_default());
+    let tables = tables();
+    let keys = settings(&tables).map(|setting| setting.names.key);
+    keys.filter(|key| value(&before, key) != value(&after, key))
+        .collect()
+}
+
+/// The value of a key, with its table, in a file.
+fn value<'a>(file: &'a toml::Table, key: &str) -> Option<&'a toml::Value> {
+    match key.split_once('.') {
+        Some((table, key)) => file.get(table)?.get(key),
+        None => file.get(key),
     }
 }
 
@@ -102,13 +194,13 @@ fn settings(tables: &[Table]) -> impl Iterator<Item = &Setting> + Clone {
 /// # Errors
 ///
 /// Cause and remedy.
-fn set(
-    tables: &[Table],
+fn set<'a>(
+    tables: &'a [Table],
     all: &mut Settings,
     name: &str,
     value: &Spanned<DeValue<'_>>,
     text: &str,
-) -> Result<(), String> {
+) -> Result<&'a Setting, String> {
     let Some(setting) = settings(tables).find(|setting| setting.names.key == name) else {
         return Err(if value.get_ref().is_table() {
             unknown_table(tables, name)
@@ -118,6 +210,7 @@ fn set(
     };
     setting
         .set(all, RawValue::Toml(value.get_ref()))
+        .map(|()| setting)
         .map_err(|rule| format!("`{name}`{}: {rule}", shown(setting, value, text)))
 }
 
@@ -181,6 +274,16 @@ pub struct FileError {
     pub line: usize,
     /// Cause and remedy.
     pub cause: String,
+}
+
+impl FileError {
+    fn at(path: &Path, text: &str, offset: usize, cause: String) -> Self {
+        Self {
+            path: path.to_owned(),
+            line: line(text, offset),
+            cause,
+        }
+    }
 }
 
 /// The longest value that an error shows, in bytes.

@@ -124,10 +124,6 @@ pub(crate) struct Setting {
     /// Which words the command line accepts.
     pub(crate) form: Form,
     help: &'static str,
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "a test writes and checks the documents")
-    )]
     page: &'static str,
     default: &'static str,
     /// Whether the default is a value in TOML, rather than words.
@@ -176,7 +172,7 @@ impl Setting {
     pub(crate) fn help(&self) -> String {
         let repeated = match self.form {
             Form::List | Form::Lines => "; may be repeated",
-            Form::One | Form::Path | Form::Secret | Form::Switch => "",
+            Form::Number | Form::One | Form::Path | Form::Secret | Form::Switch => "",
         };
         let default = if self.fixed {
             let plain = self.default.replace(['"', '[', ']', '{', '}'], "");
@@ -189,6 +185,11 @@ impl Setting {
             self.default.to_owned()
         };
         format!("{}{repeated} [default: {default}]", self.help)
+    }
+
+    /// The help text alone, and what the documents add; in Markdown.
+    pub(crate) const fn texts(&self) -> [&'static str; 2] {
+        [self.help, self.page]
     }
 
     /// The row of the table in docs/operating.md.
@@ -217,9 +218,13 @@ impl Setting {
     }
 
     /// The default as TOML, if it is a value.
-    #[cfg(test)]
-    pub(super) fn default_value(&self) -> Option<&'static str> {
+    pub(crate) fn default_value(&self) -> Option<&'static str> {
         self.fixed.then_some(self.default)
+    }
+
+    /// The default: a value in TOML, or words.
+    pub(crate) const fn default_text(&self) -> &'static str {
+        self.default
     }
 }
 
@@ -236,6 +241,8 @@ pub(crate) enum Form {
     List,
     /// A list of lines, which may contain commas: no variable, and one flag for each.
     Lines,
+    /// A number.
+    Number,
     /// A single value.
     One,
     /// A path, in the encoding of the system.
@@ -370,7 +377,7 @@ pub(super) struct Count(pub(super) RangeInclusive<usize>);
 
 impl Reader<usize> for Count {
     fn form(&self) -> Form {
-        Form::One
+        Form::Number
     }
 
     fn read(&self, input: RawValue<'_, '_>) -> Result<usize, BadValue> {
@@ -390,7 +397,7 @@ pub(super) struct Port;
 
 impl Reader<u16> for Port {
     fn form(&self) -> Form {
-        Form::One
+        Form::Number
     }
 
     fn read(&self, input: RawValue<'_, '_>) -> Result<u16, BadValue> {
@@ -404,7 +411,7 @@ pub(super) struct Number(pub(super) fn(f64) -> Result<f64, BadValue>);
 
 impl Reader<f64> for Number {
     fn form(&self) -> Form {
-        Form::One
+        Form::Number
     }
 
     fn read(&self, input: RawValue<'_, '_>) -> Result<f64, BadValue> {

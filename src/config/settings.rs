@@ -57,7 +57,8 @@ settings! {
     advertise: Vec<Endpoint> = Vec::new();
         "advertise" "advertise" "WHISHT_ADVERTISE";
         List(parsed), "ADDRESS:PORT" "[]";
-        "Public addresses of `listen` are advertised without this setting";
+        "Public addresses of this machine that `listen` covers are advertised without this setting; a \
+         relay without any is not listed";
 
     /// Relay of the same operator, by id or enode URL
     family: Vec<RelayId> = Vec::new();

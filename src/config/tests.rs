@@ -227,12 +227,8 @@ fn local_network_has_a_name_and_stays_on_the_machine() {
 
 #[test]
 fn relay_needs_an_address_that_others_reach() {
-    assert!(build("relay = true").unwrap_err().contains("--advertise"));
-    assert!(
-        build("relay = true\nlisten = ['10.0.0.1:1']")
-            .unwrap_err()
-            .contains("--advertise")
-    );
+    let loopback = build("relay = true\nlisten = ['127.0.0.1:1']");
+    assert!(loopback.unwrap_err().contains("--advertise"));
     assert!(
         build("relay = true\nlisten = []")
             .unwrap_err()
@@ -247,6 +243,24 @@ fn relay_needs_an_address_that_others_reach() {
     assert_eq!(config.node.advertise.len(), 1);
     let config = build("relay = true\nadvertise = ['203.0.113.7:1']").unwrap();
     assert_eq!(config.node.advertise.len(), 1);
+}
+
+#[test]
+fn relay_publishes_public_addresses_of_the_machine_only_if_none_is_named() {
+    let machine = ["10.0.0.1:20819", "203.0.113.7:20819", "[fe80::1]:20819"];
+    let machine = machine.map(|address| address.parse().unwrap());
+    let advertised = |text: &str| {
+        let mut config = build(text).unwrap();
+        config.bound(&["0.0.0.0:20819".parse().unwrap()]);
+        config.publish(&machine);
+        config.node.advertise.len()
+    };
+    assert_eq!(advertised("relay = true"), 1);
+    assert_eq!(advertised("relay = true\nlisten = ['10.0.0.1:20819']"), 1);
+    assert_eq!(advertised("relay = true\nadvertise = ['203.0.113.9:1']"), 1);
+    assert_eq!(advertised("relay = false"), 0);
+    // Behind Tor the address of the machine stays unknown.
+    assert_eq!(advertised("relay = true\n[tor]\nmode = 'socks'"), 0);
 }
 
 #[test]

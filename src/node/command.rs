@@ -83,6 +83,8 @@ pub enum Command {
     Estimate(SendRequest),
     /// The same at the custom level of this name, whose limits are checked.
     EstimateCustom(String, SendRequest),
+    /// Count the cells of other nodes that a stop would lose.
+    HeldCells,
     /// Report which level can be used, and what it protects from.
     Levels,
     /// A command about contacts; [`Reply::Contact`] answers it.
@@ -320,6 +322,8 @@ pub enum Reply {
     Estimate(super::views::EstimateView),
     /// The levels, and the network that mixes.
     Levels(Box<super::views::LevelsView>),
+    /// Number of cells and rebuilt envelopes of other nodes that this relay holds.
+    HeldCells(usize),
     /// The reply to a command about contacts.
     Contact(Box<ContactReply>),
     /// The reply to a command about files.

@@ -131,6 +131,7 @@ impl Node {
             Command::Peers => Reply::Peers(self.peers.peer_views(&self.gossip)),
             Command::Relays => Reply::Relays(self.directory.relay_views(now)),
             Command::Status => Reply::Status(Box::new(self.status(now))),
+            Command::HeldCells => Reply::HeldCells(self.relay.held(&self.fx)),
             Command::Levels => Reply::Levels(Box::new(context.levels(now, &self.config.levels))),
             _ => Reply::Done,
         })

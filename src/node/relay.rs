@@ -144,6 +144,16 @@ impl Relay {
         self.rendezvous.required_bits().get()
     }
 
+    /// Number of cells and envelopes that this relay would lose if it stopped now. Shards that wait for
+    /// others of their set do not count: they may wait in vain, and any client can send such shards.
+    pub(super) fn held(&self, fx: &Effects) -> usize {
+        self.onion.waiting()
+            + fx.awaiting_disk()
+            + self.mix.len()
+            + self.delayed.len()
+            + self.awaiting_link.len()
+    }
+
     fn arm(&self, fx: &mut Effects) {
         // If the disk is behind, peeling more cells would only move them to another queue.
         let peel = self.onion.next_due();

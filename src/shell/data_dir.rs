@@ -452,4 +452,6 @@ pub(super) const STATE_KEY: &str = "state.key";
 pub(super) const STATE_GUARD: &str = "state.guard";
 
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@
 //! user names are used exactly or fail.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -46,6 +46,26 @@ pub fn bind(listen: &Listen, remembered: Option<u16>) -> Result<Vec<TcpListener>
         }
     }
     Err(ListenError::AllTaken)
+}
+
+/// The addresses of this machine at which listeners can be reached: for one on every address, the address
+/// from which this machine would send. The system answers from its table of routes; nothing is sent.
+#[must_use]
+pub fn own_addresses(listeners: &[SocketAddr]) -> Vec<SocketAddr> {
+    let own = |listener: &SocketAddr| {
+        if !listener.ip().is_unspecified() {
+            return Some(*listener);
+        }
+        let (any, elsewhere): (IpAddr, IpAddr) = match listener.ip() {
+            IpAddr::V4(_) => (Ipv4Addr::UNSPECIFIED.into(), ELSEWHERE_V4.into()),
+            IpAddr::V6(_) => (Ipv6Addr::UNSPECIFIED.into(), ELSEWHERE_V6.into()),
+        };
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect((elsewhere, DISCARD_PORT)).ok()?;
+        let source = socket.local_addr().ok()?;
+        Some(SocketAddr::new(source.ip(), listener.port()))
+    };
+    listeners.iter().filter_map(own).collect()
 }
 
 /// Sets the socket options of a link.
@@ -108,6 +128,11 @@ pub enum ListenError {
 
 /// Whisper's own port: "If this port is not available, it will try the next few ports."
 pub const DEFAULT_PORT: u16 = 20819;
+/// Addresses for documentation (RFC 5737, RFC 3849): the table of routes has no entry of their own.
+const ELSEWHERE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const ELSEWHERE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+/// Port of the discard protocol; nothing is sent to it.
+const DISCARD_PORT: u16 = 9;
 /// The last port that is tried.
 const LAST_PORT: u16 = DEFAULT_PORT + 9;
 /// The operating system's queue of connections to be accepted.
@@ -131,6 +156,18 @@ mod tests {
     fn free_port() -> u16 {
         let probe = bind_one((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         probe.local_addr().unwrap().port()
+    }
+
+    #[test]
+    fn own_address_has_the_port_of_the_listener_and_is_no_wildcard() {
+        let named = "127.0.0.1:4000".parse().unwrap();
+        assert_eq!(own_addresses(&[named]), [named]);
+        let everywhere = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let everywhere = everywhere.map(|any: IpAddr| SocketAddr::new(any, 20_819));
+        // A machine without a route has no such address.
+        for own in own_addresses(&everywhere) {
+            assert!(own.port() == 20_819 && !own.ip().is_unspecified(), "{own}");
+        }
     }
 
     #[tokio::test]

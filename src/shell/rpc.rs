@@ -29,12 +29,13 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Handle;
 use super::console::Console;
 use super::identity_service::IdentityService;
-use crate::config::rpc::RpcConfig;
+use crate::config::rpc::{Module, RpcConfig};
 
 pub use client::{RpcClient, RpcClientError};
 pub use ipc::IpcBindError;
@@ -106,6 +107,8 @@ pub struct RpcServer {
     ws: Option<SocketAddr>,
     token: Option<TokenFile>,
     tcp: Vec<tcp::TcpServer>,
+    /// Modules that clients over TCP may call.
+    modules: watch::Sender<Arc<[Module]>>,
 }
 
 impl RpcServer {
@@ -126,7 +129,8 @@ impl RpcServer {
         let (http, ws) = (address(&bound.http), address(&bound.ws));
         let ws = if bound.shared { http } else { ws };
         let derivations = Arc::new(budget::DerivationQueue::new());
-        let access = session::ClientAccess::over_tcp(config, Arc::clone(&derivations));
+        let (modules, allowed) = watch::channel(config.modules.as_slice().into());
+        let access = session::ClientAccess::over_tcp(config, allowed, Arc::clone(&derivations));
         let tcp = tcp::TcpContext::new(config, token.as_ref(), service, access);
         let access = session::ClientAccess::all(config, derivations);
         let listeners = [
@@ -154,7 +158,13 @@ impl RpcServer {
                 .into_iter()
                 .filter_map(|(listener, protocols)| Some(tcp.serve(listener?, protocols)))
                 .collect(),
+            modules,
         })
+    }
+
+    /// Allows clients over TCP these modules only, from their next request on.
+    pub fn allow_modules(&self, modules: &[Module]) {
+        self.modules.send_replace(modules.into());
     }
 
     /// Completes when the node has ended and its clients are notified.
@@ -193,6 +203,14 @@ impl RpcServer {
     pub fn token_path(&self) -> Option<&Path> {
         self.token.as_ref().map(TokenFile::path)
     }
+}
+
+/// Modules that clients may call; a reload changes them while clients are connected.
+type AllowedModules = watch::Receiver<Arc<[Module]>>;
+
+/// All modules, whatever is reloaded.
+fn all_modules() -> AllowedModules {
+    watch::channel(Module::ALL.into()).1
 }
 
 /// A TCP endpoint cannot be bound.

@@ -283,6 +283,15 @@ fn bind_links(
         .filter_map(|listener| listener.local_addr().ok())
         .collect();
     config.bound(&addresses);
+    if config.finds_own_address() {
+        config.publish(&listen::own_addresses(&addresses));
+        if config.node.advertise.is_empty() {
+            tracing::warn!(
+                "this machine has no public address, so the relay is not listed, and other nodes do not choose \
+                 it; forward the port to this machine, and set `advertise`"
+            );
+        }
+    }
     let datagrams = match config.node.discovery {
         Some(_) => udp::bind(&addresses)?,
         None => Vec::new(),

@@ -1,8 +1,8 @@
 //! SIGINT, SIGTERM and SIGHUP.
 //!
 //! SIGHUP says to a program at a terminal that the terminal is gone: it ends as with SIGTERM. To a
-//! daemon it says to read its configuration again, which a node cannot: it logs this and runs on. A
-//! program that `nohup` started keeps ignoring the signal.
+//! daemon it says to read its configuration again. A program that `nohup` started keeps ignoring the
+//! signal.
 
 use std::io;
 
@@ -38,23 +38,35 @@ impl Interrupts {
         })
     }
 
-    /// Completes at the next signal that ends the process.
+    /// Completes at the next signal that ends the process; requests to reload are ignored meanwhile.
     pub async fn next(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => return,
-                _ = self.terminate.recv() => return,
-                () = received(&mut self.hangup) => {}
-            }
-            if self.has_terminal {
-                tracing::info!("SIGHUP: the terminal was closed, and the node ends");
-                return;
-            }
-            tracing::warn!(
-                "SIGHUP: settings are read at start only; restart the node for changed settings"
-            );
+        while self.next_request().await == SignalRequest::Reload {
+            tracing::warn!("SIGHUP: the program does not reload now");
         }
     }
+
+    /// Completes at the next signal, with what it asks for.
+    pub async fn next_request(&mut self) -> SignalRequest {
+        tokio::select! {
+            _ = self.interrupt.recv() => return SignalRequest::End,
+            _ = self.terminate.recv() => return SignalRequest::End,
+            () = received(&mut self.hangup) => {}
+        }
+        if self.has_terminal {
+            tracing::info!("SIGHUP: the terminal was closed, and the node ends");
+            return SignalRequest::End;
+        }
+        SignalRequest::Reload
+    }
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SignalRequest {
+    /// To end in order.
+    End,
+    /// To read the configuration again.
+    Reload,
 }
 
 /// Completes when the signal arrives; never without a signal.

@@ -141,11 +141,16 @@ fn commands_of_the_page_for_operators_run_as_printed() {
     let page = Page::read("docs/operating.md");
     let config = toml_block(page.text(), "relay = true");
     shell.write_config(&with_daemon(config));
-    let unit = fs::read_to_string("docs/whisht.service").unwrap();
+    let unit = fs::read_to_string("packaging/whisht.service").unwrap();
     let service = exec_start(&unit);
     let node = "needs a running node, or a terminal; tests/cli/address.rs runs it";
     let skipped = [
+        (
+            "apt install ./whisht_0.1.0-1_amd64.deb",
+            "`.ci/package` installs it",
+        ),
         ("apt install tor", "installs a package of the system"),
+        ("adduser _whisht debian-tor", "needs the package of Tor"),
         ("whisht id new desk --address", node),
         ("whisht id new desk --address --words", node),
         ("whisht id address desk --groups", node),
@@ -173,11 +178,14 @@ fn systemd_accepts_the_unit() {
         println!("SKIPPED: needs systemd-analyze");
         return;
     }
-    let unit = fs::read_to_string("docs/whisht.service").unwrap();
-    let command = exec_start(&unit).split(' ').next().unwrap();
+    let unit = fs::read_to_string("packaging/whisht.service").unwrap();
+    assert!(exec_start(&unit).starts_with("/usr/bin/whisht run "));
     let shell = Shell::new();
     // The command of a unit must exist.
-    shell.write("whisht.service", &unit.replace(command, "/bin/true"));
+    shell.write(
+        "whisht.service",
+        &unit.replace("/usr/bin/whisht", "/bin/true"),
+    );
     let output = shell.output("systemd-analyze verify --man=no whisht.service");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.is_empty(), "{said}");

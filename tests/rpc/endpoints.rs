@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::time::timeout;
+use whisht::config::rpc::Module;
 use whisht::config::{Config, file};
 use whisht::shell::runtime::{DataLocation, RunningNode, RuntimeError};
 
@@ -146,6 +147,34 @@ async fn unlisted_modules_are_callable_on_local_socket_only() {
     assert!(enode.contains(&listening.to_string()), "{enode}");
     let answer = call(&host, "shh_version", json!([])).await;
     assert_eq!(answer["error"]["code"], -32601);
+}
+
+#[tokio::test]
+async fn module_that_a_reload_takes_away_is_refused_on_open_connections() {
+    let host = node("").await;
+    let mut ws = Ws::connect(&host).await;
+    assert!(
+        ws.call("shh_version", json!([]))
+            .await
+            .get("result")
+            .is_some()
+    );
+    host.rpc().allow_modules(&[Module::Net]);
+    for answer in [
+        call(&host, "shh_version", json!([])).await,
+        ws.call("shh_version", json!([])).await,
+    ] {
+        assert_eq!(answer["error"]["code"], -32601, "{answer}");
+    }
+    assert!(
+        ws.call("net_version", json!([]))
+            .await
+            .get("result")
+            .is_some()
+    );
+    // The local socket serves the user who could read the files too.
+    let answer = ipc(&host, "shh_version", json!([])).await;
+    assert!(answer.get("result").is_some(), "{answer}");
 }
 
 #[tokio::test]

@@ -66,6 +66,11 @@ impl AwaitingLink {
         true
     }
 
+    /// Number of cells that wait for a link.
+    pub(super) const fn len(&self) -> usize {
+        self.total
+    }
+
     /// Whether a cell that waits for this relay has made this node dial.
     fn is_dialed(&self, relay: ShortId) -> bool {
         self.relays

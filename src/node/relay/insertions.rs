@@ -79,6 +79,11 @@ impl DelayedInsertions {
         self.waiting.first_key_value().map(|((due, _), _)| *due)
     }
 
+    /// Number of envelopes whose hold has not ended.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// A link is closed.
     pub(super) fn on_link_closed(&mut self, link: LinkId) {
         self.quotas.forget(&link);

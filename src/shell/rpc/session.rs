@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::budget::{AnswerMemory, DerivationQueue, RequestMemory, RpcBudget};
 use super::limits::{MAX_BATCH_ANSWER, RequestPacer};
 use super::subscriptions::{ClientSubscriptions, PendingSubscribe, SubscriptionTarget};
-use super::{Service, console, keys};
+use super::{AllowedModules, Service, console, keys};
 use crate::config::rpc::{Module, RpcConfig};
 use crate::node::{Command, Criteria, Event, Reply, ShhCommand, ShhReply};
 use crate::rpc::{
@@ -25,7 +25,7 @@ use crate::shell::{EventItem, Events, Stopped, seeded_rng};
 /// A client's rights, by its endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct ClientAccess {
-    modules: Arc<[Module]>,
+    modules: AllowedModules,
     permissions: Permissions,
     notifications: bool,
     /// The client's rate limit; `None` if it has none.
@@ -38,7 +38,7 @@ impl ClientAccess {
     /// program that can open the socket can read the key files too.
     pub(super) fn all(config: &RpcConfig, derivations: Arc<DerivationQueue>) -> Self {
         Self {
-            modules: Module::ALL.into(),
+            modules: super::all_modules(),
             permissions: Permissions {
                 export_keys: config.allow_key_export,
                 export_files: true,
@@ -52,9 +52,13 @@ impl ClientAccess {
     }
 
     /// Over TCP: the methods that the configuration permits.
-    pub(super) fn over_tcp(config: &RpcConfig, derivations: Arc<DerivationQueue>) -> Self {
+    pub(super) fn over_tcp(
+        config: &RpcConfig,
+        modules: AllowedModules,
+        derivations: Arc<DerivationQueue>,
+    ) -> Self {
         Self {
-            modules: config.modules.as_slice().into(),
+            modules,
             permissions: Permissions {
                 export_keys: config.allow_key_export,
                 export_files: config.allow_key_export,
@@ -76,7 +80,8 @@ impl ClientAccess {
     }
 
     fn allows(&self, method: &str) -> bool {
-        method == MODULES || Module::of(method).is_some_and(|it| self.modules.contains(&it))
+        let is_allowed = |module| self.modules.borrow().contains(&module);
+        method == MODULES || Module::of(method).is_some_and(is_allowed)
     }
 }
 
@@ -329,7 +334,8 @@ impl ClientState {
             RpcCall::Known(value) => Ok(value),
             RpcCall::Node(command, render) => render(&self.command(command).await?),
             RpcCall::Modules => {
-                let modules = self.access.modules.iter().map(|module| module.word());
+                let modules = self.access.modules.borrow().clone();
+                let modules = modules.iter().map(|module| module.word());
                 Ok(rpc::admin::modules(modules))
             }
             RpcCall::NodeInfo => match self.command(Command::Node).await? {
