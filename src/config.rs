@@ -5,6 +5,7 @@
 //! [`Config`] is the result: complete and consistent. This module reads nothing from the system, and
 //! never replaces a value silently: a value that cannot be used is an error with cause and remedy.
 
+pub mod bandwidth;
 pub mod console;
 pub mod contact;
 pub mod discovery;
@@ -12,7 +13,9 @@ mod endpoints;
 mod error;
 pub mod file;
 pub mod levels;
+pub mod log;
 pub mod mail;
+pub mod metrics;
 pub mod rpc;
 mod setting;
 mod settings;
@@ -35,7 +38,9 @@ pub(crate) use settings::tables;
 
 use console::ConsoleConfig;
 use endpoints::{advertised, bootnodes, endpoint_to_directory, listen, reachable, to_directory};
+use log::LogConfig;
 use mail::MailConfig;
+use metrics::MetricsConfig;
 use rpc::RpcConfig;
 use tor::{TorBackend, TorConfig, TorConfigError};
 use value::NetworkName;
@@ -51,6 +56,10 @@ pub struct Config {
     pub threads: Option<usize>,
     /// Settings of the mail server; `None` if the node is not one.
     pub mail: Option<MailConfig>,
+    /// What is logged, and where to.
+    pub log: LogConfig,
+    /// Figures for the operator's monitoring.
+    pub metrics: MetricsConfig,
     /// File with the password of the identities.
     pub password_file: Option<PathBuf>,
     /// Endpoints for other programs.
@@ -114,6 +123,7 @@ impl Config {
             min_pow,
             pow_generation: settings.pow_generation(),
             cover: settings.cover(),
+            bandwidth: settings.bandwidth.build(settings.cover(), relay)?,
             pool_bytes: settings.pool_mb().saturating_mul(1 << 20),
             guard: settings.guard,
             mail: mail.as_ref().map(|mail| MailService {
@@ -127,6 +137,8 @@ impl Config {
             listen,
             threads: settings.threads,
             mail,
+            log: LogConfig::build(&settings.log),
+            metrics: MetricsConfig::build(&settings.metrics)?,
             password_file: settings.password_file,
             rpc: RpcConfig::build(settings.rpc)?,
             console: ConsoleConfig::build(&settings.console),

@@ -113,6 +113,7 @@ impl Gossip {
         for envelope in envelopes {
             let envelope = envelope?;
             let hash = envelope.hash();
+            self.stats.on_received(envelope.size());
             let is_first = seen.insert(hash);
             if !is_first || self.index.has_received(hash, link) {
                 self.charge_waste(now, link, Waste::Repeated)?;
@@ -123,6 +124,7 @@ impl Gossip {
             self.note_times(link, &envelope);
             match self.admit(now, &envelope, pool) {
                 Ok(new) => {
+                    self.stats.on_accepted(new.is_some(), envelope.size());
                     let pow = new.map(|(pow, _)| pow);
                     let pow = pow.or_else(|| Some(pool.get(&hash)?.pow));
                     self.record_received(now, link, hash, pow);
@@ -132,11 +134,18 @@ impl Gossip {
                         received.admitted.push((envelope, pow, not_expired));
                     }
                 }
+                // Peers learn of the pressure late, and may not learn of it at all.
+                Err(EnvelopeRejected::Shed) => {
+                    self.stats.on_rejected(EnvelopeRejected::Shed);
+                    self.fetcher.reject(now.mono, hash);
+                }
                 Err(refused) if refused.is_innocent(protocol) => {
+                    self.stats.on_rejected(refused);
                     self.charge_waste(now, link, Waste::JustExpired)?;
                     let _announcers = self.fetcher.on_arrived(now.mono, &hash);
                 }
                 Err(refused) => {
+                    self.stats.on_rejected(refused);
                     self.fetcher.reject(now.mono, hash);
                     // A peer cannot know that our size limit is below the common one.
                     if refused != EnvelopeRejected::TooLarge || envelope.size() > MAX_PACKET {
