@@ -52,6 +52,7 @@ mod send;
 #[cfg(feature = "sim")]
 mod sim;
 mod status;
+mod top;
 mod unlock;
 mod version;
 mod words;
@@ -129,6 +130,8 @@ enum CliCommand {
     Relays,
     /// Show the state of the node
     Status,
+    /// Show what the node does, drawn again each second, until `q`
+    Top(top::Args),
     /// Show the cost of each privacy level and what it protects from, or what is missing for it
     Levels(levels::Args),
     /// Print, show and check settings, without a node
@@ -317,6 +320,9 @@ impl Cli {
             }
             CliCommand::Relays => remote_node::with(&common, status::relays),
             CliCommand::Status => remote_node::with(&common, status::status),
+            CliCommand::Top(args) => {
+                remote_node::with(&common, async |node| top::run(node, &args).await)
+            }
             CliCommand::Levels(args) => {
                 remote_node::with(&common, async |node| levels::run(node, &args).await)
             }

@@ -5,6 +5,7 @@
 //! [`Config`] is the result: complete and consistent. This module reads nothing from the system, and
 //! never replaces a value silently: a value that cannot be used is an error with cause and remedy.
 
+pub mod bandwidth;
 pub mod check;
 pub mod console;
 pub mod contact;
@@ -13,7 +14,9 @@ mod endpoints;
 mod error;
 pub mod file;
 pub mod levels;
+pub mod log;
 pub mod mail;
+pub mod metrics;
 pub mod rpc;
 mod setting;
 mod settings;
@@ -40,7 +43,9 @@ use console::ConsoleConfig;
 use endpoints::{
     advertised, bootnodes, endpoint_to_directory, is_public, listen, reachable, to_directory,
 };
+use log::LogConfig;
 use mail::MailConfig;
+use metrics::MetricsConfig;
 use rpc::RpcConfig;
 use tor::{TorBackend, TorConfig, TorConfigError};
 use value::NetworkName;
@@ -56,6 +61,10 @@ pub struct Config {
     pub threads: Option<usize>,
     /// Settings of the mail server; `None` if the node is not one.
     pub mail: Option<MailConfig>,
+    /// What is logged, and where to.
+    pub log: LogConfig,
+    /// Figures for the operator's monitoring.
+    pub metrics: MetricsConfig,
     /// File with the password of the identities.
     pub password_file: Option<PathBuf>,
     /// Endpoints for other programs.
@@ -119,6 +128,7 @@ impl Config {
             min_pow,
             pow_generation: settings.pow_generation(),
             cover: settings.cover(),
+            bandwidth: settings.bandwidth.build(settings.cover(), relay)?,
             pool_bytes: settings.pool_mb().saturating_mul(1 << 20),
             guard: settings.guard,
             mail: mail.as_ref().map(|mail| MailService {
@@ -132,6 +142,8 @@ impl Config {
             listen,
             threads: settings.threads,
             mail,
+            log: LogConfig::build(&settings.log),
+            metrics: MetricsConfig::build(&settings.metrics)?,
             password_file: settings.password_file,
             rpc: RpcConfig::build(settings.rpc)?,
             console: ConsoleConfig::build(&settings.console),

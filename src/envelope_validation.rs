@@ -22,7 +22,8 @@ pub use self::stem_rules::{MIN_STEM_LIFE_SECS, StemRejected, stem_pow_suffices, 
 ///
 /// # Errors
 ///
-/// The first rule broken. Never [`EnvelopeRejected::TopicNotWanted`]: only gossip announces topics.
+/// The first rule broken. Never [`EnvelopeRejected::TopicNotWanted`] or [`EnvelopeRejected::Shed`]: only gossip
+/// announces topics and pressure.
 pub fn validate(
     envelope: &Envelope,
     now: UnixSecs,
@@ -75,6 +76,9 @@ pub enum EnvelopeRejected {
     /// It has less proof of work than required, by both formulas.
     #[error("the envelope has too little proof of work")]
     LowPow,
+    /// It has less proof of work than this node asks for while its bandwidth or mempool is used up.
+    #[error("the envelope has less proof of work than this node asks for under pressure")]
+    Shed,
     /// It exceeds the maximum size.
     #[error("the envelope is too large")]
     TooLarge,
@@ -93,6 +97,7 @@ impl EnvelopeRejected {
     pub const fn is_innocent(self, protocol: ProtocolVersion) -> bool {
         match self {
             Self::LowPow | Self::TopicNotWanted => matches!(protocol, ProtocolVersion::V5),
+            Self::Shed => true,
             Self::TooLarge => false,
             Self::Expiry(untimely) => untimely.is_innocent(),
         }

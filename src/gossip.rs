@@ -63,6 +63,7 @@ mod rejection_quota;
 mod request_queue;
 mod send_queue;
 mod source;
+mod stats;
 mod validation;
 mod waste_quota;
 
@@ -71,6 +72,7 @@ pub use envelope_times::EnvelopeTimes;
 pub use fault::{GossipFault, ProtocolViolation};
 pub use peer::PeerInfo;
 pub use pow_rule::PowRule;
+pub use stats::{GossipStats, REJECT_REASONS, SIZE_BOUNDS};
 pub use waste_quota::Waste;
 
 /// The configuration of a [`Gossip`].
@@ -123,6 +125,7 @@ pub struct Gossip {
     eager_push_peers: usize,
     /// What closed links displaced.
     displaced_before: u64,
+    stats: GossipStats,
 }
 
 /// A packet to send.
@@ -183,6 +186,7 @@ impl Gossip {
             fetcher: EnvelopeFetcher::new(),
             eager_push_peers: config.eager_push_peers,
             displaced_before: 0,
+            stats: GossipStats::default(),
         }
     }
 
@@ -341,6 +345,12 @@ impl Gossip {
         let peers = self.peers.values().map(GossipPeer::displaced);
         let links = peers.fold(self.displaced_before, u64::saturating_add);
         links.saturating_add(self.fetcher.displaced())
+    }
+
+    /// Counts of the envelopes that peers brought, since the start.
+    #[must_use]
+    pub const fn stats(&self) -> GossipStats {
+        self.stats
     }
 
     /// Keeps the memory of the index in proportion to the pool, which is bounded. The work is in

@@ -9,6 +9,7 @@
 //!
 //! docs/design.md is the map; docs/wire.md defines the formats to the byte.
 
+pub mod bandwidth;
 pub mod bloom;
 #[cfg(feature = "shell")]
 pub mod cli;
@@ -31,6 +32,7 @@ pub mod link;
 pub mod mail;
 pub mod message;
 pub mod metadata;
+pub mod metrics;
 pub mod node;
 pub mod onion_wire;
 pub mod pow;

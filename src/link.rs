@@ -21,6 +21,7 @@ pub mod frame;
 pub mod handshake;
 pub mod hello;
 mod key;
+mod limited;
 pub mod limits;
 mod queue;
 pub mod secrets;
@@ -256,14 +257,7 @@ impl Link {
     /// one, if a message is queued and the budget is not zero. Returned frames cannot be overtaken,
     /// so the budget should be what the socket accepts at once.
     pub fn poll_transmit(&mut self, now: Instant, budget: usize) -> Option<Vec<u8>> {
-        if budget == 0 {
-            return None;
-        }
-        let mut wire = std::mem::take(&mut self.outbox);
-        if let LinkState::Connected(open) = &mut self.state {
-            open.transmit(now, budget, &mut wire);
-        }
-        (!wire.is_empty()).then_some(wire)
+        self.poll_transmit_of(now, budget, true)
     }
 
     /// Ends the link: drops queued messages and sends the reason, if the link can carry it.

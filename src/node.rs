@@ -50,6 +50,7 @@ mod jobs;
 mod level_policy;
 mod local_peer;
 mod mail;
+mod metrics;
 mod output;
 mod peers;
 mod pool_scan;
@@ -130,9 +131,10 @@ pub use transfers::{
 };
 pub use views::{
     CircuitsView, ClockView, CustomLevelView, DirectoryAge, EmissionView, EstimateView, FetchView,
-    IdentityView, InboundView, LevelView, LevelsView, LinkedView, ListenerFaultView, LoopAlarmView,
-    MailView, MessageView, MixingView, NodeView, OutgoingView, PeerView, PriceView, ProtectionView,
-    RelayView, StatusView, TurnTimes, UnreachedPeerView,
+    FlowView, IdentityView, InboundView, LevelView, LevelsView, LinkedView, ListenerFaultView,
+    LoopAlarmView, MailView, MessageView, MetricsView, MixingView, NodeView, OutgoingView,
+    PeerView, PriceView, ProtectionView, RelayView, StatusView, TurnTimes, UnreachedPeerView,
+    own_bytes_per_day, settings_bytes_per_day,
 };
 
 /// What sending reads of a node, while another component of it changes.
@@ -281,6 +283,7 @@ impl Node {
         match timer {
             TimerId::ExpirePool => {
                 let expired = self.gossip.expire(now);
+                self.gossip.review_pressure(fx, now);
                 self.receive.on_dropped(fx, &expired);
                 self.contacts.on_dropped(fx, &expired);
                 let (send, fx, context) = self.sending();
@@ -344,8 +347,8 @@ impl Node {
             }
             TimerId::Gossip => self.gossip.run(fx, now, &self.peers),
             TimerId::Discovery => self.peers.run_discovery(fx, now),
-            // Mail continues at the end of every turn.
-            TimerId::MailFetch => {}
+            // Mail and limited gossip continue at the end of every turn.
+            TimerId::Bandwidth | TimerId::MailFetch => {}
         }
     }
 

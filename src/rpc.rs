@@ -66,6 +66,7 @@ pub fn result(reply: &Reply) -> Result<Value, RpcError> {
         Reply::Peers(list) => to_value(list),
         Reply::Relays(list) => to_value(list),
         Reply::Status(status) => to_value(status),
+        Reply::Metrics(view) => Value::String(crate::metrics::render(view)),
         Reply::Estimate(estimate) => to_value(estimate),
         Reply::Levels(view) => to_value(view),
         Reply::HeldCells(count) => to_value(count),

@@ -39,6 +39,10 @@ mod sim;
 mod state;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/top.rs"]
+mod top;
+#[path = "cli/watching.rs"]
+mod watching;
 #[path = "cli/width.rs"]
 mod width;
 

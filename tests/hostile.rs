@@ -16,6 +16,8 @@ mod sim;
 
 #[path = "hostile/announce.rs"]
 mod announce;
+#[path = "hostile/bandwidth.rs"]
+mod bandwidth;
 #[path = "hostile/bans.rs"]
 mod bans;
 #[path = "hostile/cells.rs"]

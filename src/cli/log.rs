@@ -1,16 +1,17 @@
-//! The log of a node, on standard error: as text, or as one object of JSON per line under `--json`.
+//! The log of a node: as text, or as one object of JSON per line under `--json`.
 //!
-//! A line has the time in UTC, unless the system's journal reads standard error and adds the time
-//! itself. Fractions of a second are left out: they help who seizes a log file more than who reads it.
+//! A line on a terminal or in a file has the time in UTC, to the minute: finer times help who seizes a log
+//! more than who reads it. For the system's journal a line begins with its priority instead, as
+//! `sd-daemon(3)` describes, and the journal adds the time itself.
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -18,78 +19,48 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::Failure;
-use crate::suggest::closest;
+use crate::config::log::{LogConfig, LogFilter};
+use crate::shell::log_output::{LogWriter, log_to};
 
-/// Starts the log. A line that cannot be written is lost, and stops nothing: the writer reports no
-/// error, because the logger would answer one by printing to the same standard error, which panics.
+/// Starts the log. If its file cannot be opened, the log goes to standard error, and a warning says why: a
+/// node must not stay down for lack of a log.
 ///
 /// # Errors
 ///
 /// [`Failure`] if `WHISHT_LOG` is not a filter.
-pub(super) fn start(json: bool) -> Result<(), Failure> {
-    let filter = match std::env::var_os(VARIABLE) {
-        None => EnvFilter::new(DEFAULT_FILTER),
-        Some(text) if text.is_empty() => EnvFilter::new(DEFAULT_FILTER),
-        Some(text) => filter(&text.to_string_lossy())?,
+pub(super) fn start(json: bool, config: &LogConfig) -> Result<(), Failure> {
+    let filter = overridden(&config.filter)?;
+    let opened = config.file.as_deref().map(log_to);
+    let to_file = matches!(opened, Some(Ok(())));
+    let style = match (json, to_file) {
+        (true, _) => Style::Json,
+        (false, false) if is_journal() => Style::Journal,
+        (false, _) => Style::Text,
     };
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| LossyWriter(io::stderr()))
-        .log_internal_errors(false)
-        .with_target(false);
-    let coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let is_plain = to_file || !io::stderr().is_terminal() || std::env::var_os("NO_COLOR").is_some();
     // Fails only if a logger was set before, which then stays in use.
-    let _ = if json {
-        subscriber.event_format(JsonLines).try_init()
-    } else if is_journal() {
-        subscriber.with_ansi(coloured).without_time().try_init()
-    } else {
-        subscriber
-            .with_ansi(coloured)
-            .with_timer(UtcSeconds)
-            .try_init()
-    };
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter.as_str()))
+        .with_writer(|| LogWriter)
+        .with_ansi(style == Style::Text && !is_plain)
+        .log_internal_errors(false)
+        .event_format(style)
+        .try_init();
+    if let Some(Err(error)) = opened {
+        tracing::warn!(%error, "cannot open log.file; the log goes to standard error");
+    }
     Ok(())
 }
 
-/// Reads a filter strictly: what tracing would take for the name of a module is an error here if it was
-/// probably meant to be a level or one of our modules.
-fn filter(text: &str) -> Result<EnvFilter, Failure> {
-    let directives: Vec<&str> = text.split(',').map(str::trim).collect();
-    for directive in &directives {
-        check(directive).map_err(|rule| {
-            Failure::usage(format_args!("{VARIABLE}={text}: {directive:?} {rule}"))
-        })?;
-    }
-    // tracing accepts no spaces.
-    EnvFilter::try_new(directives.join(","))
-        .map_err(|error| Failure::usage(format_args!("{VARIABLE}={text}: {error}; {FORM}")))
-}
-
-/// Checks one directive: a level, or a module and its level.
-fn check(directive: &str) -> Result<(), String> {
-    let (module, level) = match directive.split_once('=') {
-        Some((module, level)) => (Some(module), level),
-        None => (None, directive),
-    };
-    if !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
-        return Err(match closest(level, LEVELS) {
-            Some(near) => format!("is not a level; did you mean {near}?"),
-            None => format!("is not a level; {FORM}"),
-        });
-    }
-    let Some(module) = module else {
-        return Ok(());
-    };
-    let is_path = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-    if module.is_empty() || !module.chars().all(is_path) {
-        return Err(format!("does not begin with the path of a module; {FORM}"));
-    }
-    let root = module.split("::").next().unwrap_or(module);
-    match closest(root, OWN_CRATES) {
-        // Other crates log under their own names.
-        Some(near) if near != root => Err(format!("names no module; did you mean {near}?")),
-        _ => Ok(()),
+/// The filter of the variable, or else that of the settings.
+fn overridden(filter: &LogFilter) -> Result<LogFilter, Failure> {
+    match std::env::var_os(VARIABLE) {
+        Some(text) if !text.is_empty() => {
+            let text = text.to_string_lossy();
+            let named = text.parse();
+            named.map_err(|rule| Failure::usage(format_args!("{VARIABLE}={text}: {rule}")))
+        }
+        _ => Ok(filter.clone()),
     }
 }
 
@@ -103,43 +74,80 @@ fn is_journal() -> bool {
     metadata.is_ok_and(|file| named == format!("{}:{}", file.dev(), file.ino()))
 }
 
-/// The time in UTC, in whole seconds: `2026-01-31T23:59:59Z`.
-struct UtcSeconds;
-
-impl FormatTime for UtcSeconds {
-    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        write!(writer, "{}", utc_seconds())
-    }
-}
-
-fn utc_seconds() -> String {
+/// The time in UTC, in whole minutes: `2026-01-31T23:59Z`.
+fn utc_minutes() -> String {
     let mut precise = String::new();
     // Fails only if the text cannot grow.
     let _ = SystemTime.format_time(&mut Writer::new(&mut precise));
-    let seconds = precise.get(..SECONDS_LEN).unwrap_or(&precise);
-    format!("{seconds}Z")
+    let minutes = precise.get(..MINUTES_LEN).unwrap_or(&precise);
+    format!("{minutes}Z")
 }
 
-/// One object for each line.
-struct JsonLines;
+/// How a line is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Style {
+    /// One object of JSON.
+    Json,
+    /// Priority and text.
+    Journal,
+    /// Time, level and text.
+    Text,
+}
 
-impl<S, N> FormatEvent<S, N> for JsonLines
+impl<S, N> FormatEvent<S, N> for Style
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(
         &self,
-        _: &FmtContext<'_, S, N>,
+        context: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut fields = JsonFields(Map::new());
-        let level = event.metadata().level().as_str().to_ascii_lowercase();
-        fields.put("time", utc_seconds().into());
-        fields.put("level", level.into());
-        event.record(&mut fields);
-        writeln!(writer, "{}", Value::Object(fields.0))
+        let level = *event.metadata().level();
+        match self {
+            Self::Json => {
+                let mut fields = JsonFields(Map::new());
+                fields.put("time", utc_minutes().into());
+                fields.put("level", level.as_str().to_ascii_lowercase().into());
+                event.record(&mut fields);
+                return writeln!(writer, "{}", Value::Object(fields.0));
+            }
+            Self::Journal => write!(writer, "<{}>", priority(level))?,
+            Self::Text if writer.has_ansi_escapes() => {
+                let colour = colour(level);
+                let time = utc_minutes();
+                write!(
+                    writer,
+                    "\x1b[2m{time}\x1b[0m \x1b[{colour}m{level:>5}\x1b[0m "
+                )?;
+            }
+            Self::Text => write!(writer, "{} {level:>5} ", utc_minutes())?,
+        }
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
+/// The priority of syslog(3).
+const fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
+}
+
+/// The colour of a level on a terminal.
+const fn colour(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 31,
+        Level::WARN => 33,
+        Level::INFO => 32,
+        Level::DEBUG => 34,
+        Level::TRACE => 35,
     }
 }
 
@@ -174,85 +182,64 @@ impl Visit for JsonFields {
     }
 }
 
-/// A writer that loses what cannot be written.
-struct LossyWriter<W>(W);
-
-impl<W: Write> Write for LossyWriter<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // The line is lost if the disk is full or the reader is gone.
-        let _ = self.0.write_all(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let _ = self.0.flush();
-        Ok(())
-    }
-}
-
-/// The variable with the filter.
+/// The variable with a filter.
 const VARIABLE: &str = "WHISHT_LOG";
-/// Errors of all libraries, and what a node reports.
-const DEFAULT_FILTER: &str = "error,whisht=info";
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-const OWN_CRATES: [&str; 4] = ["whisht", "circuits", "whisht_tor", "whisht_watch"];
-const FORM: &str = "expected off, error, warn, info, debug or trace, or MODULE=LEVEL such as \
-                    whisht::node=debug, separated by commas";
-/// Length of a time without its fraction.
-const SECONDS_LEN: usize = "2026-01-31T23:59:59".len();
+/// Length of a time without its seconds.
+const MINUTES_LEN: usize = "2026-01-31T23:59".len();
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn log_line_that_cannot_be_written_is_lost_without_an_error() {
-        let full = || {
-            std::fs::File::options()
-                .write(true)
-                .open("/dev/full")
-                .unwrap()
-        };
-        let failed = full().write(b"line").unwrap_err();
-        assert_eq!(failed.kind(), io::ErrorKind::StorageFull);
-        let mut log = LossyWriter(full());
-        assert_eq!(log.write(b"line").unwrap(), 4);
-        log.flush().unwrap();
-    }
-
-    #[test]
-    fn misspelt_log_filter_is_refused_with_level_or_module() {
-        for (text, part) in [
-            ("loud", "expected off, error, warn"),
-            ("debgu", "did you mean debug?"),
-            ("info,whist=debug", "did you mean whisht?"),
-            ("whisht=verbose", "is not a level"),
-            ("whisht", "is not a level"),
-            ("whisht::node=", "is not a level"),
-            ("info,", "is not a level"),
-            ("=debug", "path of a module"),
-            ("whisht[span]=debug", "path of a module"),
-        ] {
-            let refused = format!("{:?}", filter(text).unwrap_err());
-            assert!(refused.contains(part), "{text}: {refused}");
-        }
-        for good in [
-            "debug",
-            "WARN",
-            "error,whisht=info",
-            "whisht::node=trace, hyper=off",
-        ] {
-            assert!(filter(good).is_ok(), "{good}");
-        }
-    }
-
-    #[test]
-    fn log_time_is_utc_without_a_fraction() {
-        let time = utc_seconds();
-        assert_eq!(time.len(), "2026-01-31T23:59:59Z".len());
+    fn log_time_is_utc_to_the_minute() {
+        let time = utc_minutes();
+        assert_eq!(time.len(), "2026-01-31T23:59Z".len());
         assert!(
             time.ends_with('Z') && time.contains('T') && !time.contains('.'),
             "{time}"
         );
+    }
+
+    #[test]
+    fn journal_line_begins_with_the_priority_of_its_level() {
+        let (text, writer) = shared();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(writer)
+            .with_ansi(false)
+            .with_max_level(Level::TRACE)
+            .event_format(Style::Journal)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!("a");
+            tracing::warn!(times = 2, "b");
+            tracing::info!("c");
+            tracing::debug!("d");
+        });
+        let text = text.lock().unwrap();
+        let text = String::from_utf8_lossy(&text);
+        assert_eq!(text, "<3>a\n<4>b times=2\n<6>c\n<7>d\n");
+    }
+
+    type Shared = std::sync::Arc<std::sync::Mutex<Vec<u8>>>;
+
+    /// A text, and a maker of writers that append to it.
+    fn shared() -> (Shared, impl Fn() -> SharedWriter + Send + Sync + 'static) {
+        let text = Shared::default();
+        let own = text.clone();
+        (text, move || SharedWriter(own.clone()))
+    }
+
+    struct SharedWriter(Shared);
+
+    impl io::Write for SharedWriter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 }

@@ -133,10 +133,7 @@ async fn open_console(host: &RunningNode) -> Result<ConsoleUrl, Failure> {
 }
 
 fn run_with(common: GlobalArgs, args: Args, change: fn(&mut Settings)) -> Result<Exit, Failure> {
-    log::start(common.json)?;
-    if let Err(error) = protect_memory() {
-        tracing::warn!(%error, "a core dump or another program of this user may reveal keys");
-    }
+    let protected = protect_memory();
     no_password_in_arguments()?;
     let location = location(&common, &args)?;
     let letters = letters(&args)?;
@@ -144,6 +141,10 @@ fn run_with(common: GlobalArgs, args: Args, change: fn(&mut Settings)) -> Result
         ServiceManager::from_environment().map_err(|error| Failure::new(Exit::Usage, error))?;
     let reload = Reload::first(args.options.into(), change, args.config, location.clone())?;
     let config = reload.config().clone();
+    log::start(common.json, &config.log)?;
+    if let Err(error) = protected {
+        tracing::warn!(%error, "a core dump or another program of this user may reveal keys");
+    }
     warn_of_exposure(&location, &config, letters.is_some());
     let storage = location.open(&config)?;
     let identities = identities::open(&storage, &config, args.locked, args.kdf.cost())?;

@@ -343,6 +343,7 @@ fn traffic(status: &StatusView) -> Vec<String> {
     )]);
     lines.extend(streams::circuits(&status.circuits));
     lines.extend(streams::cover(&status.emission));
+    lines.push(streams::flow(&status.flow));
     lines.extend([
         format!(
             "gossip    {} envelopes displaced from full queues, {} packets dropped",

@@ -72,6 +72,9 @@ impl ConfigError {
     pub fn setting(&self) -> &'static str {
         match self {
             Self::AdvertiseWithoutRelay | Self::AdvertisesBesideTor(_) => "advertise",
+            Self::BandwidthTooLow { .. } => "bandwidth.max",
+            Self::DailyVolumeTooLow { .. } => "bandwidth.max-mb-day",
+            Self::MetricsLeaveMachine(_) => "metrics.listen",
             Self::BootnodesWithoutDiscovery => "discovery.bootnodes",
             Self::DiscoveryBesideTor | Self::DiscoveryNeedsListener => "discovery.enabled",
             Self::LevelNeedsCover(_) => "cover",

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use circuits::level::Level;
 
+use super::bandwidth::ByteRate;
 use super::rpc::NotLoopback;
 use super::tor::TorConfigError;
 use crate::node::LevelPolicyError;
@@ -18,6 +19,28 @@ pub enum ConfigError {
          `advertise` out"
     )]
     AdvertiseWithoutRelay,
+    /// A rate that cells exceed.
+    #[error(
+        "`bandwidth.max` is {limit}, and cover traffic and cells of this node need up to {needed}; allow that \
+         much, or send less cover traffic or relay nothing"
+    )]
+    BandwidthTooLow {
+        /// The limit.
+        limit: ByteRate,
+        /// What is needed.
+        needed: ByteRate,
+    },
+    /// A volume that cells exceed.
+    #[error(
+        "`bandwidth.max-mb-day` is {megabytes}, and cover traffic and cells of this node need {needed} MB a day; \
+         allow that much, or send less cover traffic or relay nothing"
+    )]
+    DailyVolumeTooLow {
+        /// The limit in megabytes.
+        megabytes: u64,
+        /// What is needed, in megabytes.
+        needed: u64,
+    },
     /// Bootnodes without discovery.
     #[error(
         "`discovery.bootnodes` names nodes to ask for peers, and discovery is off; add \
@@ -71,6 +94,12 @@ pub enum ConfigError {
          loopback, or --no-listen"
     )]
     ListensBesideTor(SocketAddr),
+    /// Metrics on an address that other machines can reach.
+    #[error(
+        "`metrics.listen` is {0}, which other machines can reach; the metrics stay on this machine: use \
+         127.0.0.1 or [::1], and `ssh -L` or metrics.file to read them from another machine"
+    )]
+    MetricsLeaveMachine(SocketAddr),
     /// An onion service without Tor.
     #[error(
         "`{setting}` is an onion service, which needs Tor; set tor.mode to \"arti\", or to \"socks\" if \

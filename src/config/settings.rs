@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use circuits::ids::{Profile, RelayId};
 use circuits::level::Level;
 
+use super::bandwidth::BandwidthSettings;
 use super::console::ConsoleSettings;
 use super::contact::ContactSettings;
 use super::discovery::DiscoverySettings;
 use super::levels::LevelSettings;
+use super::log::LogSettings;
 use super::mail::MailSettings;
+use super::metrics::MetricsSettings;
 use super::rpc::RpcSettings;
 use super::setting::{Count, List, Number, One, Place, Switch, Table, settings};
 use super::tor::TorSettings;
@@ -132,6 +135,8 @@ settings! {
         "";
 
     tables {
+        /// The table `[bandwidth]`.
+        bandwidth: BandwidthSettings,
         /// The table `[console]`.
         console: ConsoleSettings,
         /// The table `[contact]`.
@@ -140,8 +145,12 @@ settings! {
         discovery: DiscoverySettings,
         /// The table `[levels]`.
         levels: LevelSettings,
+        /// The table `[log]`.
+        log: LogSettings,
         /// The table `[mail]`.
         mail: MailSettings,
+        /// The table `[metrics]`.
+        metrics: MetricsSettings,
         /// The table `[rpc]`.
         rpc: RpcSettings,
         /// The table `[tor]`.
@@ -150,14 +159,17 @@ settings! {
 }
 
 /// All tables; the first one holds the settings outside of tables.
-pub(crate) fn tables() -> [Table; 8] {
+pub(crate) fn tables() -> [Table; 11] {
     [
         Settings::declared(),
+        BandwidthSettings::declared(),
         ConsoleSettings::declared(),
         ContactSettings::declared(),
         DiscoverySettings::declared(),
         LevelSettings::declared(),
+        LogSettings::declared(),
         MailSettings::declared(),
+        MetricsSettings::declared(),
         RpcSettings::declared(),
         TorSettings::declared(),
     ]

@@ -172,6 +172,8 @@ impl BadValue {
 
 /// Bounds of `max-peers`: each peer costs a file descriptor and up to a megabyte.
 pub const PEERS: RangeInclusive<usize> = 1..=500;
+/// Bounds of `bandwidth.max-mb-day`: up to a petabyte.
+pub const DAY_MB: RangeInclusive<usize> = 1..=1_000_000_000;
 /// Bounds of `pool-mb`.
 pub const POOL_MB: RangeInclusive<usize> = 1..=65_536;
 /// Bounds of `mail.max-mb`.

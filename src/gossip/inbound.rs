@@ -116,6 +116,7 @@ impl Gossip {
             }
             let hashes = self.pow_hashes(now, &batch, pool);
             for (envelope, hashes) in batch.into_iter().zip(hashes) {
+                self.stats.on_received(envelope.size());
                 let is_first = seen.insert(envelope.hash());
                 if !is_first || self.index.has_received(envelope.hash(), from.0) {
                     self.charge_waste(now, from.0, Waste::Repeated)?;
@@ -161,6 +162,7 @@ impl Gossip {
         self.note_times(link, &envelope);
         match self.admit(now, &envelope, hashes, pool) {
             Ok(new) => {
+                self.stats.on_accepted(new.is_some(), envelope.size());
                 let pow = new.map(|(pow, _)| pow);
                 let pow = pow.or_else(|| Some(pool.get(&hash)?.pow));
                 self.record_received(now, link, hash, pow);
@@ -170,11 +172,18 @@ impl Gossip {
                     received.admitted.push((envelope, pow, not_expired));
                 }
             }
+            // Peers learn of the pressure late, and may not learn of it at all.
+            Err(EnvelopeRejected::Shed) => {
+                self.stats.on_rejected(EnvelopeRejected::Shed);
+                self.fetcher.reject(now.mono, hash);
+            }
             Err(refused) if refused.is_innocent(protocol) => {
+                self.stats.on_rejected(refused);
                 self.charge_waste(now, link, Waste::JustExpired)?;
                 let _announcers = self.fetcher.on_arrived(now.mono, &hash);
             }
             Err(refused) => {
+                self.stats.on_rejected(refused);
                 self.fetcher.reject(now.mono, hash);
                 // A peer cannot know that our size limit is below the common one.
                 if refused != EnvelopeRejected::TooLarge || envelope.size() > MAX_PACKET {

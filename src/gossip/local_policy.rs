@@ -28,6 +28,20 @@ impl Gossip {
         self.to_all(code::POW_REQUIREMENT, &outgoing::pow_requirement(min_pow))
     }
 
+    /// The minimum proof of work without pressure.
+    #[must_use]
+    pub const fn min_pow_floor(&self) -> MinPow {
+        self.policy.floor()
+    }
+
+    /// Announces a minimum proof of work above the floor for a while. Envelopes between the two are dropped
+    /// without blame: a peer may not know of the change, or know of no way to learn it (`shh/5`).
+    #[must_use]
+    pub fn set_pressure(&mut self, now: Now, min_pow: MinPow) -> Vec<OutboundPacket> {
+        self.policy.set_pressure(now.mono, min_pow);
+        self.to_all(code::POW_REQUIREMENT, &outgoing::pow_requirement(min_pow))
+    }
+
     /// The announced filter; [`Bloom::FULL`] unless the user set another.
     #[must_use]
     pub const fn bloom(&self) -> &Bloom {

@@ -18,6 +18,7 @@ use super::have_set::PeerEnvelopeIndex;
 use super::packet_builder::{PacketBuilder, PushResult};
 use super::peer::{ForwardDecision, GossipPeer};
 use super::source::{EnvelopeSource, QueuedEnvelope};
+use super::stats::GossipStats;
 use super::{Gossip, OutboundPacket};
 
 impl Gossip {
@@ -124,6 +125,7 @@ impl Gossip {
             link,
             peer,
             index: &mut self.index,
+            stats: &mut self.stats,
             rng: &mut self.rng,
             now,
             pool,
@@ -177,6 +179,7 @@ pub(super) struct PeerTurn<'a> {
     pub(super) link: LinkId,
     pub(super) peer: &'a mut GossipPeer,
     pub(super) index: &'a mut PeerEnvelopeIndex,
+    pub(super) stats: &'a mut GossipStats,
     pub(super) rng: &'a mut ErasingRng,
     pub(super) now: Now,
     pub(super) pool: &'a Pool,
@@ -187,6 +190,9 @@ pub(super) struct PeerTurn<'a> {
 impl PeerTurn<'_> {
     /// Records that an envelope is sent to the peer.
     pub(super) fn mark_sent(&mut self, envelope: EnvelopeHash) {
+        if self.index.source(&envelope) != EnvelopeSource::Own {
+            self.stats.on_forwarded();
+        }
         self.index.mark_sent(envelope, self.link);
         self.peer.sent = self.peer.sent.saturating_add(1);
     }

@@ -20,7 +20,11 @@ use super::packet::outgoing::ResponseErrorCode;
 /// Our requirements for envelopes.
 #[derive(Debug)]
 pub(super) struct AdmissionPolicy {
+    /// What is announced: `floor`, or more under pressure.
     min_pow: WithGrace<MinPow>,
+    /// The minimum of the settings. A peer that brings less breaks a rule; one that brings less than is
+    /// announced under pressure does not.
+    floor: MinPow,
     bloom: WithGrace<Bloom>,
     max_size: usize,
 }
@@ -30,6 +34,7 @@ impl AdmissionPolicy {
     pub(super) const fn new(min_pow: MinPow, max_size: usize) -> Self {
         Self {
             min_pow: WithGrace::new(min_pow),
+            floor: min_pow,
             bloom: WithGrace::new(Bloom::FULL),
             max_size,
         }
@@ -54,6 +59,17 @@ impl AdmissionPolicy {
     }
 
     pub(super) fn set_min_pow(&mut self, now: Instant, min_pow: MinPow) {
+        self.floor = min_pow;
+        self.min_pow.set(now, min_pow);
+    }
+
+    /// The minimum proof of work without pressure.
+    pub(super) const fn floor(&self) -> MinPow {
+        self.floor
+    }
+
+    /// Announces another minimum for a while.
+    pub(super) fn set_pressure(&mut self, now: Instant, min_pow: MinPow) {
         self.min_pow.set(now, min_pow);
     }
 
@@ -79,7 +95,11 @@ impl AdmissionPolicy {
     ) -> Result<(PowChecked, NotExpired), EnvelopeRejected> {
         let minimum = self.min_pow.accepted(now.mono).map(|min| min.value());
         let minimum = minimum.fold(f64::INFINITY, f64::min);
-        let proofs = validate_hashed(envelope, hashes, now.unix, minimum, self.max_size)?;
+        let floor = minimum.min(self.floor.value());
+        let proofs = validate_hashed(envelope, hashes, now.unix, floor, self.max_size)?;
+        if proofs.0.best() < minimum {
+            return Err(EnvelopeRejected::Shed);
+        }
         let mut blooms = self.bloom.accepted(now.mono);
         if !blooms.any(|bloom| bloom.admits(envelope.topic())) {
             return Err(EnvelopeRejected::TopicNotWanted);
@@ -93,6 +113,7 @@ impl From<EnvelopeRejected> for ResponseErrorCode {
         match refused {
             EnvelopeRejected::Expiry(_) => Self::Expiry,
             EnvelopeRejected::LowPow
+            | EnvelopeRejected::Shed
             | EnvelopeRejected::TooLarge
             | EnvelopeRejected::TopicNotWanted => Self::Other,
         }

@@ -95,16 +95,23 @@ impl SendQueue {
         }
     }
 
-    /// Takes the next message of the first queue that is not empty.
-    pub(super) fn pop(&mut self) -> Option<UnsentMessage> {
-        self.queues_mut().into_iter().find_map(PriorityQueue::pop)
+    /// Takes the next message of the first queue that is not empty. Without `gossip` the last queue waits.
+    pub(super) fn pop(&mut self, gossip: bool) -> Option<UnsentMessage> {
+        let queues = self.queues_mut().into_iter();
+        queues.take(admitted(gossip)).find_map(PriorityQueue::pop)
     }
 
     /// The message that [`Self::pop`] would take.
-    pub(super) fn peek(&self) -> Option<&UnsentMessage> {
-        self.queues()
-            .into_iter()
+    pub(super) fn peek(&self, gossip: bool) -> Option<&UnsentMessage> {
+        let queues = self.queues().into_iter();
+        queues
+            .take(admitted(gossip))
             .find_map(|queue| queue.waiting.front())
+    }
+
+    /// Whether gossip waits.
+    pub(super) fn has_gossip(&self) -> bool {
+        !self.gossip.waiting.is_empty()
     }
 
     /// Number of payloads of so many bytes that fit into the queue of circuits. A caller that sends no
@@ -202,6 +209,11 @@ impl PriorityQueue {
     }
 }
 
+/// Number of queues, from the fastest on, that may send.
+const fn admitted(gossip: bool) -> usize {
+    if gossip { 4 } else { 3 }
+}
+
 /// The cost of a message: its payload and about what a frame adds, so that empty messages count.
 fn cost(message: &UnsentMessage) -> usize {
     message.payload.len().saturating_add(FRAME_COST)
@@ -244,9 +256,23 @@ mod tests {
         queue.push(Priority::Gossip, message(3, 10)).unwrap();
         queue.push(Priority::Circuit, message(5, 10)).unwrap();
         queue.push(Priority::Cell, message(4, 10)).unwrap();
-        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|m| m.code).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop(true))
+            .map(|m| m.code)
+            .collect();
         assert_eq!(order, [4, 2, 5, 1, 3]);
         assert_eq!(queue.bytes(), 0);
+    }
+
+    #[test]
+    fn gossip_that_is_not_admitted_waits_behind_nothing_else() {
+        let mut queue = queue(10_000);
+        queue.push(Priority::Gossip, message(1, 10)).unwrap();
+        queue.push(Priority::Cell, message(4, 10)).unwrap();
+        assert_eq!(queue.pop(false).map(|m| m.code), Some(4));
+        assert!(queue.pop(false).is_none() && queue.peek(false).is_none());
+        assert!(queue.has_gossip());
+        assert_eq!(queue.pop(true).map(|m| m.code), Some(1));
+        assert!(!queue.has_gossip());
     }
 
     #[test]
@@ -254,7 +280,7 @@ mod tests {
         let mut queue = queue(1_000);
         assert_eq!(queue.push(Priority::Gossip, message(1, 5_000)), Ok(()));
         assert_eq!(queue.push(Priority::Gossip, message(2, 0)), Err(QueueFull));
-        queue.pop();
+        queue.pop(true);
         assert_eq!(queue.push(Priority::Gossip, message(2, 0)), Ok(()));
     }
 
@@ -279,7 +305,7 @@ mod tests {
         }
         queue.observe(Instant::ZERO);
         assert_eq!((queue.circuit_room(918), queue.full_since()), (0, None));
-        queue.pop();
+        queue.pop(true);
         assert_eq!(queue.circuit_room(918), 1);
     }
 
@@ -312,7 +338,7 @@ mod tests {
         while queue.push(Priority::Gossip, message(1, 36)).is_ok() {}
         queue.observe(now);
         for left in (0..10).rev() {
-            queue.pop();
+            queue.pop(true);
             queue.observe(Instant::from_micros(6));
             assert_eq!(queue.full_since().is_some(), left > 5, "{left} left");
         }

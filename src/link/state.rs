@@ -287,7 +287,13 @@ impl Connected {
     }
 
     /// Makes frames of queued messages, as long as they fit `budget`; at least one.
-    pub(super) fn transmit(&mut self, now: Instant, budget: usize, wire: &mut Vec<u8>) {
+    pub(super) fn transmit(
+        &mut self,
+        now: Instant,
+        budget: usize,
+        gossip: bool,
+        wire: &mut Vec<u8>,
+    ) {
         if std::mem::take(&mut self.pong_due) {
             self.writer.write(PONG, &EMPTY_LIST, Packing::Literal, wire);
         }
@@ -295,18 +301,28 @@ impl Connected {
             self.writer.write(PING, &EMPTY_LIST, Packing::Literal, wire);
             self.pinged = Some(now);
         }
-        while let Some(next) = self.queue.peek() {
+        while let Some(next) = self.queue.peek(gossip) {
             let packed = snappy::max_packed_len(next.payload.len(), next.packing);
             let frame = wire_len(packed.saturating_add(MAX_CODE_LEN));
             if !wire.is_empty() && wire.len().saturating_add(frame) > budget {
                 break;
             }
-            if let Some(message) = self.queue.pop() {
+            if let Some(message) = self.queue.pop(gossip) {
                 self.writer
                     .write(message.code, &message.payload, message.packing, wire);
             }
         }
         self.queue.observe(now);
+    }
+
+    /// Bytes arrived, if not a whole frame: the peer is not silent.
+    pub(super) const fn note_heard(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// Whether gossip waits.
+    pub(super) fn has_gossip(&self) -> bool {
+        self.queue.has_gossip()
     }
 
     /// Smoothed round-trip time, with the delay of what was queued before the ping.

@@ -79,6 +79,8 @@ pub enum Command {
     Relays,
     /// Report the state of the node.
     Status,
+    /// Take the figures of the metrics.
+    Metrics,
     /// Estimate the cost of a message without sending it.
     Estimate(SendRequest),
     /// The same at the custom level of this name, whose limits are checked.
@@ -318,6 +320,9 @@ pub enum Reply {
     Relays(Vec<RelayView>),
     /// The state of the node.
     Status(Box<StatusView>),
+    /// The figures of the metrics.
+    #[serde(skip)]
+    Metrics(Box<super::views::MetricsView>),
     /// The cost of a message.
     Estimate(super::views::EstimateView),
     /// The levels, and the network that mixes.

@@ -15,7 +15,7 @@ use super::peers::PeerKnowledge;
 use super::receive::MAX_FILTERS;
 use super::shh_api::{self, Post, PostRoute, SealedPost, ShhCommand, ShhError, ShhInfo, ShhReply};
 use super::views::{DirectoryAge, NodeView, StatusView};
-use super::{Node, hex, talks};
+use super::{Node, hex, metrics, talks};
 use crate::bloom::Bloom;
 use crate::endpoint::Endpoint;
 use crate::envelope::EnvelopeHash;
@@ -130,6 +130,7 @@ impl Node {
             Command::Outbox => Reply::Outbox(self.send.views()),
             Command::Peers => Reply::Peers(self.peers.peer_views(&self.gossip)),
             Command::Relays => Reply::Relays(self.directory.relay_views(now)),
+            Command::Metrics => Reply::Metrics(Box::new(metrics::view(self, now))),
             Command::Status => Reply::Status(Box::new(self.status(now))),
             Command::HeldCells => Reply::HeldCells(self.relay.held(&self.fx)),
             Command::Levels => Reply::Levels(Box::new(context.levels(now, &self.config.levels))),
@@ -419,6 +420,7 @@ impl Node {
             rebuilt: self.fx.counted(Counter::Rebuilt),
             circuits: self.circuits.view(&self.fx),
             emission: self.emission.view(),
+            flow: metrics::flow(self, now),
             outgoing: self.send.in_flight(),
             discovery: self.peers.discovery_nodes(),
             found_peers: self.peers.connected_discovered(),

@@ -9,6 +9,7 @@ use circuits::secret::Secret;
 use circuits::stream::StreamRate;
 
 use super::level_policy::LevelPolicy;
+use crate::bandwidth::BandwidthLimits;
 use crate::discovery::Contact;
 use crate::endpoint::PeerAddr;
 use crate::link::LinkKey;
@@ -61,6 +62,8 @@ pub struct NodeConfig {
     pub pool_bytes: usize,
     /// How much cover traffic this node sends.
     pub cover: Cover,
+    /// Limits of what crosses all links.
+    pub bandwidth: BandwidthLimits,
     /// A relay to use as the guard instead of the ranked one.
     pub guard: Option<RelayId>,
     /// The mail server, if this node is one.

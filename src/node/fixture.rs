@@ -226,6 +226,7 @@ pub(super) fn config() -> NodeConfig {
         pow_generation: PowGeneration::Auto,
         pool_bytes: 1 << 20,
         cover: Cover::Off,
+        bandwidth: crate::bandwidth::BandwidthLimits::default(),
         guard: None,
         mail: None,
         via_tor: false,

@@ -7,6 +7,7 @@
 mod local_policy;
 mod mempool;
 mod pow_policy;
+mod pressure;
 
 use std::collections::BTreeSet;
 
@@ -16,6 +17,7 @@ use circuits::time::{Instant, Now};
 pub use self::local_policy::MAX_ENVELOPE_SIZE;
 
 use self::pow_policy::PowPolicy;
+use self::pressure::PowPressure;
 use super::action::Action;
 use super::config::NodeConfig;
 use super::effects::Effects;
@@ -36,6 +38,9 @@ pub(super) struct EnvelopeGossip {
     machine: Gossip,
     pool: Pool,
     pow: PowPolicy,
+    /// `None` without a limit of bandwidth.
+    pressure: Option<PowPressure>,
+    max_pool_bytes: u64,
     /// When a peer last brought an envelope.
     last_foreign: Instant,
     /// Pooled envelopes that were not sent to a peer yet; empty unless traces are emitted.
@@ -82,6 +87,8 @@ impl EnvelopeGossip {
             machine: Gossip::new(gossip_config, seed),
             pool: Pool::new(config.pool_bytes),
             pow: PowPolicy::new(config.pow_generation, config.min_pow),
+            pressure: PowPressure::new(&config.bandwidth),
+            max_pool_bytes: u64::try_from(config.pool_bytes).unwrap_or(u64::MAX),
             last_foreign: now,
             unsent: BTreeSet::new(),
         }

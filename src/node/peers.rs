@@ -14,8 +14,10 @@ mod dialer;
 mod discovery;
 mod inbound_places;
 mod onion_handshake;
+mod send_budget;
 mod sending;
 mod table;
+mod traffic;
 mod view;
 
 use core::time::Duration;
@@ -39,7 +41,9 @@ use self::bans::BanList;
 use self::buffer_budget::BufferBudget;
 use self::dialer::Dialer;
 use self::inbound_places::{InboundPlaces, SHORT_OF_PLACES};
+use self::send_budget::SendBudget;
 use self::table::ConnectionTable;
+use self::traffic::LinkTraffic;
 use super::action::Action;
 use super::config::NodeConfig;
 use super::effects::Effects;
@@ -66,6 +70,8 @@ pub(super) struct Peers {
     unread: BufferBudget,
     listener: ListenerHealth,
     discovery: Option<Discovery>,
+    traffic: LinkTraffic,
+    budget: SendBudget,
     /// Links that may have bytes to send, or a changed deadline.
     dirty: BTreeSet<LinkId>,
 }
@@ -91,6 +97,8 @@ impl Peers {
             unread: BufferBudget::new(MAX_UNREAD_BYTES),
             listener: ListenerHealth::default(),
             discovery,
+            traffic: LinkTraffic::default(),
+            budget: SendBudget::new(&config.bandwidth, now),
             dirty: BTreeSet::new(),
         }
     }
@@ -183,7 +191,11 @@ impl Peers {
     ) -> Option<LinkFault> {
         let connection = self.table.get_mut(id)?;
         self.dirty.insert(id);
+        self.traffic.on_received(bytes.len());
         let fault = connection.receive(now.mono, fx.key_rng(), bytes).err();
+        if self.budget.is_on() {
+            connection.note_heard(now.mono);
+        }
         let unfinished = connection.unfinished_bytes();
         self.unfinished.update(now.mono, id, unfinished, true);
         if let Some(victim) = self.unfinished.take_victim(now.mono) {
@@ -220,19 +232,11 @@ impl Peers {
             let progressed = unread < self.unread.held_by(*id);
             self.unread.update(now.mono, *id, unread, progressed);
         }
+        self.send_gossip_in_turns(fx, now);
         if let Some(victim) = self.unread.take_victim(now.mono) {
             fx.request(Action::Disconnect(victim, DisconnectReason::ReadTimeout));
         }
         dirty
-    }
-
-    fn transmit(&mut self, fx: &mut Effects, now: Now, id: LinkId) {
-        let Some(connection) = self.table.get_mut(id) else {
-            return;
-        };
-        while let Some(bytes) = connection.poll_transmit(now.mono) {
-            fx.emit(Output::Send(id, bytes));
-        }
     }
 
     // -- connections go
@@ -254,6 +258,7 @@ impl Peers {
         fx.arm(TimerId::Status(id), None);
         self.unfinished.forget(id);
         self.unread.forget(id);
+        self.budget.forget(id);
         let peer = connection.key();
         let mut unreachable = None;
         // If another link to this peer remains, its state stays.

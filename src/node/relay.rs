@@ -122,6 +122,11 @@ impl Relay {
         self.delayed.on_link_closed(link);
     }
 
+    /// Number of cells that wait in the mix.
+    pub(super) fn waiting_cells(&self) -> usize {
+        self.mix.len()
+    }
+
     /// The rate at which mixing cells arrived in the epoch before, for the descriptor.
     pub(super) const fn arrivals(&self) -> ArrivalRate {
         self.arrivals.last()

@@ -403,7 +403,7 @@ impl Node {
             emission.on_cell(fx, now, from, context.link, cell)
         };
         if taken {
-            self.peers.note_cell(now.mono, from);
+            self.peers.note_received_cell(now.mono, from);
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) enum TimerId {
     ExpirePool,
     /// Dial peers that are wanted and not connected. Periodic.
     Redial,
+    /// Send gossip that waits for its turn under a limit of bandwidth. The end of every turn does it.
+    Bandwidth,
     /// Dial our guards again.
     GuardLinks,
     /// Send messages that were queued while offline. Periodic while there are any.

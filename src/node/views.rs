@@ -10,7 +10,9 @@
 mod circuit;
 mod condition;
 mod emission;
+mod flow;
 mod levels;
+mod metrics;
 
 use circuits::ids::Profile;
 use circuits::level::Level;
@@ -19,9 +21,12 @@ use serde::{Deserialize, Serialize};
 pub use self::circuit::CircuitsView;
 pub use self::condition::{ClockView, InboundView, ListenerFaultView, TurnTimes};
 pub use self::emission::{EmissionView, LoopAlarmView};
+pub(super) use self::flow::bytes_per_day;
+pub use self::flow::{FlowView, own_bytes_per_day, settings_bytes_per_day};
 pub use self::levels::{
     CustomLevelView, EstimateView, LevelView, LevelsView, LinkedView, MixingView, ProtectionView,
 };
+pub use self::metrics::MetricsView;
 use super::command::IdentityKind;
 use super::event::MessageId;
 use crate::gossip::PowRule;
@@ -286,6 +291,8 @@ pub struct StatusView {
     pub circuits: CircuitsView,
     /// The cover traffic of this node.
     pub emission: EmissionView,
+    /// The traffic of all links, and what waits.
+    pub flow: FlowView,
     /// Number of messages in flight.
     pub outgoing: usize,
     /// Number of verified nodes in discovery; `None` without discovery.

@@ -38,6 +38,7 @@ use super::clock::{Clock, thread_time};
 use super::connector::LinkStream;
 use super::entropy::EntropySource;
 use super::handle::{DriverRequest, Handle};
+use super::link_gates::LinkGates;
 use super::store::Storage;
 use super::tcp::NetEvent;
 use super::transport::LinkTransport;
@@ -111,6 +112,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
 fn build(setup: Setup) -> Result<(Driver, mpsc::Sender<DriverRequest>), StartError> {
     let clock = Clock::start();
     let loopback_only = setup.config.profile == Profile::Local;
+    let gates = LinkGates::new(&setup.config.bandwidth, clock);
     let seed = Zeroizing::new(random()?);
     let node = Node::new(setup.config, setup.keys, setup.restored, &seed, clock.now())?;
 
@@ -126,6 +128,7 @@ fn build(setup: Setup) -> Result<(Driver, mpsc::Sender<DriverRequest>), StartErr
     let archive = setup.archive;
     let mut effects = EffectExecutor {
         clock,
+        gates,
         loopback_only,
         datagrams,
         links: BTreeMap::new(),

@@ -37,6 +37,7 @@ use super::console::Console;
 use super::identity_service::IdentityService;
 use crate::config::rpc::{Module, RpcConfig};
 
+pub(in crate::shell) use auth::refusal_of_web_page;
 pub use client::{RpcClient, RpcClientError};
 pub use ipc::IpcBindError;
 pub use token::TokenFile;

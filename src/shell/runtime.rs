@@ -21,6 +21,7 @@ use super::identity_service::IdentityService;
 use super::identity_set::IdentitySet;
 use super::listen::{self, ListenError};
 use super::mail::{self, MailError};
+use super::metrics::{BoundMetrics, MetricsError, MetricsExporter};
 use super::private_dir::PrivateDir;
 use super::rpc::{BoundListeners, IpcBindError, RpcBindError, RpcServer, Service, TokenFile};
 use super::state_store::{self, StateError};
@@ -73,6 +74,7 @@ pub struct RunningNode {
     key: RelayKey,
     rpc: RpcServer,
     console: Arc<Console>,
+    metrics: MetricsExporter,
     onion: Option<Endpoint>,
     /// Removed after its contents.
     _private_dir: Option<PrivateDir>,
@@ -121,6 +123,7 @@ impl RunningNode {
         let transport = LinkTransport::open(&config.tor, &tor_state, config.is_reachable()).await?;
         config.reached_by(transport.onion());
         let bound = BoundListeners::bind(&config.rpc)?;
+        let metrics = BoundMetrics::open(&config.metrics).await?;
         let (runtime_dir, private_dir) = runtime_dir(&storage)?;
         let socket = ipc.map_or_else(|| runtime_dir.join(IPC), Path::to_owned);
         let token = if bound.has_tcp() && !config.rpc.danger_no_token {
@@ -150,12 +153,14 @@ impl RunningNode {
             handle.command(command).await??;
         }
         let (console, service) = services(config.console, &handle, identity_service, place)?;
+        let metrics = metrics.start(&handle).await;
         let rpc = RpcServer::open(&socket, bound, &config.rpc, token, &service)?;
         Ok(Self {
             handle,
             key,
             rpc,
             console,
+            metrics,
             onion,
             _private_dir: private_dir,
             _tor_dir: tor_dir,
@@ -191,6 +196,12 @@ impl RunningNode {
     #[must_use]
     pub const fn rpc(&self) -> &RpcServer {
         &self.rpc
+    }
+
+    /// The metrics of the node.
+    #[must_use]
+    pub const fn metrics(&self) -> &MetricsExporter {
+        &self.metrics
     }
 
     /// The onion service of the node.
@@ -423,6 +434,9 @@ pub enum RuntimeError {
         /// The setting.
         setting: &'static str,
     },
+    /// The outputs of the metrics.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// The node refuses an identity.
     #[error(transparent)]
     Refused(#[from] Refusal),

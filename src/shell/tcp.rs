@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout};
 use super::accept_limiter::{AcceptLimiter, AcceptLimits, AcceptPermit, Eviction};
 use super::connector::{LinkStream, StreamReader, StreamWriter};
 use super::driver::Completion;
+use super::link_gates::{Gate, LinkGates};
 use super::listen::set_link_options;
 use super::log_throttle::LogThrottle;
 use crate::node::MAX_INBOUND_LINKS;
@@ -78,6 +79,7 @@ pub(super) struct LinkTask {
     permit: Option<Arc<AcceptPermit>>,
     chunks: mpsc::UnboundedReceiver<Vec<u8>>,
     closing: oneshot::Receiver<()>,
+    gates: LinkGates,
 }
 
 impl LinkTask {
@@ -102,8 +104,27 @@ impl LinkTask {
                 permit,
                 chunks,
                 closing,
+                gates: LinkGates::default(),
             },
         )
+    }
+
+    /// Limits the bandwidth of the connection. The buffers of the operating system become small, because they hold
+    /// what has crossed the line before it is read here.
+    pub(super) fn within(self, gates: &LinkGates) -> Self {
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        if gates.is_on()
+            && let LinkStream::Tcp(stream) = &self.stream
+        {
+            let socket = socket2::SockRef::from(stream);
+            // With the usual buffers the limit holds on average only.
+            let _ = socket.set_recv_buffer_size(LIMITED_BUFFER);
+            let _ = socket.set_send_buffer_size(LIMITED_BUFFER);
+        }
+        Self {
+            gates: gates.clone(),
+            ..self
+        }
     }
 
     /// Copies bytes both ways until either side ends.
@@ -118,11 +139,12 @@ impl LinkTask {
             permit,
             chunks,
             closing,
+            gates,
         } = self;
         let (reader, writer) = stream.split();
         tokio::select! {
-            () = read(link, reader, permit.as_deref(), &net) => {}
-            () = write(link, writer, chunks, completions) => {}
+            () = read(link, reader, (permit.as_deref(), gates.reads.as_deref()), &net) => {}
+            () = write(link, (writer, gates.writes.as_deref()), chunks, completions) => {}
             () = linger(closing) => {}
             () = until_evicted(permit.as_deref()) => {}
         }
@@ -136,16 +158,19 @@ impl LinkTask {
 async fn read(
     link: LinkId,
     mut reader: StreamReader,
-    permit: Option<&AcceptPermit>,
+    (permit, gate): (Option<&AcceptPermit>, Option<&Gate>),
     net: &mpsc::Sender<NetEvent>,
 ) {
-    let mut buffer = vec![0; READ_BUFFER];
+    let mut buffer = vec![0; gate.map_or(READ_BUFFER, Gate::chunk)];
     let mut is_silent = true;
     while let Ok(len @ 1..) = reader.read(&mut buffer).await {
         if std::mem::take(&mut is_silent)
             && let Some(permit) = permit
         {
             permit.note_received();
+        }
+        if let Some(gate) = gate {
+            gate.pass(len).await;
         }
         let bytes = buffer.get(..len).unwrap_or_default().to_vec();
         if net.send(NetEvent::Received(link, bytes)).await.is_err() {
@@ -158,7 +183,7 @@ async fn read(
 /// bytes are still read for a moment.
 async fn write(
     link: LinkId,
-    mut writer: StreamWriter,
+    (mut writer, gate): (StreamWriter, Option<&Gate>),
     mut chunks: mpsc::UnboundedReceiver<Vec<u8>>,
     completions: mpsc::UnboundedSender<Completion>,
 ) {
@@ -166,13 +191,18 @@ async fn write(
     while chunks.recv_many(&mut batch, WRITE_BATCH).await > 0 {
         let bytes = batch.concat();
         batch.clear();
-        let written = async {
-            writer.write_all(&bytes).await?;
-            writer.flush().await
-        };
-        if !matches!(timeout(STALL_TIMEOUT, written).await, Ok(Ok(()))) {
-            sleep(LINGER).await;
-            return;
+        for part in bytes.chunks(gate.map_or(usize::MAX, Gate::chunk)) {
+            if let Some(gate) = gate {
+                gate.pass(part.len()).await;
+            }
+            let written = async {
+                writer.write_all(part).await?;
+                writer.flush().await
+            };
+            if !matches!(timeout(STALL_TIMEOUT, written).await, Ok(Ok(()))) {
+                sleep(LINGER).await;
+                return;
+            }
         }
         if completions
             .send(Completion::Flushed(link, bytes.len()))
@@ -320,6 +350,9 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(1);
 /// The pause between two attempts to accept if the process has no file descriptor left.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// Bytes of a buffer of the operating system for a link with a limit of bandwidth.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const LIMITED_BUFFER: usize = 16 * 1024;
 /// Bytes per read.
 const READ_BUFFER: usize = 16 * 1024;
 /// Chunks per write. The node keeps less than a frame more than 64 KB in flight.

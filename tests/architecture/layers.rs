@@ -12,6 +12,7 @@ use crate::tree::files;
 /// From the lowest to the highest.
 const LAYERS: &[&[&str]] = &[
     &[
+        "bandwidth",
         "ecies",
         "envelope",
         "metadata",
@@ -36,7 +37,7 @@ const LAYERS: &[&[&str]] = &[
     &["node"],
     &["identity"],
     &["keystore"],
-    &["config", "rpc"],
+    &["config", "metrics", "rpc"],
     &["shell", "sim"],
     &["cli"],
     &["main"],

@@ -97,8 +97,13 @@ impl Terminal {
         self.keyboard.write_all(b"\r").unwrap();
     }
 
+    /// Presses a key.
+    pub(crate) fn presses(&mut self, key: &str) {
+        self.keyboard.write_all(key.as_bytes()).unwrap();
+    }
+
     /// Whether the terminal hides typed text.
-    fn hides(&self) -> bool {
+    pub(crate) fn hides(&self) -> bool {
         let told = Command::new("stty").args(["-F", &self.path, "-a"]).output();
         let told = String::from_utf8(told.unwrap().stdout).unwrap();
         told.split_whitespace().any(|flag| flag == "-echo")

@@ -236,6 +236,7 @@ impl PlannedNode {
             max_file_bytes: 1 << 30,
             pow_generation: PowGeneration::Auto,
             cover: common.cover,
+            bandwidth: crate::bandwidth::BandwidthLimits::default(),
             pool_bytes: POOL_BYTES,
             guard: None,
             mail: None,

@@ -29,6 +29,9 @@ pub(in crate::cli) struct Banner {
     /// URL of JSON-RPC over WebSocket.
     #[serde(deserialize_with = "Option::deserialize")]
     pub(in crate::cli) ws: Option<String>,
+    /// URL of the metrics.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub(in crate::cli) metrics: Option<String>,
     /// A URL that opens the console once; a secret until it is used.
     #[serde(deserialize_with = "Option::deserialize")]
     pub(in crate::cli) console: Option<String>,
@@ -82,6 +85,7 @@ impl Banner {
             ipc: PathBuf::new(),
             http: None,
             ws: None,
+            metrics: None,
             console: None,
             rpc_token: None,
             level: node.level.word().to_owned(),
@@ -115,6 +119,10 @@ impl Banner {
             ipc: host.ipc_path().to_owned(),
             http: endpoints.http().map(|at| format!("http://{at}")),
             ws: endpoints.ws().map(|at| format!("ws://{at}")),
+            metrics: host
+                .metrics()
+                .address()
+                .map(|at| format!("http://{at}/metrics")),
             console: console.map(|url| url.as_str().to_owned()),
             rpc_token: endpoints.token_path().map(ToOwned::to_owned),
             ..self
@@ -177,6 +185,8 @@ impl Banner {
         lines.extend(urls.map(|url| format!("JSON-RPC      {url}")));
         let token = self.rpc_token.iter();
         lines.extend(token.map(|path| format!("token         {}", path.display())));
+        let metrics = self.metrics.iter();
+        lines.extend(metrics.map(|url| format!("metrics       {url}")));
         if let Some(url) = &self.console {
             lines.push(format!("console       {url}"));
             lines.push(format!("              ({NOTE})"));

@@ -1,7 +1,7 @@
 //! The rows of the status about streams of cells: circuits, and cover traffic.
 
 use super::super::output::{count, grouped};
-use crate::node::{CircuitsView, EmissionView};
+use crate::node::{CircuitsView, EmissionView, FlowView};
 
 /// The circuits, once there was one.
 pub(super) fn circuits(circuits: &CircuitsView) -> Option<String> {
@@ -46,6 +46,33 @@ pub(super) fn cover(emission: &EmissionView) -> Vec<String> {
     let mut lines = vec![line];
     lines.extend(loop_alarm(emission));
     lines
+}
+
+/// The traffic of all links, and that of a day.
+pub(super) fn flow(flow: &FlowView) -> String {
+    let megabytes = flow.bytes_per_day / 1_000_000;
+    let basis = if flow.is_measured {
+        "as since the start"
+    } else {
+        "by the settings, without gossip"
+    };
+    let of_second = flow
+        .max_per_second
+        .map(|max| format!("{} KB/s", grouped(max / 1_000)));
+    let of_day = flow
+        .max_per_day
+        .map(|max| format!("{} MB a day", grouped(max / 1_000_000)));
+    let limits: Vec<String> = of_second.into_iter().chain(of_day).collect();
+    let limits = match limits.as_slice() {
+        [] => String::new(),
+        limits => format!("; limit {}", limits.join(", ")),
+    };
+    format!(
+        "traffic   {} bytes received, {} sent; {} MB a day {basis}{limits}",
+        grouped(flow.bytes_received),
+        grouped(flow.bytes_sent),
+        grouped(megabytes)
+    )
 }
 
 /// A relay that drops or delays more than chance explains.

@@ -131,6 +131,7 @@ fn default_in_the_documents_is_the_default_of_the_program() {
                 "tor.mode = 'arti'\n"
             }
             "tor.onion-port" => continue,
+            "metrics.interval" => "metrics.listen = '127.0.0.1:1'\n",
             "rpc.origins" => "rpc.http = '127.0.0.1:1'\n",
             key if key.starts_with("mail.") => "mail.serve = true\n",
             _ => "",

@@ -194,12 +194,30 @@ impl PeerConnection {
         self.link.circuit_room(CELL_PAYLOAD)
     }
 
-    /// The next bytes for the socket, while the window has room.
-    pub(super) fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
+    /// The next bytes for the socket, while the window has room. Without `gossip` only other messages.
+    pub(super) fn poll_transmit(&mut self, now: Instant, gossip: bool) -> Option<Vec<u8>> {
         let window = WINDOW.saturating_sub(self.in_flight);
-        let bytes = self.link.poll_transmit(now, window)?;
+        let bytes = self.link.poll_transmit_of(now, window, gossip)?;
         self.in_flight = self.in_flight.saturating_add(bytes.len());
         Some(bytes)
+    }
+
+    /// The next frame for the socket, gossip included, while the window has room.
+    pub(super) fn poll_frame(&mut self, now: Instant) -> Option<Vec<u8>> {
+        let room = WINDOW.saturating_sub(self.in_flight).min(1);
+        let bytes = self.link.poll_transmit_of(now, room, true)?;
+        self.in_flight = self.in_flight.saturating_add(bytes.len());
+        Some(bytes)
+    }
+
+    /// Counts received bytes as a sign of life, whole frame or not.
+    pub(super) fn note_heard(&mut self, now: Instant) {
+        self.link.note_heard(now);
+    }
+
+    /// Whether gossip waits.
+    pub(super) fn has_gossip(&self) -> bool {
+        self.link.has_gossip()
     }
 
     /// Records that the operating system took bytes.

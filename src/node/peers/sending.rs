@@ -4,7 +4,7 @@
 use circuits::cell::Cell;
 use circuits::circuit::CircuitCell;
 use circuits::ids::{LinkId, RelayKey};
-use circuits::time::Instant;
+use circuits::time::{Instant, Now};
 
 use super::{PeerConnection, Peers};
 use crate::envelope::{Envelope, ProtocolVersion};
@@ -13,6 +13,8 @@ use crate::gossip::{Gossip, OutboundPacket};
 use crate::link::{Capability, Priority};
 use crate::node::command::Refusal;
 use crate::node::effects::{Counter, Effects};
+use crate::node::output::Output;
+use crate::node::timers::TimerId;
 use crate::onion_wire::OnionMessage;
 
 impl Peers {
@@ -82,6 +84,44 @@ impl Peers {
         ))
     }
 
+    /// Hands queued bytes of a link to the shell as far as its window allows. With a limit of bandwidth, its
+    /// gossip waits for a turn.
+    pub(super) fn transmit(&mut self, fx: &mut Effects, now: Now, id: LinkId) {
+        let gossip = !self.budget.is_on();
+        let Some(connection) = self.table.get_mut(id) else {
+            return;
+        };
+        while let Some(bytes) = connection.poll_transmit(now.mono, gossip) {
+            self.budget.charge(now.mono, bytes.len());
+            self.traffic.on_sent(bytes.len());
+            fx.emit(Output::Send(id, bytes));
+        }
+        if !gossip && connection.has_gossip() {
+            self.budget.wait(id);
+        }
+    }
+
+    /// Gives each link that has gossip to send a turn of one frame while the limit of bandwidth admits it, and
+    /// sets the timer for the next turn.
+    pub(super) fn send_gossip_in_turns(&mut self, fx: &mut Effects, now: Now) {
+        while let Some(id) = self.budget.next(now.mono) {
+            let Some(connection) = self.table.get_mut(id) else {
+                continue;
+            };
+            // Without room in its window the link waits again once the system has taken bytes.
+            let Some(bytes) = connection.poll_frame(now.mono) else {
+                continue;
+            };
+            self.budget.charge(now.mono, bytes.len());
+            self.traffic.on_sent(bytes.len());
+            fx.emit(Output::Send(id, bytes));
+            if connection.has_gossip() {
+                self.budget.wait(id);
+            }
+        }
+        fx.arm(TimerId::Bandwidth, self.budget.due(now.mono));
+    }
+
     /// Queues one `onion/1` message.
     pub(in crate::node) fn send_onion(
         &mut self,
@@ -103,6 +143,7 @@ impl Peers {
         cell: Cell,
     ) {
         self.note_cell(now, id);
+        self.traffic.on_cell_sent();
         let message = OnionMessage::Cell(cell.into_box());
         if !self.send_message(id, Priority::Cell, &message) {
             fx.count(Counter::CellsDropped);
@@ -134,6 +175,12 @@ impl Peers {
         if let Some(connection) = self.table.get_mut(id) {
             connection.note_cell(now);
         }
+    }
+
+    /// Records that a cell arrived over the link.
+    pub(in crate::node) fn note_received_cell(&mut self, now: Instant, id: LinkId) {
+        self.traffic.on_cell_received();
+        self.note_cell(now, id);
     }
 
     /// Counts a packet that a link had no room for. A packet to a link that closed in the same turn

@@ -9,6 +9,7 @@ use circuits::time::Instant;
 use super::connection::{LinkPurpose, PeerConnection, RemotePeer};
 use super::dialer::StaticPeerState;
 use super::inbound_places::{MAX_INBOUND_LINKS, MAX_LINKS_PER_PREFIX, PlaceShortage, Reserve};
+use super::traffic::LinkTraffic;
 use super::{PeerKnowledge, Peers};
 use crate::discovery::Discovery;
 use crate::envelope::ProtocolVersion;
@@ -173,6 +174,11 @@ impl Peers {
     /// Number of banned keys and addresses.
     pub(in crate::node) fn banned(&self, now: Instant) -> usize {
         self.bans.banned(now)
+    }
+
+    /// What crossed all links since the start.
+    pub(in crate::node) const fn traffic(&self) -> LinkTraffic {
+        self.traffic
     }
 
     /// The places of inbound links, by class.

@@ -399,7 +399,7 @@ pub(in crate::node) fn rejection(refused: EnvelopeRejected, hash: EnvelopeHash) 
     match refused {
         EnvelopeRejected::TooLarge => ShhError::Huge { hash },
         EnvelopeRejected::TopicNotWanted => ShhError::BloomMismatch { hash },
-        EnvelopeRejected::LowPow => ShhError::PowTooLow,
+        EnvelopeRejected::LowPow | EnvelopeRejected::Shed => ShhError::PowTooLow,
         EnvelopeRejected::Expiry(_) => ShhError::NotAdded,
     }
 }

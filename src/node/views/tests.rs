@@ -174,6 +174,7 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
                 sigmas: 4.5,
             }),
         },
+        flow: FlowView::default(),
         outgoing: 2,
         discovery: Some(9),
         found_peers: 2,

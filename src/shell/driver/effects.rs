@@ -14,6 +14,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Sleep;
 
 use super::Completion;
+use super::LinkGates;
 use crate::endpoint::Endpoint;
 use crate::node::{ClientId, ClockView, CommandId, Event, Job, JobId, Output, Refusal, Reply};
 use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
@@ -29,6 +30,8 @@ use crate::shell::workers::{CancelOnDrop, Workers};
 
 /// The state that outputs act upon.
 pub(super) struct EffectExecutor {
+    /// The limits of bandwidth.
+    pub(super) gates: LinkGates,
     pub(super) clock: Clock,
     pub(super) loopback_only: bool,
     pub(super) datagrams: DiscoverySockets,
@@ -137,6 +140,7 @@ impl EffectExecutor {
     /// Starts a task for an established connection.
     pub(super) fn open(&mut self, link: LinkId, stream: LinkStream, permit: Option<AcceptPermit>) {
         let (handle, connection) = LinkTask::new(link, stream, permit);
+        let connection = connection.within(&self.gates);
         self.links.insert(link, handle);
         self.tasks
             .spawn(connection.run(self.to_net.clone(), self.to_completions.clone()));

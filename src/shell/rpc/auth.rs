@@ -110,6 +110,26 @@ impl AuthError {
     }
 }
 
+/// The status and text for a request of a web page: one that names another host, or that has an origin.
+/// For endpoints without a token.
+pub(in crate::shell) fn refusal_of_web_page(
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Option<(StatusCode, &'static str)> {
+    let refused = if !is_for_us(uri, headers) {
+        AuthError::Host
+    } else if headers.contains_key(header::ORIGIN) {
+        AuthError::Origin
+    } else {
+        return None;
+    };
+    let text = match refused {
+        AuthError::Origin => "web pages may not read this",
+        refused => refused.text(),
+    };
+    Some((refused.status(), text))
+}
+
 /// Whether the Host of a request is this machine.
 fn is_for_us(uri: &Uri, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();

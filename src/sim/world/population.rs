@@ -61,6 +61,7 @@ impl World {
             max_file_bytes: 1 << 30,
             pow_generation: PowGeneration::Auto,
             cover: Cover::Off,
+            bandwidth: crate::bandwidth::BandwidthLimits::default(),
             pool_bytes: 1 << 24,
             guard: None,
             mail: None,
