@@ -16,11 +16,13 @@ pub mod mail;
 pub mod rpc;
 mod setting;
 mod settings;
+pub mod state;
 pub mod tor;
 pub mod value;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use circuits::ids::Profile;
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub mail: Option<MailConfig>,
     /// File with the password of the identities.
     pub password_file: Option<PathBuf>,
+    /// Time without a command after which identities, contacts and messages are locked.
+    pub lock_after: Option<Duration>,
     /// Endpoints for other programs.
     pub rpc: RpcConfig,
     /// The pages for the browser of the user.
@@ -128,6 +132,7 @@ impl Config {
             threads: settings.threads,
             mail,
             password_file: settings.password_file,
+            lock_after: settings.state.lock_time(),
             rpc: RpcConfig::build(settings.rpc)?,
             console: ConsoleConfig::build(&settings.console),
             tor,

@@ -49,6 +49,7 @@ mod input;
 mod jobs;
 mod level_policy;
 mod local_peer;
+mod locking;
 mod mail;
 mod output;
 mod peers;
@@ -99,9 +100,9 @@ use self::timers::{MIN_ABSENCE, TimerId};
 use self::transfers::{TransferContext, Transfers};
 
 pub use command::{
-    Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PreparedData,
-    PublicIdentity, ReaderKind, Recipient, Refusal, RefusalKind, Reply, SealedRecipient,
-    SendRequest,
+    Command, FetchRequest, Identity, IdentityKind, LockRequest, MailSource, OpenedState,
+    PreparedData, PublicIdentity, ReaderKind, Recipient, Refusal, RefusalKind, Reply,
+    SealedRecipient, SendRequest,
 };
 pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use contacts::{

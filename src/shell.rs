@@ -23,6 +23,7 @@ mod handle;
 pub mod identity_files;
 pub mod identity_service;
 pub mod identity_set;
+mod idle_lock;
 pub mod listen;
 mod log_throttle;
 pub mod mail;

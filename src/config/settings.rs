@@ -13,6 +13,7 @@ use super::levels::LevelSettings;
 use super::mail::MailSettings;
 use super::rpc::RpcSettings;
 use super::setting::{Count, List, Number, One, Place, Switch, Table, settings};
+use super::state::StateSettings;
 use super::tor::TorSettings;
 use super::value::{self, NetworkName, parsed};
 use crate::endpoint::{Endpoint, PeerAddr};
@@ -143,13 +144,15 @@ settings! {
         mail: MailSettings,
         /// The table `[rpc]`.
         rpc: RpcSettings,
+        /// The table `[state]`.
+        state: StateSettings,
         /// The table `[tor]`.
         tor: TorSettings,
     }
 }
 
 /// All tables; the first one holds the settings outside of tables.
-pub(crate) fn tables() -> [Table; 8] {
+pub(crate) fn tables() -> [Table; 9] {
     [
         Settings::declared(),
         ConsoleSettings::declared(),
@@ -158,6 +161,7 @@ pub(crate) fn tables() -> [Table; 8] {
         LevelSettings::declared(),
         MailSettings::declared(),
         RpcSettings::declared(),
+        StateSettings::declared(),
         TorSettings::declared(),
     ]
 }

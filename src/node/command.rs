@@ -95,6 +95,9 @@ pub enum Command {
     Shh(ShhCommand),
     /// Continue with the state of the user, which was locked at the start.
     OpenState(OpenedState),
+    /// Forget the keys of these identities and, if it says so, the state of the user, until they are unlocked
+    /// again. Answered when every change of the state is durable.
+    Lock(LockRequest),
     /// Close all links, and emit no further output.
     Shutdown,
 }
@@ -117,6 +120,29 @@ impl Command {
                         | ContactCommand::Conversation { .. }
                         | ContactCommand::ConversationPage { .. }
                 )
+        )
+    }
+}
+
+impl Command {
+    /// Whether a user gives it who reads or writes messages. A program that watches the node gives others.
+    #[must_use]
+    pub const fn is_use(&self) -> bool {
+        matches!(
+            self,
+            Self::AddIdentity(..)
+                | Self::Send(_)
+                | Self::SendCustom(..)
+                | Self::Cancel(_)
+                | Self::Renew(_)
+                | Self::FetchMail(_)
+                | Self::Inbox(_)
+                | Self::Estimate(_)
+                | Self::EstimateCustom(..)
+                | Self::Contact(_)
+                | Self::File(_)
+                | Self::Talk(_)
+                | Self::OpenState(_)
         )
     }
 }
@@ -173,6 +199,15 @@ pub struct OpenedState {
     pub rows: StateRows,
     /// Whether it is an old copy.
     pub is_stale: bool,
+}
+
+/// What a node forgets until it is unlocked.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct LockRequest {
+    /// Names of identities.
+    pub identities: Vec<String>,
+    /// Whether contacts, conversations, files and received messages are locked.
+    pub state: bool,
 }
 
 /// The kind of key that an identity consists of.

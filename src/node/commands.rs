@@ -15,7 +15,7 @@ use super::peers::PeerKnowledge;
 use super::receive::MAX_FILTERS;
 use super::shh_api::{self, Post, PostRoute, SealedPost, ShhCommand, ShhError, ShhInfo, ShhReply};
 use super::views::{DirectoryAge, NodeView, StatusView};
-use super::{Node, hex, talks};
+use super::{Node, hex, locking, talks};
 use crate::bloom::Bloom;
 use crate::endpoint::Endpoint;
 use crate::envelope::EnvelopeHash;
@@ -107,6 +107,7 @@ impl Node {
                 self.open_state(now, state);
                 Ok(Reply::Done)
             }
+            Command::Lock(what) => return locking::lock(self, now, id, &what),
             Command::Shutdown => {
                 self.shut_down(now);
                 Ok(Reply::Done)

@@ -28,6 +28,7 @@ mod requests;
 mod resending;
 mod scan;
 mod show;
+mod underway;
 mod upkeep;
 mod views;
 mod watch;
@@ -69,7 +70,7 @@ use super::durability::{Continuation, StateContinuation};
 use super::effects::Effects;
 use super::event::Event;
 use super::input::CommandId;
-use super::jobs::{JobId, JobResult};
+use super::jobs::{JobId, JobOwner, JobResult};
 use super::send::{SendContext, Sender};
 use super::timers::TimerId;
 use super::transfers::Transfers;
@@ -141,9 +142,13 @@ impl WatchedKeys for Watched<'_> {
 impl Contacts {
     /// No contacts yet; their state is locked until [`open_state`](Self::open_state).
     pub(super) fn new(profile: Profile, card_level: Level, now: Instant) -> Self {
+        Self::with_cards(OwnCards::new(profile), card_level, now)
+    }
+
+    fn with_cards(own: OwnCards, card_level: Level, now: Instant) -> Self {
         Self {
             book: ContactBook::default(),
-            own: OwnCards::new(profile),
+            own,
             finder: CardFinder::new(now),
             card_level,
             conversations: Conversations::default(),
@@ -183,6 +188,10 @@ impl Contacts {
             self.finder.watch(fx, now.mono, id);
         }
         self.restore_requests();
+        let changes = self.own.on_unlocked();
+        if !changes.is_empty() {
+            fx.store_state(changes);
+        }
         if is_stale {
             let mut changes = self.conversations.set_all_stale();
             changes.push(StateChange::stale_is_handled());
@@ -192,7 +201,25 @@ impl Contacts {
         self.follow_keys(fx, now);
         self.rescan(fx, now.mono, Rescan::Topics);
         self.own.arm(fx, now);
+        self.resume_attempts(fx, now);
         self.schedule(fx, now.mono);
+    }
+
+    /// Forgets everything until the state is opened again, but for cards that are signed and the attempts
+    /// that have begun.
+    pub(super) fn lock(&mut self, fx: &mut Effects, now: Now) {
+        fx.cancel_jobs_of(JobOwner::Contact);
+        let (own, prepared) = self.own.lock(fx, now.unix);
+        if !prepared.changes.is_empty() {
+            let then = StateContinuation::Contact(ContactContinuation::CardsStored);
+            fx.store_state_then(prepared.changes, then);
+        }
+        let pending = self.pending.lock();
+        *self = Self {
+            pending,
+            ..Self::with_cards(own, self.card_level, now.mono)
+        };
+        self.own.arm(fx, now);
     }
 
     fn restore(&mut self, table: StateTable, row: &StateRow) -> Result<(), BadState> {

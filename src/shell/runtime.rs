@@ -19,6 +19,7 @@ use super::driver::StartError;
 use super::identity_files::IdentityError;
 use super::identity_service::IdentityService;
 use super::identity_set::IdentitySet;
+use super::idle_lock::IdleLock;
 use super::listen::{self, ListenError};
 use super::mail::{self, MailError};
 use super::private_dir::PrivateDir;
@@ -74,6 +75,7 @@ pub struct RunningNode {
     rpc: RpcServer,
     console: Arc<Console>,
     onion: Option<Endpoint>,
+    _idle_lock: Option<IdleLock>,
     /// Removed after its contents.
     _private_dir: Option<PrivateDir>,
     /// Removed after the Tor client that uses it.
@@ -149,6 +151,9 @@ impl RunningNode {
         for command in identities.into_commands() {
             handle.command(command).await??;
         }
+        let idle_lock = config
+            .lock_after
+            .map(|after| IdleLock::start(handle.clone(), identity_service.clone(), after));
         let (console, service) = services(config.console, &handle, identity_service, place)?;
         let rpc = RpcServer::open(&socket, bound, &config.rpc, token, &service)?;
         Ok(Self {
@@ -157,6 +162,7 @@ impl RunningNode {
             rpc,
             console,
             onion,
+            _idle_lock: idle_lock,
             _private_dir: private_dir,
             _tor_dir: tor_dir,
         })

@@ -173,6 +173,16 @@ impl Contacts {
             AttemptOwner::Card(name) => return self.on_card_begun(fx, now, name, begun),
             AttemptOwner::Renewal(_) => return,
         };
+        if !fx.state_is_open() {
+            let attempt = begun.as_ref().ok().copied();
+            let begun = begun.map_err(|refusal| refusal.to_string());
+            if !self.pending.on_underway_begun(id, begun)
+                && let Some(attempt) = attempt
+            {
+                fx.request(Action::CancelAttempt(attempt));
+            }
+            return;
+        }
         match begun {
             Ok(attempt) => {
                 let mut stage = None;
@@ -216,9 +226,23 @@ impl Contacts {
         if self.own.is_running(attempt) {
             return self.on_card_ended(fx, now, attempt, &end);
         }
+        if !fx.state_is_open() {
+            return self.pending.on_underway_ended(attempt, end);
+        }
         let Some(id) = self.pending.of_attempt(attempt) else {
             return;
         };
+        self.settle_attempt(fx, now, id, end);
+    }
+
+    /// What follows from the end of an attempt.
+    pub(super) fn settle_attempt(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: PendingId,
+        end: AttemptEnd,
+    ) {
         let Some(message) = self.pending.get(id) else {
             return;
         };

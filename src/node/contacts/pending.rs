@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::contact::codec::{BadState, StateReader, StateWriter};
 use crate::contact::conversation::{ComposedMessage, ConversationId};
 use crate::node::event::MessageId;
+use crate::node::send::AttemptEnd;
 use crate::state::{StateChange, StateRow, StateTable};
 
 /// Names a message that this node sends: its conversation, and its number there.
@@ -56,6 +57,19 @@ pub(super) enum PendingProgress {
 pub(super) struct PendingMessages {
     messages: BTreeMap<PendingId, PendingMessage>,
     running: BTreeMap<MessageId, PendingId>,
+    /// Attempts that had begun when the state was locked.
+    underway: BTreeMap<PendingId, UnderwayAttempt>,
+}
+
+/// How far an attempt is that goes on while the state is locked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum UnderwayAttempt {
+    /// Its key becomes durable.
+    Storing,
+    /// It is being sent.
+    Running(MessageId),
+    /// It is over.
+    Ended(AttemptEnd),
 }
 
 impl PendingMessages {
@@ -77,6 +91,50 @@ impl PendingMessages {
         }
         self.messages.insert(id, message);
         Ok(())
+    }
+
+    /// Forgets all messages. What is left are the attempts that have begun.
+    pub(super) fn lock(&mut self) -> Self {
+        let messages = core::mem::take(&mut self.messages).into_iter();
+        let underway = messages.filter_map(|(id, message)| match message.progress {
+            PendingProgress::Storing => Some((id, UnderwayAttempt::Storing)),
+            PendingProgress::Running(attempt) => Some((id, UnderwayAttempt::Running(attempt))),
+            _ => None,
+        });
+        Self {
+            underway: underway.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The attempts that had begun when the state was locked; from now on there are none.
+    pub(super) fn take_underway(&mut self) -> BTreeMap<PendingId, UnderwayAttempt> {
+        core::mem::take(&mut self.underway)
+    }
+
+    /// An attempt has begun, or was refused, while the state is locked. Returns whether it is known.
+    pub(super) fn on_underway_begun(
+        &mut self,
+        id: PendingId,
+        begun: Result<MessageId, String>,
+    ) -> bool {
+        let Some(underway) = self.underway.get_mut(&id) else {
+            return false;
+        };
+        *underway = match begun {
+            Ok(attempt) => UnderwayAttempt::Running(attempt),
+            Err(reason) => UnderwayAttempt::Ended(AttemptEnd::Failed(reason)),
+        };
+        true
+    }
+
+    /// An attempt has ended while the state is locked.
+    pub(super) fn on_underway_ended(&mut self, attempt: MessageId, end: AttemptEnd) {
+        let running = UnderwayAttempt::Running(attempt);
+        let mut underway = self.underway.values_mut();
+        if let Some(underway) = underway.find(|underway| **underway == running) {
+            *underway = UnderwayAttempt::Ended(end);
+        }
     }
 
     /// Adds a message.
