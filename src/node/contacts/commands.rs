@@ -203,11 +203,19 @@ impl Contacts {
                 ContactReply::Conversations(views)
             }
             ContactCommand::Conversation { of, after } => {
-                self.conversation_reply(of, |own, id| own.message_views(id, *after))?
+                let reply = self.conversation_reply(of, |own, id| own.message_views(id, *after))?;
+                self.reply_with_deliveries(now, of, reply, context)
             }
             ContactCommand::ConversationPage { of, before, limit } => {
                 let before = before.unwrap_or(u64::MAX);
-                self.conversation_reply(of, |own, id| own.message_page(id, before, *limit))?
+                let page = |own: &Self, id| own.message_page(id, before, *limit);
+                let reply = self.conversation_reply(of, page)?;
+                self.reply_with_deliveries(now, of, reply, context)
+            }
+            ContactCommand::History { of, query } => {
+                let reply =
+                    self.conversation_reply(of, |own, id| own.selected_messages(id, query))?;
+                self.reply_with_deliveries(now, of, reply, context)
             }
             ContactCommand::CardShow(name) => {
                 let Some(card) = self.card_of(now, name) else {
