@@ -97,7 +97,7 @@ pub enum Command {
     Shh(ShhCommand),
     /// Continue with the state of the user, which was locked at the start.
     OpenState(OpenedState),
-    /// Forget the keys of these identities and, if it says so, the state of the user, until they are unlocked
+    /// Forget the keys of these identities and, if it asks for it, the state of the user, until they are unlocked
     /// again. Answered when every change of the state is durable.
     Lock(LockRequest),
     /// Close all links, and emit no further output.

@@ -67,9 +67,14 @@ impl LastUse {
 pub(super) struct IdleLock(AbortHandle);
 
 impl IdleLock {
-    /// Locks a node whenever no command has come for this time.
-    pub(super) fn start(handle: Handle, identities: IdentityService, after: Duration) -> Self {
-        Self(tokio::spawn(run(handle, identities, after)).abort_handle())
+    /// Locks a node whenever no command has come for this time; never if there is none.
+    pub(super) fn start(
+        handle: &Handle,
+        identities: &IdentityService,
+        after: Option<Duration>,
+    ) -> Option<Self> {
+        let task = run(handle.clone(), identities.clone(), after?);
+        Some(Self(tokio::spawn(task).abort_handle()))
     }
 }
 

@@ -76,7 +76,7 @@ fn source_and_reader_converse_at_dark() {
 
 /// Five messages each way at `dark`, with both ends killed while messages are on their way. The first message is
 /// 12 shards and the first answer of the source 5, and at most 18 leave a node in ten minutes (spec M3): what the
-/// source writes in a row beyond that waits, and its outbox says so.
+/// source writes in a row beyond that waits, as its outbox shows.
 ///
 /// `cargo test --test processes five_messages_each_way_at_dark -- --ignored --nocapture`
 #[test]

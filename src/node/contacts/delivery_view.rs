@@ -11,13 +11,14 @@ use super::pending::{PendingId, PendingMessage, PendingProgress};
 use super::views::{ConversationMessageView, DeliveryView, MessageDirection};
 use super::{ContactContext, Contacts};
 use crate::contact::conversation::ConversationId;
+use crate::node::command::Refusal;
 use crate::node::effects::Effects;
 use crate::node::event::{Event, MessageId, Stage};
 use crate::node::hex;
 
 impl Contacts {
     /// Adds to messages of a conversation how far their sending is.
-    pub(super) fn with_deliveries(
+    fn with_deliveries(
         &self,
         now: Now,
         id: ConversationId,
@@ -32,27 +33,17 @@ impl Contacts {
         messages
     }
 
-    /// The same for the messages of a reply.
-    pub(super) fn reply_with_deliveries(
+    /// A conversation, with the messages that `messages` selects and how far their sending is.
+    pub(super) fn history_reply(
         &self,
         now: Now,
         of: &str,
-        reply: ContactReply,
+        messages: impl FnOnce(&Self, ConversationId) -> Vec<ConversationMessageView>,
         context: ContactContext<'_>,
-    ) -> ContactReply {
-        match (reply, self.conversation_named(of)) {
-            (
-                ContactReply::Conversation {
-                    conversation,
-                    messages,
-                },
-                Ok(id),
-            ) => ContactReply::Conversation {
-                conversation,
-                messages: self.with_deliveries(now, id, messages, context),
-            },
-            (reply, _) => reply,
-        }
+    ) -> Result<ContactReply, Refusal> {
+        self.conversation_reply(of, |own, id| {
+            own.with_deliveries(now, id, messages(own, id), context)
+        })
     }
 
     fn delivery_view(
