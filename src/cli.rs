@@ -29,6 +29,7 @@ mod inbox;
 ))]
 mod leaktest;
 mod levels;
+mod lock;
 mod log;
 mod mail;
 mod manual;
@@ -110,6 +111,8 @@ enum CliCommand {
     Restore(restore::Args),
     /// Erase all keys at once, then everything else, and end the node
     Panic(panic::Args),
+    /// Erase identities, contacts and messages from the memory of a running node; it goes on as a relay
+    Lock,
     /// Give a running node the password of its locked identities
     Unlock(unlock::Args),
     /// Send a message, and follow it until the network has it
@@ -293,6 +296,7 @@ impl Cli {
             CliCommand::Practice(args) => practice::run(&common, &args),
             CliCommand::Restore(args) => restore::run(&common, &args),
             CliCommand::Panic(args) => panic::run(&common, &args),
+            CliCommand::Lock => remote_node::with(&common, lock::run),
             CliCommand::Unlock(args) => {
                 remote_node::with(&common, async |node| unlock::run(node, args).await)
             }

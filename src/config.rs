@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod rpc;
 mod setting;
 mod settings;
+pub mod state;
 pub mod template;
 pub mod tor;
 pub mod value;
@@ -27,6 +28,7 @@ pub mod warnings;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use circuits::ids::Profile;
 
@@ -67,6 +69,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// File with the password of the identities.
     pub password_file: Option<PathBuf>,
+    /// Time without a command after which identities, contacts and messages are locked.
+    pub lock_after: Option<Duration>,
     /// Endpoints for other programs.
     pub rpc: RpcConfig,
     /// The pages for the browser of the user.
@@ -145,6 +149,7 @@ impl Config {
             log: LogConfig::build(&settings.log),
             metrics: MetricsConfig::build(&settings.metrics)?,
             password_file: settings.password_file,
+            lock_after: settings.state.lock_time(),
             rpc: RpcConfig::build(settings.rpc)?,
             console: ConsoleConfig::build(&settings.console),
             tor,

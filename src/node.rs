@@ -33,6 +33,7 @@ mod clock_skew;
 mod command;
 mod commands;
 mod config;
+mod contact_levels;
 mod contacts;
 mod directory;
 mod durability;
@@ -49,6 +50,7 @@ mod input;
 mod jobs;
 mod level_policy;
 mod local_peer;
+mod locking;
 mod mail;
 mod metrics;
 mod output;
@@ -100,16 +102,17 @@ use self::timers::{MIN_ABSENCE, TimerId};
 use self::transfers::{TransferContext, Transfers};
 
 pub use command::{
-    Command, FetchRequest, Identity, IdentityKind, MailSource, OpenedState, PreparedData,
-    PublicIdentity, ReaderKind, Recipient, Refusal, RefusalKind, Reply, SealedRecipient,
-    SendRequest,
+    Command, FetchRequest, Identity, IdentityKind, LockRequest, MailSource, OpenedState,
+    PreparedData, PublicIdentity, ReaderKind, Recipient, Refusal, RefusalKind, Reply,
+    SealedRecipient, SendRequest,
 };
 pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use contacts::{
     AddressView, Attachment, CardView, ContactCommand, ContactEvent, ContactReply, ContactSend,
     ContactStage, ContactState, ContactView, ConversationMessageView, ConversationStateView,
-    ConversationView, FileVerdictView, HowKnown, IntroducedView, IntroductionRequest,
-    MessageDirection, MessagePartView, MissingCardView, SendPriceView, SentMessage,
+    ConversationView, DeliveryView, FileVerdictView, HistoryQuery, HowKnown, IntroducedView,
+    IntroductionRequest, MessageDirection, MessagePartView, MissingCardView, SendPriceView,
+    SentMessage,
 };
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
 pub use file_storage::{FileFault, FileRequest, FileRequestId, FileResponse};

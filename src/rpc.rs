@@ -32,7 +32,7 @@ pub use error::{RpcError, RpcErrorKind};
 pub use keys::KeyCall;
 pub use methods::METHODS;
 pub use request::{RpcMessage, RpcRequest, failure, parsed_size, response};
-pub use views::{EventNotice, ExportView, UnlockView};
+pub use views::{EventNotice, ExportView, LockView, UnlockView};
 
 /// The notification of an event; `None` if the event is for other subscribers.
 #[must_use]

@@ -23,6 +23,7 @@ mod handle;
 pub mod identity_files;
 pub mod identity_service;
 pub mod identity_set;
+mod idle_lock;
 mod link_gates;
 pub mod listen;
 pub mod log_output;

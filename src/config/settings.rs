@@ -16,6 +16,7 @@ use super::mail::MailSettings;
 use super::metrics::MetricsSettings;
 use super::rpc::RpcSettings;
 use super::setting::{Count, List, Number, One, Place, Switch, Table, settings};
+use super::state::StateSettings;
 use super::tor::TorSettings;
 use super::value::{self, NetworkName, parsed};
 use crate::endpoint::{Endpoint, PeerAddr};
@@ -153,13 +154,15 @@ settings! {
         metrics: MetricsSettings,
         /// The table `[rpc]`.
         rpc: RpcSettings,
+        /// The table `[state]`.
+        state: StateSettings,
         /// The table `[tor]`.
         tor: TorSettings,
     }
 }
 
 /// All tables; the first one holds the settings outside of tables.
-pub(crate) fn tables() -> [Table; 11] {
+pub(crate) fn tables() -> [Table; 12] {
     [
         Settings::declared(),
         BandwidthSettings::declared(),
@@ -171,6 +174,7 @@ pub(crate) fn tables() -> [Table; 11] {
         MailSettings::declared(),
         MetricsSettings::declared(),
         RpcSettings::declared(),
+        StateSettings::declared(),
         TorSettings::declared(),
     ]
 }

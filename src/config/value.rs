@@ -182,5 +182,7 @@ pub const MAIL_MB: RangeInclusive<usize> = 1..=16_777_216;
 pub const FILE_MB: RangeInclusive<usize> = 1..=16_384;
 /// Bounds of `mail.days`: without a limit an archive would endanger the users whose mail it keeps.
 pub const MAIL_DAYS: RangeInclusive<usize> = 1..=3_650;
+/// Bounds of `state.lock-after`: a minute to a week.
+pub const LOCK_MINUTES: RangeInclusive<usize> = 1..=10_080;
 /// Bounds of `threads`.
 pub const THREADS: RangeInclusive<usize> = 1..=1024;

@@ -91,6 +91,8 @@ pub enum Command {
     Levels,
     /// A command about contacts; [`Reply::Contact`] answers it.
     Contact(ContactCommand),
+    /// A message to a contact at the custom level of this name, whose limits are checked.
+    ContactCustom(String, ContactCommand),
     /// A command about files that are handed over; [`Reply::File`] answers it.
     File(FileCommand),
     /// A command about talk lines; [`Reply::Talk`] answers it.
@@ -99,6 +101,9 @@ pub enum Command {
     Shh(ShhCommand),
     /// Continue with the state of the user, which was locked at the start.
     OpenState(OpenedState),
+    /// Forget the keys of these identities and, if it asks for it, the state of the user, until they are unlocked
+    /// again. Answered when every change of the state is durable.
+    Lock(LockRequest),
     /// Close all links, and emit no further output.
     Shutdown,
 }
@@ -120,8 +125,31 @@ impl Command {
                         | ContactCommand::Conversations
                         | ContactCommand::Conversation { .. }
                         | ContactCommand::ConversationPage { .. }
+                        | ContactCommand::History { .. }
                 )
         )
+    }
+}
+
+impl Command {
+    /// Whether it shows that the user is there. A view does not: a page or a program repeats it by itself.
+    #[must_use]
+    pub const fn is_use(&self) -> bool {
+        match self {
+            Self::AddIdentity(..)
+            | Self::Send(_)
+            | Self::SendCustom(..)
+            | Self::Cancel(_)
+            | Self::Renew(_)
+            | Self::FetchMail(_)
+            | Self::Estimate(_)
+            | Self::EstimateCustom(..)
+            | Self::OpenState(_) => true,
+            Self::Contact(command) | Self::ContactCustom(_, command) => !command.is_view(),
+            Self::File(command) => !matches!(command, FileCommand::List),
+            Self::Talk(command) => !matches!(command, TalkCommand::List),
+            _ => false,
+        }
     }
 }
 
@@ -177,6 +205,15 @@ pub struct OpenedState {
     pub rows: StateRows,
     /// Whether it is an old copy.
     pub is_stale: bool,
+}
+
+/// What a node forgets until it is unlocked.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct LockRequest {
+    /// Names of identities.
+    pub identities: Vec<String>,
+    /// Whether contacts, conversations, files and received messages are locked.
+    pub state: bool,
 }
 
 /// The kind of key that an identity consists of.

@@ -16,6 +16,7 @@ mod command;
 mod commands;
 mod conversations;
 mod delivery;
+mod delivery_view;
 mod event;
 mod file_parts;
 mod first_messages;
@@ -28,6 +29,7 @@ mod requests;
 mod resending;
 mod scan;
 mod show;
+mod underway;
 mod upkeep;
 mod views;
 mod watch;
@@ -40,14 +42,14 @@ use circuits::level::Level;
 use circuits::time::{Instant, Now, UnixSecs};
 
 pub use command::{
-    Attachment, ContactCommand, ContactReply, ContactSend, HowKnown, IntroductionRequest,
-    SentMessage,
+    Attachment, ContactCommand, ContactReply, ContactSend, HistoryQuery, HowKnown,
+    IntroductionRequest, SentMessage,
 };
 pub use event::{ContactEvent, ContactStage};
 pub use views::{
     AddressView, CardView, ContactState, ContactView, ConversationMessageView,
-    ConversationStateView, ConversationView, FileVerdictView, IntroducedView, MessageDirection,
-    MessagePartView, MissingCardView, SendPriceView,
+    ConversationStateView, ConversationView, DeliveryView, FileVerdictView, IntroducedView,
+    MessageDirection, MessagePartView, MissingCardView, SendPriceView,
 };
 
 pub(super) use self::delivery::AttemptOwner;
@@ -69,7 +71,7 @@ use super::durability::{Continuation, StateContinuation};
 use super::effects::Effects;
 use super::event::Event;
 use super::input::CommandId;
-use super::jobs::{JobId, JobResult};
+use super::jobs::{JobId, JobOwner, JobResult};
 use super::send::{SendContext, Sender};
 use super::timers::TimerId;
 use super::transfers::Transfers;
@@ -141,9 +143,13 @@ impl WatchedKeys for Watched<'_> {
 impl Contacts {
     /// No contacts yet; their state is locked until [`open_state`](Self::open_state).
     pub(super) fn new(profile: Profile, card_level: Level, now: Instant) -> Self {
+        Self::with_cards(OwnCards::new(profile), card_level, now)
+    }
+
+    fn with_cards(own: OwnCards, card_level: Level, now: Instant) -> Self {
         Self {
             book: ContactBook::default(),
-            own: OwnCards::new(profile),
+            own,
             finder: CardFinder::new(now),
             card_level,
             conversations: Conversations::default(),
@@ -183,16 +189,38 @@ impl Contacts {
             self.finder.watch(fx, now.mono, id);
         }
         self.restore_requests();
+        let changes = self.own.on_unlocked();
+        if !changes.is_empty() {
+            fx.store_state(changes);
+        }
         if is_stale {
             let mut changes = self.conversations.set_all_stale();
             changes.push(StateChange::stale_is_handled());
             fx.store_state(changes);
         }
-        self.conversations.follow_all(now.unix);
+        self.finder.verify_restored();
+        self.follow_restored(fx, now);
         self.follow_keys(fx, now);
-        self.rescan(fx, now.mono, Rescan::Topics);
         self.own.arm(fx, now);
+        self.resume_attempts(fx, now);
         self.schedule(fx, now.mono);
+    }
+
+    /// Forgets everything until the state is opened again, but for cards that are signed and the attempts
+    /// that have begun.
+    pub(super) fn lock(&mut self, fx: &mut Effects, now: Now) {
+        fx.cancel_jobs_of(JobOwner::Contact);
+        let (own, prepared) = self.own.lock(fx, now.unix);
+        if !prepared.changes.is_empty() {
+            let then = StateContinuation::Contact(ContactContinuation::CardsStored);
+            fx.store_state_then(prepared.changes, then);
+        }
+        let pending = self.pending.lock();
+        *self = Self {
+            pending,
+            ..Self::with_cards(own, self.card_level, now.mono)
+        };
+        self.own.arm(fx, now);
     }
 
     fn restore(&mut self, table: StateTable, row: &StateRow) -> Result<(), BadState> {
@@ -245,11 +273,22 @@ impl Contacts {
         self.scanner.on_link_closed(link);
     }
 
+    /// Computes the topics of restored conversations, a bounded number of them; the timer continues. After the
+    /// last one the mempool is scanned for them.
+    fn follow_restored(&mut self, fx: &mut Effects, now: Now) {
+        match self.conversations.follow_restored(now.unix) {
+            (_, true) => fx.expedite(TimerId::ScanContacts, now.mono),
+            (true, false) => self.rescan(fx, now.mono, Rescan::Topics),
+            (false, false) => {}
+        }
+    }
+
     /// Begins to scan envelopes that wait. Waits while the disk is behind: what is found has to be stored.
     pub(super) fn scan(&mut self, fx: &mut Effects, now: Now, pool: &Pool) {
         if fx.state_is_congested() {
             return fx.expedite(TimerId::ScanContacts, now.mono.after(CONGESTION_DELAY));
         }
+        self.follow_restored(fx, now);
         let watched = Watched {
             conversations: &self.conversations,
             recipients: self.first.recipients(),

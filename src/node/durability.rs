@@ -97,6 +97,11 @@ impl StateBacklog {
         self.is_open = true;
     }
 
+    /// Nothing is stored any more. Records that wait for the disk still become durable.
+    pub(super) const fn lock(&mut self) {
+        self.is_open = false;
+    }
+
     /// Whether changes can be stored.
     pub(super) const fn is_open(&self) -> bool {
         self.is_open

@@ -248,6 +248,15 @@ impl Effects {
         }
     }
 
+    /// Stops all jobs of an owner, which hears nothing further.
+    pub(super) fn cancel_jobs_of(&mut self, owner: JobOwner) {
+        let jobs = self.jobs.extract_if(.., |_, of| *of == owner);
+        let jobs: Vec<JobId> = jobs.map(|(job, _)| job).collect();
+        for job in jobs {
+            self.emit(Output::CancelWork(job));
+        }
+    }
+
     /// The owner of a running job.
     pub(super) fn job_owner(&self, job: JobId) -> Option<JobOwner> {
         self.jobs.get(&job).copied()
@@ -289,6 +298,11 @@ impl Effects {
         self.state.open();
     }
 
+    /// The state of the user is locked: nothing is stored from now on.
+    pub(super) const fn lock_state(&mut self) {
+        self.state.lock();
+    }
+
     /// Whether the state of the user is open. While it is locked, nothing of it is read or written.
     pub(super) const fn state_is_open(&self) -> bool {
         self.state.is_open()
@@ -300,9 +314,14 @@ impl Effects {
         self.state.is_congested()
     }
 
+    /// Whether every change of the state so far is durable.
+    pub(super) fn state_is_durable(&self) -> bool {
+        self.state.is_durable()
+    }
+
     /// Tells users of an event once every change of the state so far is durable.
     pub(super) fn notify_durable(&mut self, event: Event) {
-        if self.state.is_durable() {
+        if self.state_is_durable() {
             self.notify(event);
         } else {
             self.defer(Continuation::State(StateContinuation::Notify(event)));

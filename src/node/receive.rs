@@ -241,6 +241,22 @@ impl Receiver {
         self.identities.add_locked(name, identity)
     }
 
+    /// Forgets the keys of these identities. Their messages wait in the mempool until they are unlocked.
+    pub(super) fn lock_identities(&mut self, names: &[String]) {
+        for name in names {
+            if let Some(filter) = self.identities.lock(name) {
+                self.queue.on_uninstalled(filter);
+                self.filters.remove(filter);
+            }
+        }
+    }
+
+    /// Forgets the received messages, which are in the state of the user.
+    pub(super) fn lock_inbox(&mut self) {
+        self.inbox = Inbox::default();
+        self.shards = ShardCollector::default();
+    }
+
     /// The secret key of a named key pair, to sign with.
     ///
     /// # Errors

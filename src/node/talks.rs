@@ -152,6 +152,14 @@ impl Talks {
         self.schedule(fx, now);
     }
 
+    /// Ends all lines: the conversations are locked.
+    pub(super) fn lock(&mut self, fx: &mut Effects, now: Now, context: TalkContext<'_>) {
+        let ids: Vec<ConversationId> = self.talks.keys().copied().collect();
+        for id in ids {
+            self.finish(fx, now, id, "this node was locked", context);
+        }
+    }
+
     /// A conversation is erased, and its line with it.
     pub(super) fn on_conversation_erased(
         &mut self,

@@ -154,6 +154,7 @@ impl RpcCall {
             "whisht_changePassword"
             | "whisht_exportIdentity"
             | "whisht_importIdentity"
+            | "whisht_lock"
             | "whisht_newIdentity"
             | "whisht_unlock" => {
                 return KeyCall::read(method, params, permissions).map(Self::Keys);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::call::{bad, object, text};
+use super::call::{bad, nothing, object, text};
 use super::{Permissions, RpcError};
 use crate::identity::{IdentityName, NewIdentity, parse_topic};
 use crate::keystore::{Cost, Password};
@@ -39,6 +39,8 @@ pub enum KeyCall {
         /// The cost of one guess at the password.
         cost: Cost,
     },
+    /// Lock everything that a password protects.
+    Lock,
     /// Create an identity, store it, and subscribe to its messages.
     New {
         /// The identity's name.
@@ -73,6 +75,7 @@ impl KeyCall {
                 Ok(Self::Export(name(&text(params, "name")?)?))
             }
             "whisht_importIdentity" => import(params),
+            "whisht_lock" => nothing(params, Self::Lock),
             "whisht_newIdentity" => new(params),
             _ => unlock(params),
         }

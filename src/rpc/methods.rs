@@ -1,7 +1,7 @@
 //! The names of all methods: go-ethereum's, and our own.
 
 /// All methods.
-pub const METHODS: [&str; 100] = [
+pub const METHODS: [&str; 101] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -78,6 +78,7 @@ pub const METHODS: [&str; 100] = [
     "whisht_inbox",
     "whisht_introduce",
     "whisht_levels",
+    "whisht_lock",
     "whisht_markRead",
     "whisht_muteContact",
     "whisht_newAddress",

@@ -20,6 +20,15 @@ pub struct ExportView {
     pub file: String,
 }
 
+/// The result of `whisht_lock`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LockView {
+    /// Names of the identities that were locked.
+    pub identities: Vec<String>,
+    /// Whether contacts and messages are locked.
+    pub state: bool,
+}
+
 /// The result of `whisht_unlock`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct UnlockView {

@@ -38,6 +38,7 @@ use super::clock::{Clock, thread_time};
 use super::connector::LinkStream;
 use super::entropy::EntropySource;
 use super::handle::{DriverRequest, Handle};
+use super::idle_lock::LastUse;
 use super::link_gates::LinkGates;
 use super::store::Storage;
 use super::tcp::NetEvent;
@@ -103,6 +104,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         events,
         addresses,
         driver,
+        last_use: LastUse::new(),
         panicked: Arc::default(),
         finished,
     })

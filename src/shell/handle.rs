@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
+use super::idle_lock::LastUse;
 use crate::node::{ClientId, Command, Event, Refusal, Reply};
 
 /// A request to the driver.
@@ -28,6 +29,8 @@ pub struct Handle {
     pub(super) events: broadcast::WeakSender<Arc<Event>>,
     pub(super) addresses: Arc<[SocketAddr]>,
     pub(super) driver: AbortHandle,
+    /// When the user gave the last command.
+    pub(super) last_use: LastUse,
     /// Whether the user has ended the node in an emergency.
     pub(super) panicked: Arc<AtomicBool>,
     /// Closes when the driver has ended.
@@ -49,6 +52,9 @@ impl Handle {
     ///
     /// [`Stopped`] if the node has ended. The inner error is the node's own refusal.
     pub async fn command(&self, command: Command) -> Result<Result<Reply, Refusal>, Stopped> {
+        if command.is_use() {
+            self.last_use.note();
+        }
         let (answer, answered) = oneshot::channel();
         self.requests
             .send(DriverRequest::Command(self.client, command, answer))

@@ -425,6 +425,11 @@ pub enum IdentityError {
     /// The identity is unencrypted, so it is not exported.
     #[error("`{0}` is not encrypted; seal it first with `whisht id passwd {0}`")]
     NotSealed(IdentityName),
+    /// Nothing has a password, so that nothing can be locked.
+    #[error(
+        "no password protects identities, contacts and messages; set one first with `whisht id passwd NAME`"
+    )]
+    NothingProtected,
     /// The file does not decrypt.
     #[error("`{name}` does not open: {error}{}", lost(*error))]
     Opening {

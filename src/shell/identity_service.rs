@@ -17,7 +17,7 @@ use super::store::Storage;
 use super::{Handle, Stopped, seeded_rng};
 use crate::identity::{IdentityName, NewIdentity};
 use crate::keystore::{Cost, Password, SealedIdentity};
-use crate::node::{Command, Identity, OpenedState, Refusal, Reply};
+use crate::node::{Command, Identity, IdentityView, LockRequest, OpenedState, Refusal, Reply};
 
 /// The identities of a running node. Clones refer to the same ones.
 #[derive(Clone, Debug)]
@@ -54,6 +54,15 @@ pub struct UnlockResult {
     /// Identities that are still locked.
     pub locked: Vec<IdentityName>,
     /// Whether contacts and messages were unlocked too.
+    pub state: bool,
+}
+
+/// The result of a lock.
+#[derive(Debug, Default)]
+pub struct LockResult {
+    /// Identities that were locked.
+    pub identities: Vec<IdentityName>,
+    /// Whether contacts and messages are locked.
     pub state: bool,
 }
 
@@ -164,7 +173,7 @@ impl IdentityService {
         only: Option<IdentityName>,
     ) -> Result<UnlockResult, IdentityServiceError> {
         let locked = node.command(Command::Identities).await??;
-        let locked = locked_names(&locked);
+        let locked = names(&locked, |view| view.locked);
         let ((opened, left), state) = self
             .blocking(move |dir, _| {
                 let dir = dir.ok_or(IdentityError::KeepsNothing)?;
@@ -184,6 +193,34 @@ impl IdentityService {
             unlocked.opened.push(name);
         }
         Ok(unlocked)
+    }
+
+    /// Locks everything that a password protects: identities, contacts and messages. The node goes on as a
+    /// relay. Nothing happens to what is locked already.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityServiceError`] if no password protects anything, or the node keeps everything in memory.
+    pub async fn lock(&self, node: &Handle) -> Result<LockResult, IdentityServiceError> {
+        let known = node.command(Command::Identities).await??;
+        let open = names(&known, |view| !view.locked);
+        let (identities, state) = self
+            .blocking(move |dir, _| protected(dir.ok_or(IdentityError::KeepsNothing)?, &open))
+            .await?;
+        let request = LockRequest {
+            identities: identities.iter().map(ToString::to_string).collect(),
+            state,
+        };
+        // Answered when every change is durable: the key of the state is not needed any more.
+        node.command(Command::Lock(request)).await??;
+        self.blocking(move |dir, _| {
+            if let Some(dir) = dir.filter(|_| state) {
+                dir.state().close();
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(LockResult { identities, state })
     }
 
     /// Runs an operation on the data directory, if there is one, on a blocking thread.
@@ -281,13 +318,29 @@ fn open_locked(
     }
 }
 
-/// The identities that the node lists as locked.
-fn locked_names(reply: &Reply) -> Vec<IdentityName> {
+/// What a password protects: those of the identities `open`, and whether the state is one of it.
+fn protected(
+    dir: &DataDir,
+    open: &[IdentityName],
+) -> Result<(Vec<IdentityName>, bool), IdentityError> {
+    let state = state_store::is_protected(dir)?;
+    let stored = identity_files::list(dir)?.identities.into_iter();
+    let protected = stored.filter(|(_, stored)| stored.is_protected());
+    let protected: Vec<IdentityName> = protected.map(|(name, _)| name).collect();
+    if !state && protected.is_empty() {
+        return Err(IdentityError::NothingProtected);
+    }
+    let open = protected.into_iter().filter(|name| open.contains(name));
+    Ok((open.collect(), state))
+}
+
+/// The names of the identities that the node lists and that `selects` takes.
+fn names(reply: &Reply, selects: impl Fn(&IdentityView) -> bool) -> Vec<IdentityName> {
     let Reply::Identities(views) = reply else {
         return Vec::new();
     };
-    let locked = views.iter().filter(|view| view.locked);
-    locked.filter_map(|view| view.name.parse().ok()).collect()
+    let selected = views.iter().filter(|view| selects(view));
+    selected.filter_map(|view| view.name.parse().ok()).collect()
 }
 
 async fn listen(

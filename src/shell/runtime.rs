@@ -19,6 +19,7 @@ use super::driver::StartError;
 use super::identity_files::IdentityError;
 use super::identity_service::IdentityService;
 use super::identity_set::IdentitySet;
+use super::idle_lock::IdleLock;
 use super::listen::{self, ListenError};
 use super::mail::{self, MailError};
 use super::metrics::{BoundMetrics, MetricsError, MetricsExporter};
@@ -76,6 +77,7 @@ pub struct RunningNode {
     console: Arc<Console>,
     metrics: MetricsExporter,
     onion: Option<Endpoint>,
+    _idle_lock: Option<IdleLock>,
     /// Removed after its contents.
     _private_dir: Option<PrivateDir>,
     /// Removed after the Tor client that uses it.
@@ -152,6 +154,7 @@ impl RunningNode {
         for command in identities.into_commands() {
             handle.command(command).await??;
         }
+        let idle_lock = IdleLock::start(&handle, &identity_service, config.lock_after);
         let (console, service) = services(config.console, &handle, identity_service, place)?;
         let metrics = metrics.start(&handle).await;
         let rpc = RpcServer::open(&socket, bound, &config.rpc, token, &service)?;
@@ -162,6 +165,7 @@ impl RunningNode {
             console,
             metrics,
             onion,
+            _idle_lock: idle_lock,
             _private_dir: private_dir,
             _tor_dir: tor_dir,
         })

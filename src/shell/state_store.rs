@@ -23,7 +23,9 @@ use crate::state::guard::{
 use crate::state::master_key::{MasterKey, UnwrapError};
 use crate::state::{STALE, StateChange, StateRow, StateRows, StateTable};
 
-pub use self::key_file::{follow_password, needs_password, open_unprotected, protect, unlock};
+pub use self::key_file::{
+    follow_password, is_protected, needs_password, open_unprotected, protect, unlock,
+};
 
 /// The place of a data directory for its open state.
 #[derive(Debug, Default)]
@@ -61,6 +63,11 @@ impl StateSlot {
             opened: Some(opened),
         };
         Ok(())
+    }
+
+    /// Erases the key of the state from memory. The node has to be locked: nothing is stored afterwards.
+    pub(super) fn close(&self) {
+        *self.lock() = SlotState::default();
     }
 
     /// The rows for a node that starts or is unlocked; `None` while the state is locked.

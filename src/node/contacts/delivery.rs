@@ -13,7 +13,7 @@ use circuits::time::{Now, UnixSecs};
 use zeroize::Zeroizing;
 
 use super::event::{ContactEvent, ContactStage};
-use super::letters::RESEND_SECS;
+use super::letters::{LetterRecord, RESEND_SECS};
 use super::pending::{PendingId, PendingProgress};
 use super::publication::CardName;
 use super::{ContactContext, ContactContinuation, Contacts, SentMessage};
@@ -173,6 +173,16 @@ impl Contacts {
             AttemptOwner::Card(name) => return self.on_card_begun(fx, now, name, begun),
             AttemptOwner::Renewal(_) => return,
         };
+        if !fx.state_is_open() {
+            let attempt = begun.as_ref().ok().copied();
+            let begun = begun.map_err(|refusal| refusal.to_string());
+            if !self.pending.on_underway_begun(id, begun)
+                && let Some(attempt) = attempt
+            {
+                fx.request(Action::CancelAttempt(attempt));
+            }
+            return;
+        }
         match begun {
             Ok(attempt) => {
                 let mut stage = None;
@@ -216,9 +226,23 @@ impl Contacts {
         if self.own.is_running(attempt) {
             return self.on_card_ended(fx, now, attempt, &end);
         }
+        if !fx.state_is_open() {
+            return self.pending.on_underway_ended(attempt, end);
+        }
         let Some(id) = self.pending.of_attempt(attempt) else {
             return;
         };
+        self.settle_attempt(fx, now, id, end);
+    }
+
+    /// What follows from the end of an attempt.
+    pub(super) fn settle_attempt(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: PendingId,
+        end: AttemptEnd,
+    ) {
         let Some(message) = self.pending.get(id) else {
             return;
         };
@@ -297,18 +321,22 @@ impl Contacts {
 
     /// The event of a stage, unless the conversation is muted.
     pub(super) fn stage_event(&self, id: PendingId, stage: ContactStage) -> Option<ContactEvent> {
-        let record = self.conversations.get(id.0);
-        let is_muted = match record {
-            Some(record) => record.facts.is_muted,
-            None => self.letters.get(id.0)?.is_muted(),
-        };
-        (!is_muted).then(|| {
+        let is_known = self.conversations.get(id.0).is_some() || self.letters.has(id.0);
+        (is_known && !self.is_muted(id.0)).then(|| {
             let message = SentMessage {
                 conversation: hex(&id.0.0),
                 number: id.1,
             };
             ContactEvent::Outgoing(message, stage)
         })
+    }
+
+    /// Whether the user wants no events of a conversation.
+    pub(super) fn is_muted(&self, id: ConversationId) -> bool {
+        match self.conversations.get(id) {
+            Some(record) => record.facts.is_muted,
+            None => self.letters.get(id).is_some_and(LetterRecord::is_muted),
+        }
     }
 
     // -- tickets

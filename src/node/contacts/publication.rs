@@ -8,6 +8,7 @@
 
 mod address;
 mod files;
+mod locked;
 mod prepare;
 mod published;
 
@@ -42,6 +43,8 @@ pub(super) struct OwnCards {
     running: BTreeMap<MessageId, CardName>,
     /// Number of records that are not durable yet.
     unstored: usize,
+    /// Whether only what was signed before is there: the state is locked.
+    is_locked: bool,
     /// Maximum number of seconds before the first cards of a new address; the standard if `None`.
     max_first_delay: Option<u32>,
 }
@@ -357,7 +360,8 @@ impl OwnCards {
             }
             StateTable::Schedule => {
                 let published = PublishedCards::from_bytes(&row.value)?;
-                self.published.insert(id, published);
+                // What was published while the state was locked is newer.
+                self.published.entry(id).or_insert(published);
             }
             _ => return Err(BadState::Field("table")),
         }

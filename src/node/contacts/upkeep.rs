@@ -75,11 +75,15 @@ impl Contacts {
         context: ContactContext<'_>,
     ) {
         // With a wrong clock, keys that are in use would be erased.
-        if !fx.state_is_open() || context.others.clock.check(now).is_err() {
+        if context.others.clock.check(now).is_err() {
             return fx.expedite(TimerId::PublishCards, now.mono.after(IDLE_INTERVAL));
         }
-        let prepared = self.own.prepare(fx, now);
-        self.store_prepared(fx, now, prepared);
+        if fx.state_is_open() {
+            let prepared = self.own.prepare(fx, now);
+            self.store_prepared(fx, now, prepared);
+        } else {
+            self.own.prepare_locked(fx, now);
+        }
         for due in self.own.publish(fx, now.unix) {
             let request = SendRequest {
                 to: Recipient::Prepared(PreparedData {
@@ -149,9 +153,8 @@ impl Contacts {
     }
 
     pub(super) fn on_card_left(&mut self, fx: &mut Effects, message: MessageId) {
-        if let Some(change) = self.own.on_left(message) {
-            fx.store_state(vec![change]);
-        }
+        let change = self.own.on_left(message);
+        store_if_open(fx, change);
     }
 
     pub(super) fn on_card_ended(
@@ -162,9 +165,8 @@ impl Contacts {
         end: &AttemptEnd,
     ) {
         let is_seen = matches!(end, AttemptEnd::Seen);
-        if let Some(change) = self.own.on_ended(now.unix, message, is_seen) {
-            fx.store_state(vec![change]);
-        }
+        let change = self.own.on_ended(now.unix, message, is_seen);
+        store_if_open(fx, change);
         self.own.arm(fx, now);
     }
 
@@ -313,6 +315,13 @@ impl Contacts {
 fn store(fx: &mut Effects, changes: Vec<StateChange>) {
     if !changes.is_empty() {
         fx.store_state(changes);
+    }
+}
+
+/// Stores a change of the cards. While the state is locked, it is stored once it is open.
+fn store_if_open(fx: &mut Effects, change: Option<StateChange>) {
+    if fx.state_is_open() {
+        store(fx, change.into_iter().collect());
     }
 }
 

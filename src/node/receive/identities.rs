@@ -68,6 +68,13 @@ impl Identities {
         Ok(())
     }
 
+    /// Forgets the key of an identity. Returns its filter, if it was unlocked.
+    pub(super) fn lock(&mut self, name: &str) -> Option<FilterId> {
+        let (name, UnlockedIdentity { filter, key }) = self.unlocked.remove_entry(name)?;
+        self.locked.insert(name, key.public());
+        Some(filter)
+    }
+
     /// The secret key of a named key pair.
     pub(super) fn signing_key(&self, name: &str) -> Result<Arc<ClientSecret>, Refusal> {
         match self.unlocked(name)? {

@@ -152,14 +152,41 @@ impl Sender {
         self.erase(fx, id);
     }
 
-    /// Erases the row of a message.
+    /// Erases the row of a message; if the state is locked, once it is open.
     pub(super) fn erase(&mut self, fx: &mut Effects, id: MessageId) {
         let Some(message) = self.messages.get_mut(&id) else {
             return;
         };
+        if !fx.state_is_open() {
+            return;
+        }
         if core::mem::take(&mut message.kept_mut().is_stored) {
             let row = message.tag().as_bytes().to_vec();
             fx.store_state(vec![StateChange::delete(StateTable::Outbox, row)]);
+        }
+    }
+
+    // -- locking
+
+    /// The state is locked: forgets the messages that have ended. Those on their way go on.
+    pub(in crate::node) fn lock(&mut self) {
+        self.messages
+            .retain(|_, message| !message.state().has_ended());
+    }
+
+    /// What becomes of the row of a message of this run when the state is opened.
+    fn settle_row(&mut self, fx: &mut Effects, id: MessageId, changes: &mut Vec<StateChange>) {
+        let Some(message) = self.messages.get_mut(&id) else {
+            return;
+        };
+        let has_failed = matches!(message.state(), SendState::Failed(_));
+        let is_over = message.state().has_ended() && !has_failed || message.is_cancelled();
+        if !is_over {
+            changes.extend(self.put(fx, id));
+            changes.push(self.put_last_number());
+        } else if core::mem::take(&mut message.kept_mut().is_stored) {
+            let row = message.tag().as_bytes().to_vec();
+            changes.push(StateChange::delete(StateTable::Outbox, row));
         }
     }
 
@@ -185,8 +212,7 @@ impl Sender {
             }
         }
         for id in accepted {
-            changes.extend(self.put(fx, id));
-            changes.push(self.put_last_number());
+            self.settle_row(fx, id, &mut changes);
         }
         if !changes.is_empty() {
             fx.store_state(changes);
@@ -210,6 +236,11 @@ impl Sender {
             failure,
             request,
         } = record;
+        let mut known = self.messages.values();
+        if known.any(|message| message.kept().is_stored && message.tag() == tag) {
+            // It was on its way when the state was locked.
+            return;
+        }
         if is_over(now.unix, accepted) {
             let row = tag.as_bytes().to_vec();
             return changes.push(StateChange::delete(StateTable::Outbox, row));

@@ -45,6 +45,19 @@ impl DiskRequests {
         self.0.insert(id, purpose);
     }
 
+    /// Forgets all requests. Returns the commands that wait for one.
+    pub(super) fn forget_all(&mut self) -> Vec<CommandId> {
+        let purposes = core::mem::take(&mut self.0).into_values();
+        let commands = purposes.filter_map(|purpose| match purpose {
+            DiskPurpose::Begin(command, _)
+            | DiskPurpose::Accept(command, _)
+            | DiskPurpose::Bring(command, _)
+            | DiskPurpose::ReadOut(command, _) => Some(command),
+            DiskPurpose::Fetch(..) | DiskPurpose::Keep(..) | DiskPurpose::Erase => None,
+        });
+        commands.collect()
+    }
+
     /// What an answered request was for.
     pub(super) fn take(&mut self, id: FileRequestId) -> Option<DiskPurpose> {
         self.0.remove(&id)

@@ -9,7 +9,7 @@ use super::disk::DiskPurpose;
 use super::record::{FileRow, FileStep, delete_leaves, delete_record};
 use super::{TransferContext, Transfers};
 use crate::contact::conversation::ConversationId;
-use crate::node::action::{Action, TransferAction};
+use crate::node::action::{Action, CircuitAction, TransferAction};
 use crate::node::command::{Refusal, Reply};
 use crate::node::effects::Effects;
 use crate::node::file_storage::{FileFault, FileRequest, FileRequestId, FileResponse};
@@ -65,6 +65,24 @@ impl Transfers {
         self.disk
             .ask(fx, FileRequest::EraseOthers(kept), DiskPurpose::Erase);
         fx.expedite(TimerId::Transfers, now.mono);
+    }
+
+    /// Forgets all files until the state is opened again. An attempt ends as if this node had been killed:
+    /// the next one goes on from the chunks that are durable.
+    pub(in crate::node) fn lock(&mut self, fx: &mut Effects) {
+        let leaving = self.leaving.iter().map(|(_, circuit)| *circuit);
+        for circuit in self.by_circuit.keys().copied().chain(leaving) {
+            fx.request(Action::Circuit(CircuitAction::Close(circuit)));
+        }
+        for command in self.disk.forget_all() {
+            fx.reply(command, Err(Refusal::locked(LOCKED)));
+        }
+        *self = Self {
+            last_session: self.last_session,
+            offers: core::mem::take(&mut self.offers),
+            ..Self::new(self.max_size)
+        };
+        fx.arm(TimerId::Transfers, None);
     }
 
     // -- the store for files
@@ -199,3 +217,5 @@ fn refuse(fx: &mut Effects, command: CommandId, fault: &FileFault) {
     };
     fx.reply(command, Err(Refusal::policy(fault.to_string(), remedy)));
 }
+
+const LOCKED: &str = "files and conversations are locked";

@@ -7,10 +7,10 @@ use super::Service;
 use super::session::stopped;
 use crate::identity::IdentityName;
 use crate::node::{Command, IdentityView, Reply};
-use crate::rpc::{ExportView, KeyCall, RpcError, RpcErrorKind, UnlockView};
+use crate::rpc::{ExportView, KeyCall, LockView, RpcError, RpcErrorKind, UnlockView};
 use crate::shell::Stopped;
 use crate::shell::identity_files::IdentityError;
-use crate::shell::identity_service::{IdentityServiceError, UnlockResult};
+use crate::shell::identity_service::{IdentityServiceError, LockResult, UnlockResult};
 
 /// Runs a call to its end even if its client disconnects: a stored key must be added to the node.
 pub(super) async fn execute(service: Service, call: KeyCall) -> Result<Value, RpcError> {
@@ -59,15 +59,13 @@ async fn keys(service: &Service, call: KeyCall) -> Result<Value, RpcError> {
                 file,
             }));
         }
+        KeyCall::Lock => return Ok(to_value(&locked(identities.lock(handle).await?))),
         KeyCall::Unlock { password, name } => {
             let UnlockResult {
                 opened,
                 locked,
                 state,
             } = identities.unlock(handle, password, name).await?;
-            let texts = |names: &[IdentityName]| -> Vec<String> {
-                names.iter().map(ToString::to_string).collect()
-            };
             return Ok(to_value(&UnlockView {
                 opened: texts(&opened),
                 locked: texts(&locked),
@@ -89,6 +87,18 @@ async fn identity(
     };
     let mut known = known.into_iter();
     Ok(known.find(|identity| identity.name == name.as_str()))
+}
+
+fn locked(result: LockResult) -> LockView {
+    let LockResult { identities, state } = result;
+    LockView {
+        identities: texts(&identities),
+        state,
+    }
+}
+
+fn texts(names: &[IdentityName]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
 }
 
 /// Views consist of texts, numbers and lists, all of which JSON can represent.

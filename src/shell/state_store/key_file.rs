@@ -32,6 +32,15 @@ pub fn needs_password(dir: &DataDir) -> Result<bool, StateError> {
     if dir.state().is_open() {
         return Ok(false);
     }
+    is_protected(dir)
+}
+
+/// Whether a password protects the state of a directory.
+///
+/// # Errors
+///
+/// [`StateError`] if its key cannot be read.
+pub fn is_protected(dir: &DataDir) -> Result<bool, StateError> {
     Ok(read_key(dir)?.is_some_and(|file| !MasterKey::is_unprotected(&file)))
 }
 

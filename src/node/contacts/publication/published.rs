@@ -92,6 +92,14 @@ impl PublishedCards {
         self.cards.get(&period)
     }
 
+    /// Forgets the cards of which no envelope has left or is on its way.
+    pub(super) fn forget_unused_cards(&mut self) {
+        let (schedule, attempts) = (&self.schedule, &self.attempts);
+        self.cards.retain(|period, _| {
+            schedule.left(*period) > 0 || attempts.keys().any(|begun| begun.period == *period)
+        });
+    }
+
     // -- publication
 
     /// The replicas to begin now: due, with a card, and not on their way.

@@ -60,6 +60,7 @@ fn session() -> (RpcSession, FakeNode) {
         events: events.downgrade(),
         addresses: Arc::new([]),
         driver: tokio::spawn(std::future::pending::<()>()).abort_handle(),
+        last_use: crate::shell::idle_lock::LastUse::new(),
         panicked: Arc::default(),
         finished,
     };
