@@ -148,6 +148,7 @@ mod tests {
     use super::*;
     use crate::node::{ClientId, Reply};
     use crate::shell::handle::DriverRequest;
+    use crate::shell::idle_lock::LastUse;
 
     /// A service manager at a socket of this test.
     fn manager(limit: Option<Duration>) -> (tempfile::TempDir, UnixDatagram, ServiceManager) {
@@ -178,6 +179,7 @@ mod tests {
             driver: tokio::spawn(async {}).abort_handle(),
             panicked: Arc::default(),
             finished: watch::channel(()).1,
+            last_use: LastUse::new(),
         };
         (handle, driver)
     }

@@ -256,6 +256,7 @@ mod tests {
             http: Some("http://127.0.0.1:2".into()),
             ws: None,
             console: None,
+            metrics: None,
             rpc_token: Some("/data/rpc-token".into()),
             level: "normal".into(),
             profile: "local".into(),
