@@ -138,7 +138,7 @@ fn distance(gaps: &[f64]) -> f64 {
     let rate = 1.0 / 2.2 + 1.0 / 20.0;
     let mut sorted = gaps.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let count = f64::from(u32::try_from(sorted.len()).unwrap());
+    let count = number(sorted.len());
     let ranks = (1_u32..).map(f64::from);
     let distances = ranks.zip(&sorted).map(|(rank, gap)| {
         let law = 1.0 - (-rate * gap).exp();
@@ -153,11 +153,15 @@ fn distance(gaps: &[f64]) -> f64 {
 fn difference(one: &[f64], other: &[f64]) -> f64 {
     let below = |gaps: &[f64], at: f64| {
         let count = gaps.iter().filter(|gap| **gap <= at).count();
-        count as f64 / gaps.len() as f64
+        number(count) / number(gaps.len())
     };
     let all = one.iter().chain(other);
     all.map(|at| (below(one, *at) - below(other, *at)).abs())
         .fold(0.0, f64::max)
+}
+
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap())
 }
 
 /// The gaps of idle clients and of busy ones, at least so many of each.
@@ -189,12 +193,12 @@ fn measured(needed: usize, limit: Duration) -> (Vec<f64>, Vec<f64>) {
         (of(&cells[..links]), of(&cells[links..]))
     };
     let body = dir.join("body");
-    let mut number = 0;
+    let mut sent = 0;
     until_within(limit, "enough cells pass the tap", || {
         // Proof of work, gossip, and cells that take the place of cover.
         for (client, level) in busy.iter().zip(["open", "hush", "open", "hush"]) {
-            number += 1;
-            std::fs::write(&body, format!("message {number}")).unwrap();
+            sent += 1;
+            std::fs::write(&body, format!("message {sent}")).unwrap();
             let file = body.to_str().unwrap();
             // A full queue refuses, which is busy enough.
             let send = [
@@ -223,7 +227,7 @@ fn measured(needed: usize, limit: Duration) -> (Vec<f64>, Vec<f64>) {
 fn cells_leave_the_socket_by_the_law_of_the_stream_idle_or_busy() {
     let (idle, busy) = measured(90, Duration::from_secs(300));
     for (name, gaps) in [("idle", &idle), ("busy", &busy)] {
-        let limit = 2.7 / f64::from(u32::try_from(gaps.len()).unwrap()).sqrt();
+        let limit = 2.7 / number(gaps.len()).sqrt();
         let found = distance(gaps);
         println!(
             "{name}: {} gaps, distance {found:.3} of {limit:.3}",
@@ -240,7 +244,7 @@ fn cells_leave_the_socket_by_the_law_of_the_stream_idle_or_busy() {
 #[ignore = "takes half an hour"]
 fn law_of_idle_and_busy_clients_is_the_same_at_the_socket() {
     let (idle, busy) = measured(3_600, Duration::from_secs(3_000));
-    let count = f64::from(u32::try_from(idle.len().min(busy.len())).unwrap());
+    let count = number(idle.len().min(busy.len()));
     let (one, other) = (distance(&idle), distance(&busy));
     let between = difference(&idle, &busy);
     println!(

@@ -72,7 +72,7 @@ fn levels_are_refused_with_what_is_missing() {
 
 /// A network of 60 relays with so many of them in the first layer.
 fn uneven(first: usize) -> MixNetwork {
-    let relays = (0..60_u8).map(|number| {
+    let relays = (0..60_u16).map(|number| {
         let mut relay = relay(number, &[subnet(number)], &[]);
         let place = usize::from(number);
         relay.layer = if place < first {
