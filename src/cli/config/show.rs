@@ -55,7 +55,10 @@ pub(super) fn run(common: &GlobalArgs, printer: Printer, args: Args) -> Result<E
     let rows: Vec<[String; 3]> = shown
         .into_iter()
         .map(|setting| {
-            let value = setting.value.as_deref().map_or(HIDDEN.to_owned(), one_line);
+            let value = setting
+                .value
+                .as_deref()
+                .map_or_else(|| HIDDEN.to_owned(), one_line);
             [setting.key.to_owned(), value, setting.source]
         })
         .collect();

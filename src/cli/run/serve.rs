@@ -4,7 +4,9 @@
 //! or after [`MAX_RELEASE`]. It relays as usual meanwhile: refusing new cells would lose as many as arrive
 //! in that time, and that is more than the relay holds when it begins (docs/decisions/0034).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
 
 use super::reload::Reload;
 use crate::cli::output::{say, say_value};
@@ -80,28 +82,30 @@ fn status(host: &RunningNode) -> String {
 
 /// Waits until this relay holds no cell of another node, for [`MAX_RELEASE`] at most.
 async fn release_cells(host: &RunningNode) {
-    let begun = Instant::now();
-    let mut is_reported = false;
-    while let Ok(Ok(Reply::HeldCells(held))) = host.handle().command(Command::HeldCells).await {
-        if held == 0 {
-            return;
+    let held = held_cells(host).await;
+    if held == 0 {
+        return;
+    }
+    let most = MAX_RELEASE.as_secs();
+    tracing::info!(
+        held,
+        "cells of other nodes leave before the relay ends, for {most} s at most"
+    );
+    let emptied = async {
+        while held_cells(host).await > 0 {
+            sleep(RELEASE_POLL).await;
         }
-        if begun.elapsed() >= MAX_RELEASE {
-            tracing::info!(
-                held,
-                "the relay ends with cells of other nodes; their senders send again"
-            );
-            return;
-        }
-        if !is_reported {
-            is_reported = true;
-            let most = MAX_RELEASE.as_secs();
-            tracing::info!(
-                held,
-                "cells of other nodes leave before the relay ends, for {most} s at most"
-            );
-        }
-        tokio::time::sleep(RELEASE_POLL).await;
+    };
+    if timeout(MAX_RELEASE, emptied).await.is_err() {
+        tracing::info!("the relay ends with cells of other nodes; their senders send again");
+    }
+}
+
+/// Number of cells of other nodes that this relay holds; 0 if the node has ended.
+async fn held_cells(host: &RunningNode) -> usize {
+    match host.handle().command(Command::HeldCells).await {
+        Ok(Ok(Reply::HeldCells(held))) => held,
+        _ => 0,
     }
 }
 
