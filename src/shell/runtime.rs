@@ -153,14 +153,13 @@ impl RunningNode {
             handle.command(command).await??;
         }
         let (console, service) = services(config.console, &handle, identity_service, place)?;
-        let metrics = metrics.start(&handle).await;
         let rpc = RpcServer::open(&socket, bound, &config.rpc, token, &service)?;
         Ok(Self {
+            metrics: metrics.start(&handle).await,
             handle,
             key,
             rpc,
             console,
-            metrics,
             onion,
             _private_dir: private_dir,
             _tor_dir: tor_dir,
