@@ -22,18 +22,18 @@ pub struct Metric {
     /// Its name. go-ethereum's or status-im's where they have the same figure.
     pub name: &'static str,
     /// How its values behave.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// What it counts.
     pub help: &'static str,
     /// Why it reveals nothing about the user of this node (docs/threat-model.md).
     pub safe: &'static str,
     /// Its samples.
-    samples: fn(&MetricsView) -> Vec<Sample>,
+    samples: fn(&MetricsView) -> Vec<MetricSample>,
 }
 
 /// How the values of a metric behave.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Grows from zero at the start of the node.
     Counter,
     /// Goes up and down.
@@ -42,7 +42,7 @@ pub enum Kind {
     Histogram,
 }
 
-impl Kind {
+impl MetricKind {
     /// The word in a `# TYPE` line.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -56,17 +56,17 @@ impl Kind {
 
 /// One line of a metric.
 #[derive(Clone, Debug, PartialEq)]
-struct Sample {
+struct MetricSample {
     /// What follows the name: `_bucket`, `_sum` or `_count` of a histogram.
     suffix: &'static str,
     /// A label and its value, from a fixed list.
     label: Option<(&'static str, String)>,
-    value: Value,
+    value: MetricValue,
 }
 
 /// The value of a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Value {
+enum MetricValue {
     Count(u64),
     Number(f64),
 }

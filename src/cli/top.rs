@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 
-use self::frame::{Frame, Sample};
+use self::frame::{Frame, TrafficSample};
 use self::screen::Screen;
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
@@ -51,7 +51,7 @@ pub(super) async fn run(node: &mut RemoteNode, args: &Args) -> Result<Exit, Fail
 /// Prints the rates of one second.
 async fn once(node: &mut RemoteNode) -> Result<Exit, Failure> {
     let printer = node.printer;
-    let before = Sample::of(&node.status);
+    let before = TrafficSample::of(&node.status);
     sleep(INTERVAL).await;
     let status = ask(node).await?;
     if printer.json {
@@ -87,7 +87,7 @@ async fn draw(node: &mut RemoteNode) -> Result<Exit, Failure> {
     let mut before = None;
     loop {
         let status = ask(node).await?;
-        let sample = Sample::of(&status);
+        let sample = TrafficSample::of(&status);
         let frame = Frame::of(&status, before.map(|before| (before, INTERVAL)));
         screen.show(&frame, local)?;
         before = Some(sample);

@@ -160,9 +160,8 @@ impl Gossip {
     ) -> Result<(), GossipFault> {
         let hash = envelope.hash();
         self.note_times(link, &envelope);
-        match self.admit(now, &envelope, hashes, pool) {
+        match self.judge(now, &envelope, hashes, pool) {
             Ok(new) => {
-                self.stats.on_accepted(new.is_some(), envelope.size());
                 let pow = new.map(|(pow, _)| pow);
                 let pow = pow.or_else(|| Some(pool.get(&hash)?.pow));
                 self.record_received(now, link, hash, pow);
@@ -173,17 +172,12 @@ impl Gossip {
                 }
             }
             // Peers learn of the pressure late, and may not learn of it at all.
-            Err(EnvelopeRejected::Shed) => {
-                self.stats.on_rejected(EnvelopeRejected::Shed);
-                self.fetcher.reject(now.mono, hash);
-            }
+            Err(EnvelopeRejected::Shed) => self.fetcher.reject(now.mono, hash),
             Err(refused) if refused.is_innocent(protocol) => {
-                self.stats.on_rejected(refused);
                 self.charge_waste(now, link, Waste::JustExpired)?;
                 let _announcers = self.fetcher.on_arrived(now.mono, &hash);
             }
             Err(refused) => {
-                self.stats.on_rejected(refused);
                 self.fetcher.reject(now.mono, hash);
                 // A peer cannot know that our size limit is below the common one.
                 if refused != EnvelopeRejected::TooLarge || envelope.size() > MAX_PACKET {
@@ -203,6 +197,22 @@ impl Gossip {
             let before = peer.envelope_times;
             peer.envelope_times = Some(before.map_or(times, |before| before.with(times)));
         }
+    }
+
+    /// Validates a received envelope, and counts the result.
+    fn judge(
+        &mut self,
+        now: Now,
+        envelope: &Envelope,
+        hashes: Option<PowHashes>,
+        pool: &Pool,
+    ) -> Result<Option<(PowChecked, NotExpired)>, EnvelopeRejected> {
+        let judged = self.admit(now, envelope, hashes, pool);
+        match &judged {
+            Ok(new) => self.stats.on_accepted(new.is_some(), envelope.size()),
+            Err(rejected) => self.stats.on_rejected(*rejected),
+        }
+        judged
     }
 
     /// Validates a received envelope. One that the pool has was validated before, and only its

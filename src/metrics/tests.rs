@@ -151,7 +151,7 @@ fn names_follow_the_conventions() {
     for metric in METRICS {
         let (name, help) = (metric.name, metric.help);
         assert_eq!(
-            metric.kind == Kind::Counter,
+            metric.kind == MetricKind::Counter,
             name.ends_with("_total"),
             "{name}"
         );

@@ -4,7 +4,7 @@
 
 use core::fmt::Write;
 
-use super::{METRICS, Metric, Sample, Value};
+use super::{METRICS, Metric, MetricSample, MetricValue};
 use crate::node::MetricsView;
 
 /// The text of all metrics. A metric without samples is left out.
@@ -21,7 +21,7 @@ pub fn render(view: &MetricsView) -> String {
     text
 }
 
-fn write_metric(to: &mut String, metric: &Metric, samples: &[Sample]) -> core::fmt::Result {
+fn write_metric(to: &mut String, metric: &Metric, samples: &[MetricSample]) -> core::fmt::Result {
     let name = metric.name;
     writeln!(to, "# HELP {name} {}", metric.help)?;
     writeln!(to, "# TYPE {name} {}", metric.kind.word())?;
@@ -32,8 +32,8 @@ fn write_metric(to: &mut String, metric: &Metric, samples: &[Sample]) -> core::f
             write!(to, "{{{label}=\"{word}\"}}")?;
         }
         match sample.value {
-            Value::Count(count) => writeln!(to, " {count}")?,
-            Value::Number(number) => writeln!(to, " {number:?}")?,
+            MetricValue::Count(count) => writeln!(to, " {count}")?,
+            MetricValue::Number(number) => writeln!(to, " {number:?}")?,
         }
     }
     Ok(())

@@ -383,8 +383,7 @@ impl Node {
         let snapshot = self.directory.snapshot(now);
         let is_young = self.config.profile == Profile::Main && snapshot.is_young();
         let endpoints = self.config.advertise.iter().copied().map(Endpoint::from);
-        let publisher = self.directory.publisher();
-        let pool = self.gossip.pool();
+        let (publisher, pool) = (self.directory.publisher(), self.gossip.pool());
         StatusView {
             client: CLIENT_ID.to_owned(),
             profile: self.config.profile,

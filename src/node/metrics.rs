@@ -59,7 +59,7 @@ pub(super) fn view(node: &Node, now: Now) -> MetricsView {
 
 /// The traffic of a node until now.
 pub(super) fn flow(node: &Node, now: Now) -> FlowView {
-    let traffic = node.peers.traffic();
+    let traffic = node.peers.traffic().view();
     let settings = settings_bytes_per_day(node.config.cover, node.config.relay);
     let bytes = traffic.bytes_received.saturating_add(traffic.bytes_sent);
     let uptime = now.mono.since(node.started).as_secs();
@@ -71,10 +71,6 @@ pub(super) fn flow(node: &Node, now: Now) -> FlowView {
         .zip(limits.sent_per_day)
         .map(|(received, sent)| received.saturating_add(sent));
     FlowView {
-        bytes_received: traffic.bytes_received,
-        bytes_sent: traffic.bytes_sent,
-        cells_received: traffic.cells_received,
-        cells_sent: traffic.cells_sent,
         mix_waiting: node.relay.waiting_cells(),
         guard_up: guard.map(|guard| node.peers.guard_link(guard).is_some()),
         min_pow: node.gossip.machine().min_pow().value(),
@@ -82,5 +78,6 @@ pub(super) fn flow(node: &Node, now: Now) -> FlowView {
         max_per_second: limits.per_second,
         max_per_day,
         is_measured,
+        ..traffic
     }
 }

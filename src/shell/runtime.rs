@@ -156,14 +156,13 @@ impl RunningNode {
         }
         let idle_lock = IdleLock::start(&handle, &identity_service, config.lock_after);
         let (console, service) = services(config.console, &handle, identity_service, place)?;
-        let metrics = metrics.start(&handle).await;
         let rpc = RpcServer::open(&socket, bound, &config.rpc, token, &service)?;
         Ok(Self {
+            metrics: metrics.start(&handle).await,
             handle,
             key,
             rpc,
             console,
-            metrics,
             onion,
             _idle_lock: idle_lock,
             _private_dir: private_dir,

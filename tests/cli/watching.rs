@@ -63,15 +63,6 @@ fn metrics_are_served_to_local_programs_and_not_to_web_pages() {
         assert!(!answer.contains("whisper_"), "{answer}");
     }
 
-    // A silent connection makes room for others, and costs them nothing.
-    let address = url.trim_start_matches("http://").split('/').next().unwrap();
-    let silent: Vec<_> = (0..20)
-        .map(|_| TcpStream::connect(address).unwrap())
-        .collect();
-    let answer = request(&url, "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1");
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    drop(silent);
-
     let pid = node.child.id().to_string();
     assert!(
         Command::new("kill")
@@ -82,6 +73,21 @@ fn metrics_are_served_to_local_programs_and_not_to_web_pages() {
     );
     assert_eq!(node.child.wait().unwrap().code(), Some(0));
     assert!(!file.exists(), "the file of a node that has ended is gone");
+}
+
+#[test]
+fn silent_connections_make_room_for_a_reader_of_metrics() {
+    let data = scratch();
+    let args = ["--no-listen", "--metrics-listen", "127.0.0.1:0"];
+    let node = Running::start(&data.path, &args);
+    let url = node.banner["metrics"].as_str().unwrap().to_owned();
+    let address = url.trim_start_matches("http://").split('/').next().unwrap();
+    let silent: Vec<_> = (0..20)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+    let answer = request(&url, "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    drop(silent);
 }
 
 #[test]

@@ -255,6 +255,7 @@ mod tests {
             ipc: "/data/whisht.ipc".into(),
             http: Some("http://127.0.0.1:2".into()),
             ws: None,
+            metrics: None,
             console: None,
             metrics: None,
             rpc_token: Some("/data/rpc-token".into()),

@@ -7,14 +7,14 @@ use crate::node::{DirectoryAge, LevelView, StatusView};
 
 /// The counters from which rates are made.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sample {
+pub(super) struct TrafficSample {
     bytes_received: u64,
     bytes_sent: u64,
     cells_received: u64,
     cells_sent: u64,
 }
 
-impl Sample {
+impl TrafficSample {
     /// The counters of a status.
     pub(super) const fn of(status: &StatusView) -> Self {
         Self {
@@ -39,10 +39,10 @@ impl Sample {
 }
 
 /// A view.
-pub(super) struct Frame(Vec<Row>);
+pub(super) struct Frame(Vec<FrameRow>);
 
 /// A line: a word in front, and its text.
-struct Row {
+struct FrameRow {
     label: String,
     text: String,
     /// Whether the user should look at it.
@@ -51,19 +51,19 @@ struct Row {
 
 impl Frame {
     /// The view of a status, with rates since an earlier sample.
-    pub(super) fn of(status: &StatusView, before: Option<(Sample, Duration)>) -> Self {
-        let mut rows = vec![title(status), Row::blank()];
+    pub(super) fn of(status: &StatusView, before: Option<(TrafficSample, Duration)>) -> Self {
+        let mut rows = vec![title(status), FrameRow::blank()];
         rows.extend(network(status));
-        rows.push(Row::blank());
+        rows.push(FrameRow::blank());
         rows.extend(flow(status, before));
-        rows.push(Row::blank());
+        rows.push(FrameRow::blank());
         rows.extend(status.levels.iter().map(level));
         Self(rows)
     }
 
     /// The lines as text.
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(Row::line)
+        self.0.iter().map(FrameRow::line)
     }
 
     /// What draws the view on a terminal of this size. The last row tells how to quit.
@@ -90,7 +90,7 @@ impl Frame {
     }
 }
 
-impl Row {
+impl FrameRow {
     fn new(label: &str, text: String) -> Self {
         Self {
             label: label.to_owned(),
@@ -115,7 +115,7 @@ impl Row {
     }
 }
 
-fn title(status: &StatusView) -> Row {
+fn title(status: &StatusView) -> FrameRow {
     let uptime = duration(status.uptime_secs.saturating_mul(1_000));
     let role = if status.relay {
         format!("relaying, listed: {}", one_line(&status.listed))
@@ -123,11 +123,11 @@ fn title(status: &StatusView) -> Row {
         "not relaying".to_owned()
     };
     let text = format!("{}, up {uptime}; {role}", one_line(&status.client));
-    Row::new("", text)
+    FrameRow::new("", text)
 }
 
 /// Peers, relays, guard and transport.
-fn network(status: &StatusView) -> Vec<Row> {
+fn network(status: &StatusView) -> Vec<FrameRow> {
     let inbound = &status.inbound;
     let taken = [
         inbound.named,
@@ -153,7 +153,7 @@ fn network(status: &StatusView) -> Vec<Row> {
     };
     let clock = status.clock.as_ref();
     vec![
-        Row::new(
+        FrameRow::new(
             "peers",
             format!(
                 "{}, with onion/1: {}; inbound {} of {}; banned {}; not reached {}",
@@ -166,7 +166,7 @@ fn network(status: &StatusView) -> Vec<Row> {
             ),
         )
         .bad_if(status.peers == 0),
-        Row::new(
+        FrameRow::new(
             "relays",
             format!(
                 "{} known, {} usable; directory {age}",
@@ -174,9 +174,9 @@ fn network(status: &StatusView) -> Vec<Row> {
                 count(status.eligible_relays)
             ),
         ),
-        Row::new("guard", guard.to_owned()).bad_if(status.flow.guard_up == Some(false)),
-        Row::new("tor", tor).bad_if(is_shut),
-        Row::new(
+        FrameRow::new("guard", guard.to_owned()).bad_if(status.flow.guard_up == Some(false)),
+        FrameRow::new("tor", tor).bad_if(is_shut),
+        FrameRow::new(
             "clock",
             clock.map_or_else(|| "not compared yet".to_owned(), ToString::to_string),
         )
@@ -185,105 +185,104 @@ fn network(status: &StatusView) -> Vec<Row> {
 }
 
 /// Bytes, cells, circuits, cover and pool.
-fn flow(status: &StatusView, before: Option<(Sample, Duration)>) -> Vec<Row> {
-    let flow = &status.flow;
-    let rate = before.map(|(before, time)| Sample::of(status).since(before, time));
+fn flow(status: &StatusView, before: Option<(TrafficSample, Duration)>) -> Vec<FrameRow> {
+    let rate = before.map(|(before, time)| TrafficSample::of(status).since(before, time));
+    let mut rows = vec![bandwidth(status, rate), cells(status, rate)];
+    rows.extend(queues(status));
+    rows
+}
+
+fn bandwidth(status: &StatusView, rate: Option<TrafficSample>) -> FrameRow {
     let bytes = rate.map_or_else(
         || "-".to_owned(),
         |rate| {
-            format!(
-                "{} in, {} out",
-                kilobytes(rate.bytes_received),
-                kilobytes(rate.bytes_sent)
-            )
+            let (received, sent) = (kilobytes(rate.bytes_received), kilobytes(rate.bytes_sent));
+            format!("{received} in, {sent} out")
         },
     );
-    let cells = rate.map_or_else(
-        || "-".to_owned(),
-        |rate| {
-            format!(
-                "{} in, {} out a second",
-                rate.cells_received, rate.cells_sent
-            )
-        },
-    );
+    let flow = &status.flow;
     let basis = if flow.is_measured {
         "measured"
     } else {
         "without gossip"
     };
-    let emission = &status.emission;
+    let megabytes = flow.bytes_per_day / 1_000_000;
+    FrameRow::new(
+        "bandwidth",
+        format!("{bytes}; {megabytes} MB a day ({basis})"),
+    )
+}
+
+fn cells(status: &StatusView, rate: Option<TrafficSample>) -> FrameRow {
+    let cells = rate.map_or_else(
+        || "-".to_owned(),
+        |rate| {
+            let TrafficSample {
+                cells_received,
+                cells_sent,
+                ..
+            } = rate;
+            format!("{cells_received} in, {cells_sent} out a second")
+        },
+    );
+    let (forwarded, dropped) = (
+        grouped(status.cells_forwarded),
+        grouped(status.cells_dropped),
+    );
+    FrameRow::new(
+        "cells",
+        format!("{cells}; {forwarded} forwarded, {dropped} dropped"),
+    )
+}
+
+/// What waits, what cover traffic shows, and what had no room.
+fn queues(status: &StatusView) -> Vec<FrameRow> {
+    let (circuits, emission) = (&status.circuits, &status.emission);
+    let mix = format!(
+        "{} cells wait; {} envelopes rebuilt",
+        count(status.flow.mix_waiting),
+        grouped(status.rebuilt)
+    );
+    let circuits = format!(
+        "{} own, {} relayed; {} cells queued",
+        count(circuits.own),
+        count(circuits.relayed),
+        count(circuits.queued_cells)
+    );
+    let cover = format!(
+        "{}, {} cells sent; {} loops back, {} lost",
+        one_line(&emission.cover),
+        grouped(emission.sent),
+        emission.loops_returned,
+        emission.loops_lost
+    );
+    let pool = format!(
+        "{} envelopes, {} KB; minimum proof of work {:?}",
+        count(status.pool_envelopes),
+        count(status.pool_bytes / 1_000),
+        status.flow.min_pow
+    );
+    let gossip = format!(
+        "{} displaced, {} packets dropped",
+        grouped(status.gossip_displaced),
+        grouped(status.packets_dropped)
+    );
     vec![
-        Row::new(
-            "bandwidth",
-            format!(
-                "{bytes}; {} MB a day ({basis})",
-                flow.bytes_per_day / 1_000_000
-            ),
-        ),
-        Row::new(
-            "cells",
-            format!(
-                "{cells}; {} forwarded, {} dropped",
-                grouped(status.cells_forwarded),
-                grouped(status.cells_dropped)
-            ),
-        ),
-        Row::new(
-            "mix",
-            format!(
-                "{} cells wait; {} envelopes rebuilt",
-                count(flow.mix_waiting),
-                grouped(status.rebuilt)
-            ),
-        ),
-        Row::new(
-            "circuits",
-            format!(
-                "{} own, {} relayed; {} cells queued",
-                count(status.circuits.own),
-                count(status.circuits.relayed),
-                count(status.circuits.queued_cells)
-            ),
-        ),
-        Row::new(
-            "cover",
-            format!(
-                "{}, {} cells sent; {} loops back, {} lost",
-                one_line(&emission.cover),
-                grouped(emission.sent),
-                emission.loops_returned,
-                emission.loops_lost
-            ),
-        )
-        .bad_if(emission.alarm.is_some()),
-        Row::new(
-            "pool",
-            format!(
-                "{} envelopes, {} KB; minimum proof of work {:?}",
-                count(status.pool_envelopes),
-                count(status.pool_bytes / 1_000),
-                flow.min_pow
-            ),
-        ),
-        Row::new(
-            "gossip",
-            format!(
-                "{} displaced, {} packets dropped",
-                grouped(status.gossip_displaced),
-                grouped(status.packets_dropped)
-            ),
-        ),
+        FrameRow::new("mix", mix),
+        FrameRow::new("circuits", circuits),
+        FrameRow::new("cover", cover).bad_if(emission.alarm.is_some()),
+        FrameRow::new("pool", pool),
+        FrameRow::new("gossip", gossip),
     ]
 }
 
-fn level(view: &LevelView) -> Row {
+fn level(view: &LevelView) -> FrameRow {
     let text = match (&view.missing, view.senders) {
         (Some(missing), _) => format!("not available: {}", one_line(missing)),
         (None, Some(senders)) => format!("available; {} known senders", count(senders)),
         (None, None) => "available".to_owned(),
     };
-    Row::new(view.level.word(), text).bad_if(view.missing.is_some())
+    FrameRow::new(view.level.word(), text).bad_if(view.missing.is_some())
 }
 
 /// A rate in KB per second, with one digit after the point.
@@ -297,7 +296,7 @@ mod tests {
 
     #[test]
     fn rates_are_differences_per_second_and_never_negative() {
-        let sample = |bytes, cells| Sample {
+        let sample = |bytes, cells| TrafficSample {
             bytes_received: bytes,
             bytes_sent: bytes,
             cells_received: cells,
@@ -312,7 +311,7 @@ mod tests {
 
     #[test]
     fn view_is_cut_at_the_size_of_the_terminal() {
-        let rows = (0..40).map(|row| Row::new("row", format!("{row} {}", "x".repeat(200))));
+        let rows = (0..40).map(|row| FrameRow::new("row", format!("{row} {}", "x".repeat(200))));
         let frame = Frame(rows.collect());
         for (height, columns) in [(24, 80), (5, 20), (1, 20)] {
             let drawn = frame.drawn(height, columns, false, true);
@@ -334,7 +333,7 @@ mod tests {
     #[test]
     fn rows_that_need_attention_are_coloured_only_with_colours() {
         let frame = Frame(vec![
-            Row::new("guard", "not connected".to_owned()).bad_if(true),
+            FrameRow::new("guard", "not connected".to_owned()).bad_if(true),
         ]);
         assert!(frame.drawn(24, 80, true, false).contains("\x1b[33m"));
         assert!(!frame.drawn(24, 80, false, false).contains("\x1b[33m"));

@@ -1,19 +1,32 @@
 //! Counts of what crosses all links.
 
+use crate::node::views::FlowView;
+
 /// Counts since the start, over all links. They contain traffic of this node's own.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(in crate::node) struct LinkTraffic {
     /// Bytes received.
-    pub(in crate::node) bytes_received: u64,
+    bytes_received: u64,
     /// Bytes handed to the shell.
-    pub(in crate::node) bytes_sent: u64,
+    bytes_sent: u64,
     /// One-shot cells received.
-    pub(in crate::node) cells_received: u64,
+    cells_received: u64,
     /// One-shot cells sent.
-    pub(in crate::node) cells_sent: u64,
+    cells_sent: u64,
 }
 
 impl LinkTraffic {
+    /// The counts, in a view that has nothing else yet.
+    pub(in crate::node) fn view(self) -> FlowView {
+        FlowView {
+            bytes_received: self.bytes_received,
+            bytes_sent: self.bytes_sent,
+            cells_received: self.cells_received,
+            cells_sent: self.cells_sent,
+            ..FlowView::default()
+        }
+    }
+
     /// Counts received bytes.
     pub(super) fn on_received(&mut self, bytes: usize) {
         self.bytes_received = add(self.bytes_received, bytes);
