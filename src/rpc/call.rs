@@ -155,6 +155,8 @@ impl RpcCall {
             | "whisht_exportIdentity"
             | "whisht_importIdentity"
             | "whisht_newIdentity"
+            | "whisht_removeIdentity"
+            | "whisht_renameIdentity"
             | "whisht_unlock" => {
                 return KeyCall::read(method, params, permissions).map(Self::Keys);
             }

@@ -1,7 +1,7 @@
 //! The names of all methods: go-ethereum's, and our own.
 
 /// All methods.
-pub const METHODS: [&str; 100] = [
+pub const METHODS: [&str; 102] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -87,6 +87,8 @@ pub const METHODS: [&str; 100] = [
     "whisht_peers",
     "whisht_publishCards",
     "whisht_relays",
+    "whisht_removeIdentity",
+    "whisht_renameIdentity",
     "whisht_renew",
     "whisht_renewContact",
     "whisht_renewReply",
