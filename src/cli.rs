@@ -21,6 +21,7 @@ mod exit;
 mod file;
 mod id;
 mod inbox;
+mod init;
 #[cfg(all(
     target_os = "linux",
     target_env = "gnu",
@@ -97,6 +98,8 @@ struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
+    /// Ask what a node needs, and write its configuration
+    Init(Box<init::FullArgs>),
     /// Run a node until Ctrl-C or SIGTERM
     Run(Box<run::Args>),
     /// Make, list, export, import and encrypt identities
@@ -279,6 +282,7 @@ impl Cli {
     fn run(self) -> Result<Exit, Failure> {
         let Self { common, command } = self;
         match command {
+            CliCommand::Init(args) => init::run(&common, *args),
             CliCommand::Run(args) => run::run(common, *args),
             CliCommand::Id(args) => id::run(&common, args),
             CliCommand::Practice(args) => practice::run(&common, &args),

@@ -12,6 +12,7 @@
 mod accept_limiter;
 pub mod archive;
 pub mod clock;
+pub mod config_file;
 mod connector;
 pub mod console;
 pub mod data_dir;

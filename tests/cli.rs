@@ -19,6 +19,8 @@ mod contact;
 mod endings;
 #[path = "cli/files.rs"]
 mod files;
+#[path = "cli/init.rs"]
+mod init;
 #[path = "cli/keystore.rs"]
 mod keystore;
 #[path = "cli/levels.rs"]
