@@ -12,6 +12,7 @@ mod contact;
 mod conversation;
 mod date;
 mod demo;
+mod doctor;
 #[cfg(test)]
 mod documents;
 mod drain;
@@ -51,6 +52,7 @@ mod send;
 #[cfg(feature = "sim")]
 mod sim;
 mod status;
+mod support_bundle;
 mod unlock;
 mod version;
 mod words;
@@ -145,6 +147,10 @@ enum CliCommand {
     /// Simulate a network of many nodes, and measure what messages cost in it
     #[cfg(feature = "sim")]
     Sim(sim::Args),
+    /// Examine the node and its machine, and say what is wrong and what to do
+    Doctor(Box<doctor::Args>),
+    /// Write what a developer needs to know about a fault, without addresses, keys and names
+    SupportBundle(Box<support_bundle::Args>),
     /// Run a node as it is configured, and report what leaves this machine past Tor
     Leaktest(Box<leaktest::Args>),
     /// Show version, commit, target and features
@@ -319,6 +325,8 @@ impl Cli {
                 remote_node::with(&common, async |node| levels::run(node, &args).await)
             }
             CliCommand::Config(args) => config::run(&common, args),
+            CliCommand::Doctor(args) => doctor::run(&common, *args),
+            CliCommand::SupportBundle(args) => support_bundle::run(&common, *args),
             CliCommand::Mail(args) => mail::run(common, args),
             CliCommand::Rpc(args) => rpc::run(&common, args),
             CliCommand::Demo(args) => demo::run(common.json, &args),

@@ -17,6 +17,7 @@ mod connector;
 pub mod console;
 pub mod data_dir;
 mod descriptor_reserve;
+pub mod doctor;
 mod driver;
 mod entropy;
 mod file_store;

@@ -15,6 +15,8 @@ mod address;
 mod config;
 #[path = "cli/contact.rs"]
 mod contact;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/endings.rs"]
 mod endings;
 #[path = "cli/files.rs"]
