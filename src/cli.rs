@@ -13,6 +13,7 @@ mod contact;
 mod conversation;
 mod date;
 mod demo;
+mod doctor;
 #[cfg(test)]
 mod documents;
 mod drain;
@@ -22,6 +23,7 @@ mod exit;
 mod file;
 mod id;
 mod inbox;
+mod init;
 #[cfg(all(
     target_os = "linux",
     target_env = "gnu",
@@ -53,6 +55,7 @@ mod send;
 #[cfg(feature = "sim")]
 mod sim;
 mod status;
+mod support_bundle;
 mod top;
 mod unlock;
 mod version;
@@ -101,6 +104,8 @@ struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
+    /// Ask what a node needs, and write its configuration
+    Init(Box<init::FullArgs>),
     /// Run a node until Ctrl-C or SIGTERM
     Run(Box<run::Args>),
     /// Make, list, export, import and encrypt identities
@@ -150,6 +155,10 @@ enum CliCommand {
     /// Simulate a network of many nodes, and measure what messages cost in it
     #[cfg(feature = "sim")]
     Sim(sim::Args),
+    /// Examine the node and its machine, and say what is wrong and what to do
+    Doctor(Box<doctor::Args>),
+    /// Write what a developer needs to know about a fault, without addresses, keys and names
+    SupportBundle(Box<support_bundle::Args>),
     /// Run a node as it is configured, and report what leaves this machine past Tor
     Leaktest(Box<leaktest::Args>),
     /// Show version, commit, target and features
@@ -291,6 +300,7 @@ impl Cli {
     fn run(self) -> Result<Exit, Failure> {
         let Self { common, command } = self;
         match command {
+            CliCommand::Init(args) => init::run(&common, *args),
             CliCommand::Run(args) => run::run(common, *args),
             CliCommand::Id(args) => id::run(&common, args),
             CliCommand::Practice(args) => practice::run(&common, &args),
@@ -331,6 +341,8 @@ impl Cli {
                 remote_node::with(&common, async |node| levels::run(node, &args).await)
             }
             CliCommand::Config(args) => config::run(&common, args),
+            CliCommand::Doctor(args) => doctor::run(&common, *args),
+            CliCommand::SupportBundle(args) => support_bundle::run(&common, *args),
             CliCommand::Mail(args) => mail::run(common, args),
             CliCommand::Rpc(args) => rpc::run(&common, args),
             CliCommand::Demo(args) => demo::run(common.json, &args),

@@ -12,10 +12,12 @@
 mod accept_limiter;
 pub mod archive;
 pub mod clock;
+pub mod config_file;
 mod connector;
 pub mod console;
 pub mod data_dir;
 mod descriptor_reserve;
+pub mod doctor;
 mod driver;
 mod entropy;
 mod file_store;

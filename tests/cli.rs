@@ -15,10 +15,14 @@ mod address;
 mod config;
 #[path = "cli/contact.rs"]
 mod contact;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/endings.rs"]
 mod endings;
 #[path = "cli/files.rs"]
 mod files;
+#[path = "cli/init.rs"]
+mod init;
 #[path = "cli/keystore.rs"]
 mod keystore;
 #[path = "cli/levels.rs"]

@@ -24,7 +24,7 @@ enum ConfigAction {
     /// Print a configuration file with every setting commented out, its help text and its default
     Default,
     /// Show the settings that a node would use with these flags, and where each is from
-    Show(Box<show::Args>),
+    Show(Box<show::ShowArgs>),
     /// List all errors of a configuration file, and settings in it that hurt
     Check(check::Args),
 }

@@ -5,8 +5,10 @@ use clap::Parser;
 use super::Cli;
 
 /// The documents, by name.
-const DOCUMENTS: [(&str, &str); 5] = [
+const DOCUMENTS: [(&str, &str); 7] = [
     ("README.md", include_str!("../../README.md")),
+    ("docs/doctor.md", include_str!("../../docs/doctor.md")),
+    ("docs/first-run.md", include_str!("../../docs/first-run.md")),
     (
         "docs/journalist.md",
         include_str!("../../docs/journalist.md"),

@@ -6,6 +6,7 @@
 
 pub(super) mod address;
 mod keys;
+mod moves;
 mod transfer;
 
 use std::path::PathBuf;
@@ -48,6 +49,10 @@ enum StoredAction {
     Import(transfer::Import),
     /// Change the password of an identity
     Passwd(Passwd),
+    /// Erase an identity; messages to its key cannot be read afterwards
+    Rm(moves::Remove),
+    /// Give an identity another name; its key and its password stay
+    Rename(moves::Rename),
 }
 
 #[derive(Debug, clap::Args)]
@@ -113,6 +118,31 @@ pub(super) fn run(common: &GlobalArgs, args: Args) -> Result<Exit, Failure> {
     }
 }
 
+/// Makes a key pair in the data directory, or in the running node.
+///
+/// # Errors
+///
+/// [`Failure`] if the name is taken, or no password is given.
+pub(super) fn make_key_pair(
+    common: &GlobalArgs,
+    name: IdentityName,
+    sealed: PasswordArgs,
+) -> Result<IdentityView, Failure> {
+    let new = New {
+        name,
+        address: false,
+        words: false,
+        shared: false,
+        topic: None,
+        group_password_file: None,
+        sealed,
+    };
+    runtime()?.block_on(async {
+        let mut keys = IdentityStore::find(common).await?;
+        new.make(&mut keys).await
+    })
+}
+
 impl StoredAction {
     async fn run(self, common: &GlobalArgs, printer: Printer) -> Result<Exit, Failure> {
         let mut keys = IdentityStore::find(common).await?;
@@ -121,12 +151,19 @@ impl StoredAction {
             Self::Export(export) => export.run(&mut keys, printer).await,
             Self::Import(import) => import.run(&mut keys, printer).await,
             Self::Passwd(passwd) => passwd.run(&mut keys, printer).await,
+            Self::Rm(remove) => remove.run(&mut keys, printer).await,
+            Self::Rename(rename) => rename.run(&mut keys, printer).await,
         }
     }
 }
 
 impl New {
     async fn run(self, keys: &mut IdentityStore, printer: Printer) -> Result<Exit, Failure> {
+        let made = self.make(keys).await?;
+        show_new(printer, "made", &made)
+    }
+
+    async fn make(self, keys: &mut IdentityStore) -> Result<IdentityView, Failure> {
         let path = self.group_password_file.as_deref();
         let new = IdentityRequest {
             name: self.name,
@@ -135,15 +172,14 @@ impl New {
         };
         let cost = self.sealed.kdf().cost();
         let given = self.sealed.given()?;
-        let made = match keys.create(&new, given.as_ref(), cost).await {
+        match keys.create(&new, given.as_ref(), cost).await {
             // An ephemeral node needs no password; any other requires one with this error.
             Err(failure) if given.is_none() && failure.exit() == Exit::Locked => {
                 let asked = passwords::ask_new(&format!("`{}`", new.name))?;
-                keys.create(&new, Some(&asked), cost).await?
+                keys.create(&new, Some(&asked), cost).await
             }
-            made => made?,
-        };
-        show_new(printer, "made", &made)
+            made => made,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Exit, Failure};
 
 /// What this program was built from.
 #[derive(Debug, Serialize)]
-struct BuildInfo {
+pub(super) struct BuildInfo {
     version: &'static str,
     /// The commit, if the build knew it: from `BUILD_COMMIT`, or from git in a release build.
     commit: Option<&'static str>,
@@ -48,7 +48,18 @@ pub(super) fn run(json: bool) -> Result<Exit, Failure> {
 pub(super) const SHORT: &str = env!("BUILT_VERSION");
 
 impl BuildInfo {
-    fn this() -> Self {
+    /// One line: version, commit, target and features.
+    pub(super) fn line(&self) -> String {
+        format!(
+            "whisht {}, commit {}, {}, features: {}",
+            self.version,
+            self.commit.unwrap_or("unknown"),
+            self.target,
+            self.features.join(" ")
+        )
+    }
+
+    pub(super) fn this() -> Self {
         let optional = [
             ("sim", cfg!(feature = "sim")),
             ("tor", cfg!(feature = "tor")),

@@ -61,19 +61,19 @@ pub fn exposures(config: &Config) -> Vec<ConfigWarning> {
     chosen(found)
 }
 
-/// Settings with which the node does less than it could.
+/// Settings that are valid and protect less, or with which the node does less than it could.
 #[must_use]
 pub fn hints(config: &Config) -> Vec<ConfigWarning> {
+    let mut found = hints_on_privacy(config);
+    found.extend(hints_on_operation(config));
+    found
+}
+
+fn hints_on_privacy(config: &Config) -> Vec<ConfigWarning> {
     let node = &config.node;
     let without_control =
         matches!(&config.tor.backend, TorBackend::Daemon(daemon) if daemon.control.is_none());
-    let answers_all = config
-        .mail
-        .as_ref()
-        .is_some_and(|mail| mail.password_file.is_none() && mail.allow.is_empty());
-    let no_peer =
-        node.peers.is_empty() && node.trusted_peers.is_empty() && node.discovery.is_none();
-    let found = [
+    chosen([
         (
             node.discovery.is_some(),
             "discovery.enabled",
@@ -97,6 +97,17 @@ pub fn hints(config: &Config) -> Vec<ConfigWarning> {
             "without tor.control this node cannot tell whether the Tor daemon works; set it to \
              127.0.0.1:9051 or to unix:/run/tor/control",
         ),
+    ])
+}
+
+fn hints_on_operation(config: &Config) -> Vec<ConfigWarning> {
+    let node = &config.node;
+    let mail = config.mail.as_ref();
+    let answers_all =
+        mail.is_some_and(|mail| mail.password_file.is_none() && mail.allow.is_empty());
+    let no_peer =
+        node.peers.is_empty() && node.trusted_peers.is_empty() && node.discovery.is_none();
+    chosen([
         (
             no_peer,
             "peers",
@@ -125,8 +136,7 @@ pub fn hints(config: &Config) -> Vec<ConfigWarning> {
             "an advertised address is private, so other machines cannot reach the relay at it; advertise \
              the public address",
         ),
-    ];
-    chosen(found)
+    ])
 }
 
 /// The warnings that apply.

@@ -52,6 +52,10 @@ pub enum Command {
     AddIdentity(String, Identity),
     /// Record an identity of this name whose key is locked.
     AddLocked(String, PublicIdentity),
+    /// Receive nothing more for the identity of this name, and forget its key.
+    RemoveIdentity(String),
+    /// Call the identity of the first name by the second.
+    RenameIdentity(String, String),
     /// Send a message.
     Send(SendRequest),
     /// Send a message at the custom level of this name.

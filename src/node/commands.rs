@@ -67,6 +67,8 @@ impl Node {
                 })
             }
             Command::AddLocked(name, identity) => self.receive.add_locked(name, identity).map(done),
+            Command::RemoveIdentity(name) => self.receive.remove_identity(&name).map(done),
+            Command::RenameIdentity(old, new) => self.receive.rename_identity(&old, new).map(done),
             Command::Send(request) => return self.accept(now, id, None, request),
             Command::SendCustom(name, request) => {
                 return self.accept(now, id, Some(&name), request);

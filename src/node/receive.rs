@@ -257,6 +257,28 @@ impl Receiver {
         self.shards = ShardCollector::default();
     }
 
+    /// Forgets an identity. Peers still send its topics until the next connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if there is none.
+    pub(super) fn remove_identity(&mut self, name: &str) -> Result<(), Refusal> {
+        if let Some(filter) = self.identities.remove(name)? {
+            self.queue.on_uninstalled(filter);
+            self.filters.remove(filter);
+        }
+        Ok(())
+    }
+
+    /// Gives an identity another name.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if a name is unknown or taken.
+    pub(super) fn rename_identity(&mut self, old: &str, new: String) -> Result<(), Refusal> {
+        self.identities.rename(old, new)
+    }
+
     /// The secret key of a named key pair, to sign with.
     ///
     /// # Errors

@@ -156,6 +156,8 @@ impl RpcCall {
             | "whisht_importIdentity"
             | "whisht_lock"
             | "whisht_newIdentity"
+            | "whisht_removeIdentity"
+            | "whisht_renameIdentity"
             | "whisht_unlock" => {
                 return KeyCall::read(method, params, permissions).map(Self::Keys);
             }

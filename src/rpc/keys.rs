@@ -52,6 +52,19 @@ pub enum KeyCall {
         /// The cost of one guess at the password.
         cost: Cost,
     },
+    /// Erase an identity.
+    Remove(IdentityName),
+    /// Give an identity another name.
+    Rename {
+        /// The identity.
+        name: IdentityName,
+        /// Its new name.
+        new: IdentityName,
+        /// Its password; empty for none.
+        password: Password,
+        /// The cost of one guess at the password.
+        cost: Cost,
+    },
     /// Unlock identities.
     Unlock {
         /// The password.
@@ -77,6 +90,8 @@ impl KeyCall {
             "whisht_importIdentity" => import(params),
             "whisht_lock" => nothing(params, Self::Lock),
             "whisht_newIdentity" => new(params),
+            "whisht_removeIdentity" => Ok(Self::Remove(name(&text(params, "name")?)?)),
+            "whisht_renameIdentity" => rename(params),
             _ => unlock(params),
         }
     }
@@ -151,6 +166,26 @@ fn new(params: Value) -> Result<KeyCall, RpcError> {
         name: name(&params.name)?,
         wanted,
         password: params.password.map(password).transpose()?,
+        cost: cost(params.danger_light_kdf),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RenameParams {
+    name: String,
+    new: String,
+    password: Zeroizing<String>,
+    #[serde(default)]
+    danger_light_kdf: bool,
+}
+
+fn rename(params: Value) -> Result<KeyCall, RpcError> {
+    let params: RenameParams = object(params)?;
+    Ok(KeyCall::Rename {
+        name: name(&params.name)?,
+        new: name(&params.new)?,
+        password: password(params.password)?,
         cost: cost(params.danger_light_kdf),
     })
 }

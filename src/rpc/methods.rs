@@ -1,7 +1,7 @@
 //! The names of all methods: go-ethereum's, and our own.
 
 /// All methods.
-pub const METHODS: [&str; 101] = [
+pub const METHODS: [&str; 103] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -88,6 +88,8 @@ pub const METHODS: [&str; 101] = [
     "whisht_peers",
     "whisht_publishCards",
     "whisht_relays",
+    "whisht_removeIdentity",
+    "whisht_renameIdentity",
     "whisht_renew",
     "whisht_renewContact",
     "whisht_renewReply",

@@ -23,6 +23,7 @@
 //! Directories are 0700 and files 0600. A file that others can read is refused, not repaired: its
 //! owner has to decide whether the key was exposed.
 
+mod examine;
 pub(super) mod files;
 mod permissions;
 
@@ -37,6 +38,8 @@ use zeroize::Zeroizing;
 use self::permissions::{check_all, check_mode, check_owner, make_private};
 use super::state_store::StateSlot;
 use super::{NoRandomness, random};
+
+pub use examine::{damaged_files, is_token_damaged, open_to_others};
 
 /// A data directory that this process has locked.
 #[derive(Debug)]

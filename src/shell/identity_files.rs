@@ -7,6 +7,9 @@
 //!
 //! Every function blocks; a key derivation takes about a second.
 
+mod error;
+mod moves;
+
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -14,15 +17,14 @@ use std::path::{Path, PathBuf};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::NoRandomness;
 use super::data_dir::{DataDir, DirError, IDENTITIES, KEYSTORE, at, files};
-use super::state_store::{self, StateError};
+use super::state_store;
 use crate::identity::{self, IdentityName, NewIdentity};
-use crate::keystore::{
-    BadKdf, Cost, EthereumAddress, KeystoreError, LOST, Password, SealedIdentity,
-};
+use crate::keystore::{Cost, EthereumAddress, KeystoreError, Password, SealedIdentity};
 use crate::node::{Identity, PublicIdentity};
-use crate::state::master_key::UnwrapError;
+
+pub use error::IdentityError;
+pub use moves::{remove, rename};
 
 /// A stored identity.
 pub enum StoredIdentity {
@@ -71,13 +73,13 @@ pub struct Listing {
 }
 
 impl Listing {
-    fn add_sealed(&mut self, dir: &DataDir, path: PathBuf) -> Result<(), DirError> {
+    fn add_sealed(&mut self, root: &Path, path: PathBuf) -> Result<(), DirError> {
         if path.extension().is_none_or(|extension| extension != "json") {
             let cause = NOT_JSON.to_owned();
             return Err(DirError::KeyFile { path, cause });
         }
         let sealed = read_sealed(&path)?;
-        let Some(name) = sealed.name().filter(|name| sealed_path(dir, name) == path) else {
+        let Some(name) = sealed.name().filter(|name| sealed_in(root, name) == path) else {
             return Err(DirError::KeyFile {
                 path,
                 cause: NOT_OURS.to_owned(),
@@ -114,13 +116,22 @@ impl Listing {
 ///
 /// [`DirError`] if a directory cannot be read.
 pub fn list(dir: &DataDir) -> Result<Listing, DirError> {
+    list_at(dir.path())
+}
+
+/// As [`list`], for a directory that another process may use.
+///
+/// # Errors
+///
+/// [`DirError`] if a directory cannot be read.
+pub fn list_at(root: &Path) -> Result<Listing, DirError> {
     let mut listing = Listing::default();
-    for path in paths(&dir.path().join(KEYSTORE))? {
-        if let Err(error) = listing.add_sealed(dir, path) {
+    for path in paths(&root.join(KEYSTORE))? {
+        if let Err(error) = listing.add_sealed(root, path) {
             listing.skipped.push(error);
         }
     }
-    for path in paths(&dir.path().join(IDENTITIES))? {
+    for path in paths(&root.join(IDENTITIES))? {
         if let Err(error) = listing.add_plain(path) {
             listing.skipped.push(error);
         }
@@ -373,7 +384,11 @@ fn write(path: &Path, sealed: &SealedIdentity) -> Result<(), DirError> {
 }
 
 fn sealed_path(dir: &DataDir, name: &IdentityName) -> PathBuf {
-    dir.path().join(KEYSTORE).join(format!("{name}.json"))
+    sealed_in(dir.path(), name)
+}
+
+fn sealed_in(root: &Path, name: &IdentityName) -> PathBuf {
+    root.join(KEYSTORE).join(format!("{name}.json"))
 }
 
 fn plain_path(dir: &DataDir, name: &IdentityName) -> PathBuf {
@@ -389,94 +404,6 @@ fn opening(name: &IdentityName, error: KeystoreError) -> IdentityError {
 
 const fn importing(error: KeystoreError) -> IdentityError {
     IdentityError::Importing { error }
-}
-
-/// Why an operation on an identity failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum IdentityError {
-    /// The data directory.
-    #[error(transparent)]
-    Dir(#[from] DirError),
-    /// A file to be imported does not decrypt.
-    #[error("the file does not open: {error}{}", lost(*error))]
-    Importing {
-        /// The cause.
-        error: KeystoreError,
-    },
-    /// The key derivation failed.
-    #[error(transparent)]
-    Kdf(#[from] BadKdf),
-    /// There is no data directory.
-    #[error("the node has no data directory; start one without --ephemeral")]
-    KeepsNothing,
-    /// Neither the user nor the file gives a name.
-    #[error("the file contains no name; choose one with --name")]
-    NeedsName,
-    /// A password is needed, and none was given.
-    #[error("a password is required; type it at the prompt, or name its file with --password-file")]
-    NeedsPassword,
-    /// The system gave no random numbers for a key.
-    #[error(transparent)]
-    NoRandomness(#[from] NoRandomness),
-    /// No identity is locked.
-    #[error("no identity `{0}` is locked; `whisht id list` shows which are")]
-    NotLocked(IdentityName),
-    /// The identity is unencrypted, so it is not exported.
-    #[error("`{0}` is not encrypted; seal it first with `whisht id passwd {0}`")]
-    NotSealed(IdentityName),
-    /// Nothing has a password, so that nothing can be locked.
-    #[error(
-        "no password protects identities, contacts and messages; set one first with `whisht id passwd NAME`"
-    )]
-    NothingProtected,
-    /// The file does not decrypt.
-    #[error("`{name}` does not open: {error}{}", lost(*error))]
-    Opening {
-        /// The identity.
-        name: IdentityName,
-        /// The cause.
-        error: KeystoreError,
-    },
-    /// The user's state does not take the password.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// The name is in use.
-    #[error("there is an identity named `{0}` already; choose another name")]
-    Taken(IdentityName),
-    /// No identity has this name.
-    #[error("there is no identity named `{0}`; `whisht id list` shows those there are")]
-    Unknown(IdentityName),
-}
-
-impl IdentityError {
-    /// Whether a password is missing or wrong.
-    #[must_use]
-    pub const fn is_locked(&self) -> bool {
-        matches!(
-            self,
-            Self::NeedsPassword
-                | Self::Importing {
-                    error: KeystoreError::WrongPassword
-                }
-                | Self::State(StateError::Key {
-                    error: UnwrapError::WrongPassword,
-                    ..
-                })
-                | Self::Opening {
-                    error: KeystoreError::WrongPassword,
-                    ..
-                }
-        )
-    }
-}
-
-/// The wrong-password error inside, if that is the cause.
-fn lost(error: KeystoreError) -> String {
-    match error {
-        KeystoreError::WrongPassword => format!("; try again. {LOST}"),
-        _ => String::new(),
-    }
 }
 
 const NOT_JSON: &str =

@@ -160,6 +160,61 @@ impl IdentityService {
         .await
     }
 
+    /// Erases an identity, and receives nothing for it any more.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityServiceError`] if there is none.
+    pub async fn remove(
+        &self,
+        node: &Handle,
+        name: IdentityName,
+    ) -> Result<(), IdentityServiceError> {
+        let erased = name.clone();
+        self.blocking(move |dir, _| {
+            // Without a directory the node alone has it.
+            dir.map_or(Ok(()), |dir| identity_files::remove(dir, &erased))
+        })
+        .await?;
+        let removed = Command::RemoveIdentity(name.to_string());
+        node.command(removed).await??;
+        Ok(())
+    }
+
+    /// Gives an identity another name. It keeps its key, and misses no message.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityServiceError`] if a name is unknown or taken, or the password is wrong.
+    pub async fn rename(
+        &self,
+        node: &Handle,
+        old: IdentityName,
+        new: IdentityName,
+        password: Password,
+        cost: Cost,
+    ) -> Result<(), IdentityServiceError> {
+        let known = node.command(Command::Identities).await??;
+        let is_taken = |view: &IdentityView| view.name == new.as_str();
+        if matches!(&known, Reply::Identities(views) if views.iter().any(is_taken)) {
+            return Err(IdentityError::Taken(new).into());
+        }
+        let (from, to) = (old.clone(), new.clone());
+        self.blocking(move |dir, rng| {
+            let seal_params = SealParams {
+                password: &password,
+                cost,
+            };
+            dir.map_or(Ok(()), |dir| {
+                identity_files::rename(dir, &from, &to, seal_params, rng)
+            })
+        })
+        .await?;
+        let renamed = Command::RenameIdentity(old.to_string(), new.to_string());
+        node.command(renamed).await??;
+        Ok(())
+    }
+
     /// Unlocks one identity, or all that the password decrypts, and adds them to the node. The password
     /// unlocks contacts and messages too, if it is theirs.
     ///

@@ -26,7 +26,7 @@ use super::data_dir::DataDir;
 use super::panic_alarm::PanicAlarm;
 use crate::node::{Record, StoreId};
 
-pub use load::load;
+pub use load::{damaged_guards, is_directory_damaged, load};
 
 /// Where a node stores its records.
 #[derive(Clone, Debug)]

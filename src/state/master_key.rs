@@ -129,6 +129,12 @@ impl MasterKey {
         Ok(Self(Secret::take(&mut key)))
     }
 
+    /// Whether a file has the form of a wrapped key. Costs no work, and proves nothing of its content.
+    #[must_use]
+    pub fn is_well_formed(file: &[u8]) -> bool {
+        WrappedKey::read(file).is_ok()
+    }
+
     /// Whether no password protects the key of a file. Costs no work.
     #[must_use]
     pub fn is_unprotected(file: &[u8]) -> bool {

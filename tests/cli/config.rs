@@ -9,7 +9,7 @@ use crate::{fails, run, scratch, succeeds, whisht};
 #[test]
 fn default_file_is_accepted_by_check_and_changes_nothing() {
     let data = scratch();
-    let file = data.path.join("printed.toml");
+    let file = data.parent.join("printed.toml");
     let printed = succeeds(&run(&data.path, &["config", "default"]));
     assert!(printed.contains("\n#level = \"normal\"\n"), "{printed}");
     fs::write(&file, printed).unwrap();
@@ -36,7 +36,7 @@ fn default_file_is_accepted_by_check_and_changes_nothing() {
 #[test]
 fn check_lists_all_errors_with_lines_and_exits_with_2() {
     let data = scratch();
-    let file = data.path.join("bad.toml");
+    let file = data.parent.join("bad.toml");
     fs::write(&file, "levle = 'open'\n\nmax-peers = 0\n").unwrap();
     let path = file.to_str().unwrap();
     let checked = run(&data.path, &["config", "check", path]);
@@ -54,6 +54,8 @@ fn check_lists_all_errors_with_lines_and_exits_with_2() {
 #[test]
 fn show_names_the_source_of_each_setting_and_no_password() {
     let data = scratch();
+    // Makes the directory.
+    succeeds(&run(&data.path, &["id", "list"]));
     let file = data.path.join("config.toml");
     fs::write(
         &file,

@@ -12,12 +12,12 @@ use crate::config::{Config, Form, Setting, Settings, tables};
 
 /// Options of `whisht config show`: those of `whisht run` that are settings.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct ShowArgs {
     /// Configuration file [default: config.toml in the data directory]
     #[arg(long, env = "WHISHT_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(in crate::cli) config: Option<PathBuf>,
     #[command(flatten)]
-    options: Options,
+    pub(in crate::cli) options: Options,
 }
 
 /// A setting in effect.
@@ -38,7 +38,7 @@ pub(in crate::cli) struct EffectiveSetting {
 /// # Errors
 ///
 /// [`Failure`] if the file has an error, or the settings contradict each other.
-pub(super) fn run(common: &GlobalArgs, printer: Printer, args: Args) -> Result<Exit, Failure> {
+pub(super) fn run(common: &GlobalArgs, printer: Printer, args: ShowArgs) -> Result<Exit, Failure> {
     let path = match &args.config {
         Some(path) => path.clone(),
         None => common.data_dir()?.join("config.toml"),
@@ -67,18 +67,21 @@ pub(super) fn run(common: &GlobalArgs, printer: Printer, args: Args) -> Result<E
 }
 
 /// Reads a file, which must exist if the user named it.
+pub(in crate::cli) fn read_text(path: &Path, is_named: bool) -> Result<Option<String>, Failure> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_named => Ok(None),
+        Err(error) => Err(Failure::usage(format_args!(
+            "cannot read {}: {error}; name another file with --config",
+            path.display()
+        ))),
+    }
+}
+
+/// Reads the settings of a file that has no error.
 fn read(path: &Path, is_named: bool) -> Result<FileReading, Failure> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_named => String::new(),
-        Err(error) => {
-            return Err(Failure::usage(format_args!(
-                "cannot read {}: {error}; name another file with --config",
-                path.display()
-            )));
-        }
-    };
-    let mut reading = FileReading::of(path, &text);
+    let text = read_text(path, is_named)?;
+    let mut reading = FileReading::of(path, text.as_deref().unwrap_or_default());
     if reading.errors.is_empty() {
         return Ok(reading);
     }

@@ -147,6 +147,50 @@ impl IdentityStore {
         }
     }
 
+    /// Erases an identity.
+    pub(super) async fn remove(&mut self, name: &IdentityName) -> Result<(), Failure> {
+        match self {
+            Self::Node(client) => {
+                let params = json!([name.as_str()]);
+                let _: IgnoredAny = client.view("whisht_removeIdentity", params).await?;
+                Ok(())
+            }
+            Self::Directory(dir) => Ok(identity_files::remove(dir, name)?),
+        }
+    }
+
+    /// Gives an identity another name.
+    pub(super) async fn rename(
+        &mut self,
+        old: &IdentityName,
+        new: &IdentityName,
+        password: &Password,
+        cost: Cost,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Node(client) => {
+                let params = json!([{
+                    "name": old.as_str(),
+                    "new": new.as_str(),
+                    "password": password.expose(),
+                    "danger_light_kdf": cost == Cost::DangerLight,
+                }]);
+                let _: IgnoredAny = client.view("whisht_renameIdentity", params).await?;
+                Ok(())
+            }
+            Self::Directory(dir) => {
+                let sealing = SealParams { password, cost };
+                Ok(identity_files::rename(
+                    dir,
+                    old,
+                    new,
+                    sealing,
+                    &mut generator()?,
+                )?)
+            }
+        }
+    }
+
     /// Encrypts an identity under another password.
     pub(super) async fn change_password(
         &mut self,

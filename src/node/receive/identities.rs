@@ -75,6 +75,29 @@ impl Identities {
         Some(filter)
     }
 
+    /// Removes an identity; returns its filter, unless its key is locked.
+    pub(super) fn remove(&mut self, name: &str) -> Result<Option<FilterId>, Refusal> {
+        match (self.unlocked.remove(name), self.locked.remove(name)) {
+            (None, None) => Err(unknown(name)),
+            (unlocked, _) => Ok(unlocked.map(|identity| identity.filter)),
+        }
+    }
+
+    /// Gives an identity another name; its filter stays.
+    pub(super) fn rename(&mut self, old: &str, new: String) -> Result<(), Refusal> {
+        if self.unlocked.contains_key(&new) || self.locked.contains_key(&new) {
+            return Err(name_taken(&new));
+        }
+        if let Some(identity) = self.unlocked.remove(old) {
+            self.unlocked.insert(new, identity);
+        } else if let Some(identity) = self.locked.remove(old) {
+            self.locked.insert(new, identity);
+        } else {
+            return Err(unknown(old));
+        }
+        Ok(())
+    }
+
     /// The secret key of a named key pair.
     pub(super) fn signing_key(&self, name: &str) -> Result<Arc<ClientSecret>, Refusal> {
         match self.unlocked(name)? {
@@ -183,5 +206,55 @@ fn name_taken(name: &str) -> Refusal {
     )
 }
 
+fn unknown(name: &str) -> Refusal {
+    Refusal::usage(
+        format!("there is no identity named `{name}`"),
+        "`whisht id list` shows those there are",
+    )
+}
+
 /// Maximum number of identities.
 const MAX_IDENTITIES: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use circuits::secret::Secret;
+
+    use super::*;
+
+    fn shared() -> Identity {
+        Identity::Shared(
+            SymKey::new(Secret::take(&mut [7; 32])).unwrap(),
+            Topic([1; 4]),
+        )
+    }
+
+    fn names(identities: &Identities) -> Vec<String> {
+        let views = identities.views().into_iter();
+        views.map(|view| view.name).collect()
+    }
+
+    #[test]
+    fn renamed_identity_keeps_its_filter() {
+        let (mut identities, mut filters) = (Identities::default(), Filters::default());
+        let filter = identities.add("a".to_owned(), shared(), &mut filters);
+        let filter = filter.unwrap();
+        identities.rename("a", "b".to_owned()).unwrap();
+        assert_eq!(names(&identities), ["b"]);
+        assert_eq!(identities.name_of(filter), Some("b"));
+        assert!(identities.rename("a", "c".to_owned()).is_err());
+        assert!(identities.rename("b", "b".to_owned()).is_err());
+    }
+
+    #[test]
+    fn removed_identity_gives_its_filter_back() {
+        let (mut identities, mut filters) = (Identities::default(), Filters::default());
+        let filter = identities.add("a".to_owned(), shared(), &mut filters);
+        assert_eq!(identities.remove("a").unwrap(), Some(filter.unwrap()));
+        assert!(identities.remove("a").is_err());
+        let public = shared().public_identity();
+        identities.add_locked("b".to_owned(), public).unwrap();
+        assert_eq!(identities.remove("b").unwrap(), None);
+        assert!(names(&identities).is_empty());
+    }
+}

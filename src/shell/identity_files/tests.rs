@@ -402,3 +402,90 @@ fn file_that_is_no_identity_stops_no_other() {
     ));
     assert_eq!(set.unwrap().locked().len(), 2);
 }
+
+fn stored(dir: &DataDir, name: &str, password: &Password) -> PublicIdentity {
+    let params = under(password);
+    // Names of different lengths get different keys.
+    let seed = [u8::try_from(name.len()).unwrap(); 32];
+    let mut rng = ChaCha20Rng::from_seed(seed);
+    let made = create(dir, &named(name), NewIdentity::KeyPair, params, &mut rng);
+    made.unwrap().public_identity()
+}
+
+#[test]
+fn removed_identity_leaves_no_file() {
+    let scratch = scratch();
+    stored(&scratch.dir, "desk", &password("one"));
+    let kept = stored(&scratch.dir, "other", &password("one"));
+    remove(&scratch.dir, &named("desk")).unwrap();
+    assert_eq!(names(&scratch.dir), ["other"]);
+    assert_eq!(found(&scratch.dir, "other"), kept);
+    let again = remove(&scratch.dir, &named("desk")).unwrap_err();
+    assert!(matches!(again, IdentityError::Unknown(_)), "{again}");
+}
+
+#[test]
+fn renamed_identity_keeps_key_and_password() {
+    let scratch = scratch();
+    let password = password("one");
+    let key = stored(&scratch.dir, "desk", &password);
+    let new = named("newsroom");
+    rename(
+        &scratch.dir,
+        &named("desk"),
+        &new,
+        under(&password),
+        &mut rng(),
+    )
+    .unwrap();
+    assert_eq!(names(&scratch.dir), ["newsroom"]);
+    assert_eq!(found(&scratch.dir, "newsroom"), key);
+    let sealed = export(&scratch.dir, &new).unwrap();
+    assert_eq!(sealed.open(&password).unwrap().public_identity(), key);
+}
+
+#[test]
+fn rename_with_wrong_password_or_taken_name_changes_nothing() {
+    let scratch = scratch();
+    let right = password("one");
+    stored(&scratch.dir, "desk", &right);
+    stored(&scratch.dir, "other", &right);
+    let wrong = password("two");
+    let to = |name: &str, password: &Password| {
+        let old = named("desk");
+        rename(
+            &scratch.dir,
+            &old,
+            &named(name),
+            under(password),
+            &mut rng(),
+        )
+        .unwrap_err()
+    };
+    assert!(to("newsroom", &wrong).is_locked());
+    assert!(matches!(to("other", &right), IdentityError::Taken(_)));
+    assert!(matches!(to("desk", &right), IdentityError::Taken(_)));
+    assert_eq!(names(&scratch.dir), ["desk", "other"]);
+}
+
+#[test]
+fn rename_that_a_crash_interrupted_is_completed_by_the_next() {
+    let scratch = scratch();
+    let password = password("one");
+    let key = stored(&scratch.dir, "desk", &password);
+    let (old, new) = (named("desk"), named("newsroom"));
+    let before = fs::read(sealed_path(&scratch.dir, &old)).unwrap();
+    rename(&scratch.dir, &old, &new, under(&password), &mut rng()).unwrap();
+    // The new file is durable, and the old one is not erased yet.
+    fs::write(sealed_path(&scratch.dir, &old), before).unwrap();
+    fs::set_permissions(
+        sealed_path(&scratch.dir, &old),
+        fs::Permissions::from_mode(0o600),
+    )
+    .unwrap();
+    let written = fs::read(sealed_path(&scratch.dir, &new)).unwrap();
+    rename(&scratch.dir, &old, &new, under(&password), &mut rng()).unwrap();
+    assert_eq!(names(&scratch.dir), ["newsroom"]);
+    assert_eq!(found(&scratch.dir, "newsroom"), key);
+    assert_eq!(fs::read(sealed_path(&scratch.dir, &new)).unwrap(), written);
+}

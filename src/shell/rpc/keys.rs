@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::Service;
 use super::session::stopped;
 use crate::identity::IdentityName;
+use crate::keystore::Password;
 use crate::node::{Command, IdentityView, Reply};
 use crate::rpc::{ExportView, KeyCall, LockView, RpcError, RpcErrorKind, UnlockView};
 use crate::shell::Stopped;
@@ -49,31 +50,59 @@ async fn keys(service: &Service, call: KeyCall) -> Result<Value, RpcError> {
             let changed = identities.change_password(name.clone(), old, new, cost);
             changed.await.map(|()| name)?
         }
-        KeyCall::Export(name) => {
-            let sealed = identities.export(name.clone()).await?;
-            let address = sealed.address().map(|address| hex::encode(address.0));
-            let file = sealed.to_json();
-            return Ok(to_value(&ExportView {
-                name: name.to_string(),
-                address,
-                file,
-            }));
+        KeyCall::Export(name) => return export(service, name).await,
+        KeyCall::Remove(name) => {
+            identities.remove(handle, name).await?;
+            return Ok(Value::Bool(true));
         }
         KeyCall::Lock => return Ok(to_value(&locked(identities.lock(handle).await?))),
-        KeyCall::Unlock { password, name } => {
-            let UnlockResult {
-                opened,
-                locked,
-                state,
-            } = identities.unlock(handle, password, name).await?;
-            return Ok(to_value(&UnlockView {
-                opened: texts(&opened),
-                locked: texts(&locked),
-                state,
-            }));
+        KeyCall::Rename {
+            name,
+            new,
+            password,
+            cost,
+        } => {
+            let renamed = identities.rename(handle, name, new.clone(), password, cost);
+            renamed.await.map(|()| new)?
         }
+        KeyCall::Unlock { password, name } => return unlock(service, password, name).await,
     };
     Ok(to_value(&identity(service, &name).await?))
+}
+
+/// The encrypted file of an identity.
+async fn export(service: &Service, name: IdentityName) -> Result<Value, RpcError> {
+    let sealed = service.identities.export(name.clone()).await?;
+    let address = sealed.address().map(|address| hex::encode(address.0));
+    let file = sealed.to_json();
+    Ok(to_value(&ExportView {
+        name: name.to_string(),
+        address,
+        file,
+    }))
+}
+
+/// Unlocks identities, and tells which.
+async fn unlock(
+    service: &Service,
+    password: Password,
+    name: Option<IdentityName>,
+) -> Result<Value, RpcError> {
+    let UnlockResult {
+        opened,
+        locked,
+        state,
+    } = service
+        .identities
+        .unlock(&service.handle, password, name)
+        .await?;
+    let texts =
+        |names: &[IdentityName]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
+    Ok(to_value(&UnlockView {
+        opened: texts(&opened),
+        locked: texts(&locked),
+        state,
+    }))
 }
 
 /// The node's view of an identity; `None` if the node does not know it.

@@ -174,13 +174,17 @@ pub(super) fn descriptor_path(dir: &DataDir, epoch: Epoch) -> PathBuf {
 }
 
 pub(super) fn directory_path(dir: &DataDir) -> PathBuf {
-    dir.path().join("directory.bin")
+    dir.path().join(DIRECTORY)
 }
 
 pub(super) fn guards_path(dir: &DataDir) -> PathBuf {
-    dir.path().join("guards")
+    dir.path().join(GUARDS)
 }
 
+/// The list of relays.
+pub(super) const DIRECTORY: &str = "directory.bin";
+/// The guards of this node.
+pub(super) const GUARDS: &str = "guards";
 /// The magic bytes of the directory file.
 pub(super) const DIRECTORY_MAGIC: &[u8; 18] = b"whisht directory 1";
 

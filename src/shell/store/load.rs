@@ -21,8 +21,8 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::disk::{
-    DIRECTORY_MAGIC, GUARDS_MAGIC, descriptor_path, directory_path, erase_key, guards_path,
-    key_path, tags_path,
+    DIRECTORY, DIRECTORY_MAGIC, GUARDS, GUARDS_MAGIC, descriptor_path, directory_path, erase_key,
+    guards_path, key_path, tags_path,
 };
 use crate::node::Restored;
 use crate::shell::data_dir::{DESCRIPTOR, DataDir, DirError, ONION, at, files};
@@ -63,6 +63,24 @@ fn decode_guards(bytes: &[u8]) -> Option<Vec<u8>> {
     }
     let guards = content.strip_prefix(GUARDS_MAGIC)?;
     Some(guards.to_vec())
+}
+
+/// The error that a start with the guards of a directory would end with.
+#[must_use]
+pub fn damaged_guards(root: &Path) -> Option<DirError> {
+    let path = root.join(GUARDS);
+    let bytes = fs::read(&path).ok()?;
+    match decode_guards(&bytes) {
+        Some(_) => None,
+        None => Some(DirError::DamagedGuards { path }),
+    }
+}
+
+/// Whether the list of relays in a directory is damaged; a start goes on without it.
+#[must_use]
+pub fn is_directory_damaged(root: &Path) -> bool {
+    let bytes = fs::read(root.join(DIRECTORY));
+    bytes.is_ok_and(|bytes| decode_directory(&bytes).is_none())
 }
 
 fn onion_keys(dir: &DataDir) -> Result<Vec<(Epoch, Secret<32>, Vec<u8>)>, DirError> {
