@@ -7,6 +7,7 @@
 
 pub mod console;
 pub mod contact;
+pub mod directory;
 pub mod discovery;
 mod endpoints;
 mod error;
@@ -51,6 +52,8 @@ pub struct Config {
     pub threads: Option<usize>,
     /// Settings of the mail server; `None` if the node is not one.
     pub mail: Option<MailConfig>,
+    /// File with a signed relay list.
+    pub relay_list_file: Option<PathBuf>,
     /// File with the password of the identities.
     pub password_file: Option<PathBuf>,
     /// Endpoints for other programs.
@@ -115,6 +118,7 @@ impl Config {
             pow_generation: settings.pow_generation(),
             cover: settings.cover(),
             pool_bytes: settings.pool_mb().saturating_mul(1 << 20),
+            signers: directory::build(&settings.directory)?,
             guard: settings.guard,
             mail: mail.as_ref().map(|mail| MailService {
                 allow: mail.allow.clone(),
@@ -127,6 +131,7 @@ impl Config {
             listen,
             threads: settings.threads,
             mail,
+            relay_list_file: settings.directory.file,
             password_file: settings.password_file,
             rpc: RpcConfig::build(settings.rpc)?,
             console: ConsoleConfig::build(&settings.console),

@@ -8,6 +8,7 @@ use circuits::level::Level;
 
 use super::console::ConsoleSettings;
 use super::contact::ContactSettings;
+use super::directory::DirectorySettings;
 use super::discovery::DiscoverySettings;
 use super::levels::LevelSettings;
 use super::mail::MailSettings;
@@ -135,6 +136,8 @@ settings! {
         console: ConsoleSettings,
         /// The table `[contact]`.
         contact: ContactSettings,
+        /// The table `[directory]`.
+        directory: DirectorySettings,
         /// The table `[discovery]`.
         discovery: DiscoverySettings,
         /// The table `[levels]`.
@@ -149,11 +152,12 @@ settings! {
 }
 
 /// All tables; the first one holds the settings outside of tables.
-pub(crate) fn tables() -> [Table; 8] {
+pub(crate) fn tables() -> [Table; 9] {
     [
         Settings::declared(),
         ConsoleSettings::declared(),
         ContactSettings::declared(),
+        DirectorySettings::declared(),
         DiscoverySettings::declared(),
         LevelSettings::declared(),
         MailSettings::declared(),

@@ -227,6 +227,7 @@ pub(super) fn config() -> NodeConfig {
         pool_bytes: 1 << 20,
         cover: Cover::Off,
         guard: None,
+        signers: None,
         mail: None,
         via_tor: false,
         danger_reveal_paths: false,

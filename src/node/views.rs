@@ -11,6 +11,7 @@ mod circuit;
 mod condition;
 mod emission;
 mod levels;
+mod relay_list;
 
 use circuits::ids::Profile;
 use circuits::level::Level;
@@ -22,6 +23,7 @@ pub use self::emission::{EmissionView, LoopAlarmView};
 pub use self::levels::{
     CustomLevelView, EstimateView, LevelView, LevelsView, LinkedView, MixingView, ProtectionView,
 };
+pub use self::relay_list::{ListInForceView, RelayListView};
 use super::command::IdentityKind;
 use super::event::MessageId;
 use crate::gossip::PowRule;
@@ -246,6 +248,9 @@ pub struct StatusView {
     pub eligible_relays: usize,
     /// Whether the directory is old enough to judge relays by.
     pub directory: DirectoryAge,
+    /// The signed list that decides which relays paths may use; `None` without pinned signers.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub relay_list: Option<RelayListView>,
     /// Whether it relays cells of other nodes.
     pub relay: bool,
     /// Whether it is listed in the directory for this epoch, or why not.

@@ -1,7 +1,7 @@
 //! The names of all methods: go-ethereum's, and our own.
 
 /// All methods.
-pub const METHODS: [&str; 100] = [
+pub const METHODS: [&str; 101] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -86,6 +86,7 @@ pub const METHODS: [&str; 100] = [
     "whisht_panic",
     "whisht_peers",
     "whisht_publishCards",
+    "whisht_publishRelayList",
     "whisht_relays",
     "whisht_renew",
     "whisht_renewContact",

@@ -63,6 +63,7 @@ impl World {
             cover: Cover::Off,
             pool_bytes: 1 << 24,
             guard: None,
+            signers: None,
             mail: None,
             via_tor: false,
             danger_reveal_paths: true,
