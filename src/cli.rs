@@ -11,6 +11,7 @@ mod contact;
 mod conversation;
 mod date;
 mod demo;
+mod directory;
 #[cfg(test)]
 mod documents;
 mod drain;
@@ -49,6 +50,7 @@ mod send;
 #[cfg(feature = "sim")]
 mod sim;
 mod status;
+mod testnet;
 mod unlock;
 mod version;
 mod words;
@@ -128,6 +130,8 @@ enum CliCommand {
     Status,
     /// Show the cost of each privacy level and what it protects from, or what is missing for it
     Levels(levels::Args),
+    /// Make, sign and check the lists of relays that people vouch for
+    Directory(directory::Args),
     /// Remove a relay from the network without losing the cells that it holds
     Drain(drain::Args),
     /// Run a mail server, or fetch missed envelopes from one
@@ -136,6 +140,8 @@ enum CliCommand {
     Rpc(rpc::Args),
     /// Run a network of nodes on this machine, and follow a message through it
     Demo(demo::Args),
+    /// Keep a network of nodes running on this machine, for developers
+    Testnet(testnet::Args),
     /// Simulate a network of many nodes, and measure what messages cost in it
     #[cfg(feature = "sim")]
     Sim(sim::Args),
@@ -312,8 +318,10 @@ impl Cli {
                 remote_node::with(&common, async |node| levels::run(node, &args).await)
             }
             CliCommand::Mail(args) => mail::run(common, args),
+            CliCommand::Directory(args) => directory::run(&common, args),
             CliCommand::Rpc(args) => rpc::run(&common, args),
             CliCommand::Demo(args) => demo::run(common.json, &args),
+            CliCommand::Testnet(args) => testnet::run(common.json, &args),
             #[cfg(feature = "sim")]
             CliCommand::Sim(args) => sim::run(common.json, &args),
             CliCommand::Version => version::run(common.json),

@@ -6,7 +6,7 @@
 
 pub(super) mod address;
 mod keys;
-mod transfer;
+pub(super) mod transfer;
 
 use std::path::PathBuf;
 
