@@ -130,9 +130,10 @@ pub use transfers::{
 };
 pub use views::{
     CircuitsView, ClockView, CustomLevelView, DirectoryAge, EmissionView, EstimateView, FetchView,
-    IdentityView, InboundView, LevelView, LevelsView, LinkedView, ListenerFaultView, LoopAlarmView,
-    MailView, MessageView, MixingView, NodeView, OutgoingView, PeerView, PriceView, ProtectionView,
-    RelayView, StatusView, TurnTimes, UnreachedPeerView,
+    IdentityView, InboundView, LevelView, LevelsView, LinkedView, ListInForceView,
+    ListenerFaultView, LoopAlarmView, MailView, MessageView, MixingView, NodeView, OutgoingView,
+    PeerView, PriceView, ProtectionView, RelayListView, RelayView, StatusView, TurnTimes,
+    UnreachedPeerView,
 };
 
 /// What sending reads of a node, while another component of it changes.
@@ -235,6 +236,9 @@ impl Node {
         node.directory.restore(&mut node.fx, now, restored);
         if let Some(rows) = state {
             node.open_state(now, OpenedState { rows, is_stale });
+        }
+        for peer in node.directory.entry_peers(&mut node.fx, &node.config, now) {
+            node.peers.add_static(&mut node.fx, now, peer);
         }
         node.run_actions(now);
         Ok(node)
@@ -372,7 +376,7 @@ impl Node {
             Some(OnionOutcome::Ready(relay)) => {
                 self.gossip.decide_delivery(fx, link, true);
                 self.directory.guard_answered(relay);
-                self.directory.request_descriptors(fx, now, link);
+                self.directory.on_onion_peer(fx, now, link);
                 self.relay.send_awaiting_cells(fx, link, relay);
                 self.on_peers_changed(now);
             }

@@ -13,6 +13,8 @@
 mod address;
 #[path = "cli/contact.rs"]
 mod contact;
+#[path = "cli/directory.rs"]
+mod directory;
 #[path = "cli/endings.rs"]
 mod endings;
 #[path = "cli/files.rs"]
@@ -35,6 +37,8 @@ mod sim;
 mod state;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/testnet.rs"]
+mod testnet;
 #[path = "cli/width.rs"]
 mod width;
 

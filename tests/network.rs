@@ -25,6 +25,8 @@ mod clock;
 mod guard;
 #[path = "network/kills.rs"]
 mod kills;
+#[path = "network/lists.rs"]
+mod lists;
 #[path = "network/sending.rs"]
 mod sending;
 #[path = "support/sim.rs"]
