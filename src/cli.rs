@@ -13,6 +13,7 @@ mod contact;
 mod conversation;
 mod date;
 mod demo;
+mod directory;
 mod doctor;
 #[cfg(test)]
 mod documents;
@@ -56,6 +57,7 @@ mod send;
 mod sim;
 mod status;
 mod support_bundle;
+mod testnet;
 mod top;
 mod unlock;
 mod version;
@@ -144,6 +146,8 @@ enum CliCommand {
     Levels(levels::Args),
     /// Print, show and check settings, without a node
     Config(config::Args),
+    /// Make, sign and check the lists of relays that people vouch for
+    Directory(directory::Args),
     /// Remove a relay from the network without losing the cells that it holds
     Drain(drain::Args),
     /// Run a mail server, or fetch missed envelopes from one
@@ -152,6 +156,8 @@ enum CliCommand {
     Rpc(rpc::Args),
     /// Run a network of nodes on this machine, and follow a message through it
     Demo(demo::Args),
+    /// Keep a network of nodes running on this machine, for developers
+    Testnet(testnet::Args),
     /// Simulate a network of many nodes, and measure what messages cost in it
     #[cfg(feature = "sim")]
     Sim(sim::Args),
@@ -344,8 +350,10 @@ impl Cli {
             CliCommand::Doctor(args) => doctor::run(&common, *args),
             CliCommand::SupportBundle(args) => support_bundle::run(&common, *args),
             CliCommand::Mail(args) => mail::run(common, args),
+            CliCommand::Directory(args) => directory::run(&common, args),
             CliCommand::Rpc(args) => rpc::run(&common, args),
             CliCommand::Demo(args) => demo::run(common.json, &args),
+            CliCommand::Testnet(args) => testnet::run(common.json, &args),
             #[cfg(feature = "sim")]
             CliCommand::Sim(args) => sim::run(common.json, &args),
             CliCommand::Version => version::run(common.json),

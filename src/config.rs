@@ -9,6 +9,7 @@ pub mod bandwidth;
 pub mod check;
 pub mod console;
 pub mod contact;
+pub mod directory;
 pub mod discovery;
 mod endpoints;
 mod error;
@@ -67,6 +68,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Figures for the operator's monitoring.
     pub metrics: MetricsConfig,
+    /// File with a signed relay list.
+    pub relay_list_file: Option<PathBuf>,
     /// File with the password of the identities.
     pub password_file: Option<PathBuf>,
     /// Time without a command after which identities, contacts and messages are locked.
@@ -134,6 +137,7 @@ impl Config {
             cover: settings.cover(),
             bandwidth: settings.bandwidth.build(settings.cover(), relay)?,
             pool_bytes: settings.pool_mb().saturating_mul(1 << 20),
+            signers: directory::build(&settings.directory)?,
             guard: settings.guard,
             mail: mail.as_ref().map(|mail| MailService {
                 allow: mail.allow.clone(),
@@ -148,6 +152,7 @@ impl Config {
             mail,
             log: LogConfig::build(&settings.log),
             metrics: MetricsConfig::build(&settings.metrics)?,
+            relay_list_file: settings.directory.file,
             password_file: settings.password_file,
             lock_after: settings.state.lock_time(),
             rpc: RpcConfig::build(settings.rpc)?,

@@ -38,6 +38,7 @@ pub mod onion_wire;
 pub mod pow;
 mod printable;
 pub mod protection;
+pub mod relay_list;
 mod rlp;
 pub mod rpc;
 pub mod scatter;

@@ -134,10 +134,10 @@ pub use transfers::{
 };
 pub use views::{
     CircuitsView, ClockView, CustomLevelView, DirectoryAge, EmissionView, EstimateView, FetchView,
-    FlowView, IdentityView, InboundView, LevelView, LevelsView, LinkedView, ListenerFaultView,
-    LoopAlarmView, MailView, MessageView, MetricsView, MixingView, NodeView, OutgoingView,
-    PeerView, PriceView, ProtectionView, RelayView, StatusView, TurnTimes, UnreachedPeerView,
-    own_bytes_per_day, settings_bytes_per_day,
+    FlowView, IdentityView, InboundView, LevelView, LevelsView, LinkedView, ListInForceView,
+    ListenerFaultView, LoopAlarmView, MailView, MessageView, MetricsView, MixingView, NodeView,
+    OutgoingView, PeerView, PriceView, ProtectionView, RelayListView, RelayView, StatusView,
+    TurnTimes, UnreachedPeerView, own_bytes_per_day, settings_bytes_per_day,
 };
 
 /// What sending reads of a node, while another component of it changes.
@@ -240,6 +240,9 @@ impl Node {
         node.directory.restore(&mut node.fx, now, restored);
         if let Some(rows) = state {
             node.open_state(now, OpenedState { rows, is_stale });
+        }
+        for peer in node.directory.entry_peers(&mut node.fx, &node.config, now) {
+            node.peers.add_static(&mut node.fx, now, peer);
         }
         node.run_actions(now);
         Ok(node)
@@ -378,7 +381,7 @@ impl Node {
             Some(OnionOutcome::Ready(relay)) => {
                 self.gossip.decide_delivery(fx, link, true);
                 self.directory.guard_answered(relay);
-                self.directory.request_descriptors(fx, now, link);
+                self.directory.on_onion_peer(fx, now, link);
                 self.relay.send_awaiting_cells(fx, link, relay);
                 self.on_peers_changed(now);
             }

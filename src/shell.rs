@@ -39,6 +39,7 @@ pub mod password;
 pub mod prepared_file;
 mod private_dir;
 pub mod process;
+pub mod relay_list_file;
 pub mod rpc;
 pub mod runtime;
 pub mod signal;

@@ -15,6 +15,8 @@ mod address;
 mod config;
 #[path = "cli/contact.rs"]
 mod contact;
+#[path = "cli/directory.rs"]
+mod directory;
 #[path = "cli/doctor.rs"]
 mod doctor;
 #[path = "cli/endings.rs"]
@@ -43,6 +45,8 @@ mod sim;
 mod state;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/testnet.rs"]
+mod testnet;
 #[path = "cli/top.rs"]
 mod top;
 #[path = "cli/watching.rs"]

@@ -73,6 +73,7 @@ replay! {
     mail_response: 20_000,
     keystore_json: 5_000,
     message: 5_000,
+    relay_list: 2_000,
     rlpx_frame: 3_000,
     rlpx_handshake: 5_000,
     rpc_request: 20_000,

@@ -25,6 +25,8 @@ mod clock;
 mod guard;
 #[path = "network/kills.rs"]
 mod kills;
+#[path = "network/lists.rs"]
+mod lists;
 #[path = "network/metrics.rs"]
 mod metrics;
 #[path = "network/sending.rs"]

@@ -31,6 +31,8 @@ mod message;
 mod message_v5;
 #[path = "vectors/pow.rs"]
 mod pow;
+#[path = "vectors/relay_list.rs"]
+mod relay_list;
 #[path = "vectors/transfer.rs"]
 mod transfer;
 
@@ -48,6 +50,7 @@ fn cases(file: &str, list: &str) -> Vec<Value> {
         "message_v6_asym" => include_str!("vectors/message_v6_asym.json"),
         "message_v6_sym" => include_str!("vectors/message_v6_sym.json"),
         "pow" => include_str!("vectors/pow.json"),
+        "relay_list" => include_str!("vectors/relay_list.json"),
         "status" => include_str!("vectors/status.json"),
         "symkey_from_password" => include_str!("vectors/symkey_from_password.json"),
         "transfer" => include_str!("vectors/transfer.json"),

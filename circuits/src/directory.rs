@@ -58,7 +58,7 @@
 
 use core::fmt;
 use core::time::Duration;
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 mod arrival_rate;
 mod descriptor;
@@ -66,6 +66,7 @@ mod eligibility;
 mod endpoint;
 mod equivocation;
 mod layer;
+mod listed;
 #[cfg(feature = "sim")]
 mod memo;
 mod observation;
@@ -85,11 +86,12 @@ pub use descriptor::{
 pub use endpoint::{EndpointKinds, RelayEndpoint, Subnet};
 pub use equivocation::EquivocationProof;
 pub use layer::Layer;
+pub use listed::ListedRelays;
 #[cfg(feature = "sim")]
 pub use memo::DescriptorMemo;
 pub use observation::DescriptorSource;
 pub use puzzle::{PuzzleSearch, PuzzleSolution};
-pub use signature::{BadSigningKey, SigningKey};
+pub use signature::{BadSigningKey, SIGNATURE_LEN, SigningKey, signer_of};
 pub use snapshot::{EligibleRelay, Snapshot};
 pub use sync::{DescriptorRequest, MAX_ANSWER_LEN, MAX_PREFIXES};
 
@@ -146,7 +148,7 @@ impl DirectoryLimits {
 pub struct Directory {
     terms: Requirements,
     /// Relays of the pinned list. If present, only these relays are eligible.
-    listed: Option<BTreeSet<RelayId>>,
+    listed: Option<Arc<ListedRelays>>,
     /// Last time at which the directory knew no relay.
     since: UnixSecs,
     epoch: Epoch,
@@ -189,7 +191,7 @@ impl Directory {
     pub fn new(
         terms: Requirements,
         limits: DirectoryLimits,
-        listed: Option<BTreeSet<RelayId>>,
+        listed: Option<Arc<ListedRelays>>,
         now: UnixSecs,
     ) -> Self {
         Self {
@@ -204,6 +206,18 @@ impl Directory {
             #[cfg(feature = "sim")]
             memo: None,
         }
+    }
+
+    /// Replaces the pinned list. Without a list, observations decide; with an empty one, no relay is
+    /// eligible.
+    pub fn set_listed(&mut self, listed: Option<Arc<ListedRelays>>) {
+        self.listed = listed;
+    }
+
+    /// The pinned list.
+    #[must_use]
+    pub const fn listed(&self) -> Option<&Arc<ListedRelays>> {
+        self.listed.as_ref()
     }
 
     /// From now on, takes verified descriptors from the other nodes of a simulation.

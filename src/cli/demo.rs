@@ -24,6 +24,7 @@ use self::timeline::{Timeline, TimelineEvent};
 use super::remote_node::busy_runtime;
 use super::{Exit, Failure};
 use crate::config::value;
+use crate::shell::signal::Interrupts;
 
 /// Options of `whisht demo`.
 #[derive(Debug, clap::Args)]
@@ -43,6 +44,9 @@ pub(super) struct Args {
     /// Show contact by hash instead: an address, its card, a first message and the answer
     #[arg(long, conflicts_with_all = ["file", "kill_relay"])]
     contact: bool,
+    /// Keep the network running after the message, until Ctrl-C
+    #[arg(long, conflicts_with = "contact")]
+    stay: bool,
 }
 
 /// Runs the demonstration.
@@ -111,6 +115,12 @@ async fn play(report: &DemoReport, args: &Args, body: Zeroizing<Vec<u8>>) -> Res
     if sent.is_ok() {
         follow(report, args, &mut network, &mut timeline, begun).await?;
     }
+    if args.stay && sent.is_ok() {
+        report.ending(&timeline)?;
+        stay(report, &network).await?;
+        network.stop().await;
+        return Ok(Exit::Done);
+    }
     network.stop().await;
     sent?;
     report.ending(&timeline)?;
@@ -119,6 +129,14 @@ async fn play(report: &DemoReport, args: &Args, body: Zeroizing<Vec<u8>>) -> Res
     } else {
         Exit::Pending
     })
+}
+
+/// Waits for Ctrl-C, and says how another node joins.
+async fn stay(report: &DemoReport, network: &Network) -> Result<(), Failure> {
+    let mut interrupts = Interrupts::take().map_err(|error| Failure::new(Exit::Failed, error))?;
+    report.stays(network.entry())?;
+    interrupts.next().await;
+    Ok(())
 }
 
 /// Follows the message until every node has it, or the time is over.

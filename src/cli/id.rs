@@ -7,7 +7,7 @@
 pub(super) mod address;
 mod keys;
 mod moves;
-mod transfer;
+pub(super) mod transfer;
 
 use std::path::PathBuf;
 

@@ -1,6 +1,7 @@
 //! `whisht levels`: what each privacy level costs and hides in the network as it is now.
 
 mod mixing;
+pub(super) mod relay_list;
 
 use std::io;
 
@@ -43,6 +44,7 @@ pub(super) async fn run(node: &mut RemoteNode, args: &Args) -> Result<Exit, Fail
             "levels": levels,
             "custom": known.custom,
             "mixing": known.mixing,
+            "relay_list": known.relay_list,
             "assumptions": args.assumptions.then(mixing::assumptions),
         }))?;
         return Ok(Exit::Done);
@@ -68,6 +70,8 @@ pub(super) async fn run(node: &mut RemoteNode, args: &Args) -> Result<Exit, Fail
     for line in directory_line(&node.status).into_iter().chain(SENDERS_NOTE) {
         node.printer.line(line)?;
     }
+    node.printer
+        .line(relay_list::rule(known.relay_list.as_ref()))?;
     protection_of_mixing(node, &known, args.assumptions)?;
     Ok(Exit::Done)
 }

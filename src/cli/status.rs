@@ -271,6 +271,10 @@ fn network(status: &StatusView) -> Vec<String> {
         count(status.relays),
         count(status.eligible_relays),
     ));
+    lines.extend(levels::relay_list::lines(
+        status.relay_list.as_ref(),
+        status.relay,
+    ));
     lines
 }
 

@@ -90,6 +90,7 @@ impl ConfigError {
             Self::LocalNeedsName => "profile",
             Self::RelayNeedsAddress | Self::RelayNeedsListener | Self::RelayNeedsOnion => "relay",
             Self::RpcLeavesMachine(error) => error.setting,
+            Self::Signers(_) => "directory.signers",
             Self::Tor(error) => error.setting(),
             Self::WithoutEffect { setting, .. } => setting,
         }

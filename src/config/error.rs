@@ -8,6 +8,7 @@ use super::bandwidth::ByteRate;
 use super::rpc::NotLoopback;
 use super::tor::TorConfigError;
 use crate::node::LevelPolicyError;
+use crate::relay_list::BadSignerSet;
 
 /// A contradiction between settings.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,9 @@ pub enum ConfigError {
          --discovery-enabled, or leave them out"
     )]
     BootnodesWithoutDiscovery,
+    /// Signers and threshold of relay lists that are not a valid set.
+    #[error("`directory`: {0}")]
+    Signers(#[from] BadSignerSet),
     /// Discovery with Tor, which does not carry UDP.
     #[error(
         "discovery gives this machine's address to every node that asks, by UDP, which Tor does not \

@@ -9,6 +9,7 @@ use circuits::level::Level;
 use super::bandwidth::BandwidthSettings;
 use super::console::ConsoleSettings;
 use super::contact::ContactSettings;
+use super::directory::DirectorySettings;
 use super::discovery::DiscoverySettings;
 use super::levels::LevelSettings;
 use super::log::LogSettings;
@@ -142,6 +143,8 @@ settings! {
         console: ConsoleSettings,
         /// The table `[contact]`.
         contact: ContactSettings,
+        /// The table `[directory]`.
+        directory: DirectorySettings,
         /// The table `[discovery]`.
         discovery: DiscoverySettings,
         /// The table `[levels]`.
@@ -162,12 +165,13 @@ settings! {
 }
 
 /// All tables; the first one holds the settings outside of tables.
-pub(crate) fn tables() -> [Table; 12] {
+pub(crate) fn tables() -> [Table; 13] {
     [
         Settings::declared(),
         BandwidthSettings::declared(),
         ConsoleSettings::declared(),
         ContactSettings::declared(),
+        DirectorySettings::declared(),
         DiscoverySettings::declared(),
         LevelSettings::declared(),
         LogSettings::declared(),

@@ -67,6 +67,8 @@ pub enum Command {
     /// Publish no further descriptor, so that no new path leads through this relay, or publish
     /// again.
     Drain(bool),
+    /// Take a signed relay list, and pass it on to peers.
+    PublishRelayList(Vec<u8>),
     /// Fetch missed messages from a mail server; its progress is reported by events.
     FetchMail(FetchRequest),
     /// List the identities.

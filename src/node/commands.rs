@@ -54,6 +54,12 @@ impl Node {
                 let sent = self.peers.send_direct(&mut self.fx, key, &envelope, gossip);
                 sent.map(done)
             }
+            Command::PublishRelayList(raw) => {
+                let (directory, peers) = (&mut self.directory, &self.peers);
+                directory
+                    .publish_list(&mut self.fx, now, &raw, peers)
+                    .map(done)
+            }
             Command::Drain(drain) => {
                 let publisher = self.directory.publisher_mut();
                 publisher.drain(&mut self.fx, now, drain).map(done)
@@ -405,6 +411,7 @@ impl Node {
             relays: self.directory.len(),
             eligible_relays: snapshot.relays().len(),
             directory: DirectoryAge::of(is_young),
+            relay_list: self.directory.relay_list_view(now),
             relay: self.config.relay,
             listed: publisher
                 .listing_status(now, self.stem.can_stem(), self.clock.is_wrong(now))

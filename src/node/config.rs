@@ -14,6 +14,7 @@ use crate::discovery::Contact;
 use crate::endpoint::PeerAddr;
 use crate::link::LinkKey;
 use crate::message::SymKey;
+use crate::relay_list::SignerSet;
 use crate::state::StateRows;
 
 /// Settings of a node; every value is valid by construction.
@@ -64,6 +65,8 @@ pub struct NodeConfig {
     pub cover: Cover,
     /// Limits of what crosses all links.
     pub bandwidth: BandwidthLimits,
+    /// The pinned signers of relay lists. With them, paths use the relays of their list and no others.
+    pub signers: Option<SignerSet>,
     /// A relay to use as the guard instead of the ranked one.
     pub guard: Option<RelayId>,
     /// The mail server, if this node is one.
@@ -196,6 +199,10 @@ pub struct Restored {
     pub own_descriptors: Vec<(Epoch, Vec<u8>)>,
     /// Records of the directory.
     pub directory: Vec<Vec<u8>>,
+    /// The relay lists that the node held; empty if it held none.
+    pub relay_lists: Vec<u8>,
+    /// The relay list of the configured file.
+    pub relay_list_file: Option<Vec<u8>>,
     /// Our guards; empty if none have been chosen.
     pub guards: Vec<u8>,
     /// The state of the user, empty at the first start; `None` while it is locked. A node that keeps

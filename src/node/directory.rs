@@ -13,6 +13,7 @@ mod lanes;
 mod meeting;
 mod mixing;
 mod publisher;
+mod signed_lists;
 
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -29,11 +30,13 @@ use circuits::time::Now;
 pub(super) use self::lanes::LanePlanError;
 pub(super) use self::meeting::MeetingChoice;
 pub(super) use self::publisher::{DescriptorPublisher, RelayState};
+pub(super) use self::signed_lists::ListCheck;
 
 use self::frozen::FrozenList;
 use self::guard_links::GuardLinks;
 use self::guards::{GuardChoices, GuardKeeper, GuardRecord};
 use self::mixing::MixingKeeper;
+use self::signed_lists::SignedLists;
 use super::action::Action;
 use super::config::{NodeConfig, Restored};
 use super::effects::{Counter, Effects};
@@ -68,6 +71,8 @@ pub(super) struct RelayDirectory {
     /// The choices of guards as they were last stored.
     stored_guards: GuardRecord,
     publisher: DescriptorPublisher,
+    /// The signed relay lists, if signers are pinned.
+    lists: SignedLists,
     /// Whether the directory has changed since it was last stored.
     changed: bool,
     /// The epoch at the last turn.
@@ -102,6 +107,7 @@ impl RelayDirectory {
             guard_links: GuardLinks::default(),
             stored_guards: GuardRecord::default(),
             publisher: DescriptorPublisher::new(config, Arc::clone(local)),
+            lists: SignedLists::new(config, now),
             changed: false,
             epoch: Epoch(0),
             frozen: FrozenList::new(now),
@@ -113,6 +119,8 @@ impl RelayDirectory {
     /// Restores what an earlier run made durable.
     pub(super) fn restore(&mut self, fx: &mut Effects, now: Now, restored: Restored) {
         self.directory.import(now.unix, &restored.directory);
+        let file = restored.relay_list_file.as_deref();
+        self.restore_lists(fx, now, &restored.relay_lists, file);
         let choices = self.stored_guards.restore(restored.guards);
         self.guards.restore(&choices.lanes);
         self.mixing.restore(&choices.mixing);
@@ -136,6 +144,7 @@ impl RelayDirectory {
         peers: &Peers,
     ) {
         self.directory.expire(now.unix);
+        self.turn_lists(fx, now);
         let epoch = Epoch::at(now.unix);
         self.publisher.turn_epoch(fx, now, epoch, expired, relay);
         self.changed |= self.epoch != epoch;
@@ -182,10 +191,34 @@ impl RelayDirectory {
         self.directory.share(memo);
     }
 
+    /// A peer sent descriptors or relay lists, or requested them.
+    pub(super) fn on_message(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        from: LinkId,
+        message: OnionMessage,
+        peers: &Peers,
+    ) {
+        match message {
+            OnionMessage::Descriptors(descriptors) => {
+                self.on_descriptors(fx, now, from, &descriptors, peers);
+            }
+            OnionMessage::GetDescriptors(request) => {
+                self.on_get_descriptors(fx, now, from, &request, peers);
+            }
+            OnionMessage::RelayList(announcement) => {
+                self.lists.on_announced(fx, now, from, announcement);
+            }
+            OnionMessage::RelayListPart(part) => self.lists.on_part(fx, now, from, part),
+            _ => {}
+        }
+    }
+
     // -- descriptors
 
     /// A peer sent descriptors.
-    pub(super) fn on_descriptors(
+    fn on_descriptors(
         &mut self,
         fx: &mut Effects,
         now: Now,
@@ -259,7 +292,7 @@ impl RelayDirectory {
     }
 
     /// A peer requested descriptors.
-    pub(super) fn on_get_descriptors(
+    fn on_get_descriptors(
         &mut self,
         fx: &mut Effects,
         now: Now,
@@ -279,6 +312,7 @@ impl RelayDirectory {
     /// A link is closed.
     pub(super) fn on_link_closed(&mut self, link: LinkId) {
         self.directory.forget_link(link);
+        self.lists.on_link_closed(link);
     }
 
     // -- our own descriptor

@@ -228,6 +228,7 @@ pub(super) fn config() -> NodeConfig {
         cover: Cover::Off,
         bandwidth: crate::bandwidth::BandwidthLimits::default(),
         guard: None,
+        signers: None,
         mail: None,
         via_tor: false,
         danger_reveal_paths: false,

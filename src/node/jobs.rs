@@ -1,6 +1,6 @@
 //! Jobs: long computations that the node describes and the shell runs on its own threads.
 //!
-//! A job is a search, a batch of envelopes to try keys on, a computation of contact, or a cell to seal. It
+//! A job is a search, a batch of envelopes to try keys on, a computation of contact, a cell to seal, or a relay list to verify. It
 //! advances in bounded steps, so it can be cancelled, and a simulator can answer it without waiting. A job reads no clock: if it has a time limit ([`Job::limit`]), the
 //! caller takes steps until then and asks for the best result ([`Job::finish`]). A job uses no
 //! threads: a caller with several threads splits it ([`Job::split`]), takes the first result and
@@ -14,10 +14,12 @@ use circuits::directory::{PuzzleSearch, PuzzleSolution};
 use circuits::dispersal::Ticket;
 use circuits::rendezvous::TicketSearch;
 
+use super::directory::ListCheck;
 use super::emission::SealJob;
 use super::event::MessageId;
 use crate::contact::job::{ContactJob, ContactJobResult};
 use crate::pow::{NonceSearch, OutOfTime};
+use crate::relay_list::{BadRelayList, VerifiedList};
 use crate::subscriptions::{TrialBatch, TrialResult};
 
 /// Numbers the jobs of one node.
@@ -43,6 +45,8 @@ pub(super) enum JobOwner {
     Emission,
     /// A computation of contact.
     Contact,
+    /// The check of a relay list.
+    RelayList,
 }
 
 /// A computation.
@@ -59,6 +63,8 @@ pub enum Job {
     Seal(Box<SealJob>),
     /// Of contact. Contains keys of users.
     Contact(Box<ContactJob>),
+    /// Verifies a relay list.
+    RelayList(Box<ListCheck>),
 }
 
 impl core::fmt::Debug for Job {
@@ -83,6 +89,7 @@ impl Job {
                 let result = job.step()?;
                 Some(JobResult::Contact(Box::new(result)))
             }
+            Self::RelayList(check) => Some(JobResult::RelayList(check.run())),
         }
     }
 
@@ -102,7 +109,8 @@ impl Job {
             | Self::Puzzle(_)
             | Self::Trials(_)
             | Self::Seal(_)
-            | Self::Contact(_) => vec![self],
+            | Self::Contact(_)
+            | Self::RelayList(_) => vec![self],
         }
     }
 
@@ -115,7 +123,8 @@ impl Job {
             | Self::Puzzle(_)
             | Self::Trials(_)
             | Self::Seal(_)
-            | Self::Contact(_) => None,
+            | Self::Contact(_)
+            | Self::RelayList(_) => None,
         }
     }
 
@@ -139,7 +148,8 @@ impl Job {
             | Self::Puzzle(_)
             | Self::Trials(_)
             | Self::Seal(_)
-            | Self::Contact(_) => None,
+            | Self::Contact(_)
+            | Self::RelayList(_) => None,
         }
     }
 }
@@ -159,6 +169,8 @@ pub enum JobResult {
     Cell(Result<Cell, SealError>),
     /// The result of a computation of contact.
     Contact(Box<ContactJobResult>),
+    /// A verified relay list, or the rule that it breaks.
+    RelayList(Result<VerifiedList, BadRelayList>),
 }
 
 /// Ticket hashes between two checks of the cancel flag: about 4 ms on one core.

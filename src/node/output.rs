@@ -83,6 +83,8 @@ pub enum Record {
     Directory(Vec<Vec<u8>>),
     /// Our guards; replaces the stored ones.
     Guards(Vec<u8>),
+    /// The held relay lists; replaces the stored ones.
+    RelayLists(Vec<u8>),
     /// Changes of the user's state, which become durable together or not at all.
     State(Vec<StateChange>),
 }
@@ -96,6 +98,7 @@ impl fmt::Debug for Record {
             Self::OwnDescriptor(..) => "OwnDescriptor(..)",
             Self::Directory(..) => "Directory(..)",
             Self::Guards(..) => "Guards(..)",
+            Self::RelayLists(..) => "RelayLists(..)",
             Self::State(..) => "State(..)",
         })
     }

@@ -358,13 +358,12 @@ impl Node {
     fn on_onion_message(&mut self, now: Now, from: LinkId, message: OnionMessage) {
         let fx = &mut self.fx;
         match message {
-            OnionMessage::Descriptors(descriptors) => {
+            OnionMessage::Descriptors(_)
+            | OnionMessage::GetDescriptors(_)
+            | OnionMessage::RelayList(_)
+            | OnionMessage::RelayListPart(_) => {
                 let (directory, peers) = (&mut self.directory, &self.peers);
-                directory.on_descriptors(fx, now, from, &descriptors, peers);
-            }
-            OnionMessage::GetDescriptors(request) => {
-                let (directory, peers) = (&mut self.directory, &self.peers);
-                directory.on_get_descriptors(fx, now, from, &request, peers);
+                directory.on_message(fx, now, from, message, peers);
             }
             OnionMessage::Cell(bytes) => self.on_cell(now, from, Cell::from_box(bytes)),
             OnionMessage::Stem(envelope) => self.on_stem(now, from, &envelope),
@@ -485,6 +484,10 @@ impl Node {
             }
             (Some(JobOwner::Emission), result) => {
                 self.emission.on_sealed(&mut self.fx, job, result);
+            }
+            (Some(JobOwner::RelayList), result) => {
+                let (fx, peers) = (&mut self.fx, &self.peers);
+                self.directory.on_list_checked(fx, now, job, result, peers);
             }
             // The job was cancelled, or stopped by the shell.
             _ => {}

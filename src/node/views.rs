@@ -13,6 +13,7 @@ mod emission;
 mod flow;
 mod levels;
 mod metrics;
+mod relay_list;
 
 use circuits::ids::Profile;
 use circuits::level::Level;
@@ -27,6 +28,7 @@ pub use self::levels::{
     CustomLevelView, EstimateView, LevelView, LevelsView, LinkedView, MixingView, ProtectionView,
 };
 pub use self::metrics::MetricsView;
+pub use self::relay_list::{ListInForceView, RelayListView};
 use super::command::IdentityKind;
 use super::event::MessageId;
 use crate::gossip::PowRule;
@@ -261,6 +263,9 @@ pub struct StatusView {
     pub eligible_relays: usize,
     /// Whether the directory is old enough to judge relays by.
     pub directory: DirectoryAge,
+    /// The signed list that decides which relays paths may use; `None` without pinned signers.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub relay_list: Option<RelayListView>,
     /// Whether it relays cells of other nodes.
     pub relay: bool,
     /// Whether it is listed in the directory for this epoch, or why not.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use rlp::RlpStream;
 
 use super::*;
+use crate::relay_list::ListId;
 
 fn envelope() -> Envelope {
     // E1 of the protocol's test vectors.
@@ -207,9 +208,62 @@ fn status_has_the_encoding_of_the_wire_page() {
 
 #[test]
 fn reserved_codes_are_ignored() {
-    for code in 8..16 {
+    for code in (8..16).filter(|code| ![9, 10].contains(code)) {
         assert_eq!(OnionMessage::decode(code, &[0xff; 40]), Ok(None));
     }
+}
+
+#[test]
+fn relay_list_messages_are_encoded_and_read() {
+    let id = ListId([7; 32]);
+    let announcement = ListAnnouncement {
+        from: Epoch(41_000),
+        id,
+        len: MAX_PART + 1,
+    };
+    assert_eq!(announcement.parts(), 2);
+    let part = |bytes: Vec<u8>| ListPart {
+        id,
+        index: 1,
+        bytes,
+    };
+    for message in [
+        OnionMessage::RelayList(announcement),
+        OnionMessage::RelayListPart(part(vec![1; MAX_PART])),
+        OnionMessage::RelayListPart(part(Vec::new())),
+    ] {
+        let body = message.encode().unwrap();
+        assert_eq!(
+            OnionMessage::decode(message.code(), &body),
+            Ok(Some(message))
+        );
+    }
+}
+
+#[test]
+fn relay_list_messages_beyond_their_limits_are_refused() {
+    let announced = |len: u64| {
+        let mut body = RlpStream::new_list(3);
+        body.append(&41_000_u32)
+            .append(&vec![7_u8; 32])
+            .append(&len);
+        OnionMessage::decode(9, &body.out())
+    };
+    assert!(announced(131_072).is_ok());
+    for len in [0, 131_073, u64::MAX] {
+        assert_eq!(announced(len), Err(OnionWireError::TooLong), "{len}");
+    }
+    let part = |index: u32, len: usize| {
+        let mut body = RlpStream::new_list(3);
+        body.append(&vec![7_u8; 32])
+            .append(&index)
+            .append(&vec![1_u8; len]);
+        OnionMessage::decode(10, &body.out())
+    };
+    assert!(part(15, MAX_PART).is_ok());
+    assert_eq!(part(16, 1), Err(OnionWireError::TooLong));
+    assert_eq!(part(256, 1), Err(OnionWireError::Malformed));
+    assert_eq!(part(0, MAX_PART + 1), Err(OnionWireError::TooLong));
 }
 
 #[test]
@@ -274,7 +328,7 @@ fn packet_of_65_descriptors_is_refused() {
 
 #[test]
 fn oversized_packet_is_refused_before_parsing() {
-    for code in [0, 1, 2, 3, 5, 6] {
+    for code in [0, 1, 2, 3, 5, 6, 9, 10] {
         let body = vec![0xc0; MAX_PACKET + 1];
         assert_eq!(
             OnionMessage::decode(code, &body),

@@ -186,6 +186,15 @@ impl RpcCall {
             }
             "whisht_outbox" => nothing(params, Command::Outbox)?,
             "whisht_peers" => nothing(params, Command::Peers)?,
+            "whisht_publishRelayList" => {
+                let digits = text(params, "list")?;
+                let raw = hex::decode(digits.strip_prefix("0x").unwrap_or(&digits));
+                let raw = raw.map_err(|_| {
+                    let remedy = "give the bytes of the list as hexadecimal digits";
+                    bad("list", "it is not hexadecimal", remedy)
+                })?;
+                Command::PublishRelayList(raw)
+            }
             "whisht_relays" => nothing(params, Command::Relays)?,
             "whisht_send" => match send_request(params, rng)? {
                 (None, request) => Command::Send(request),

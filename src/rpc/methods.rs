@@ -1,7 +1,7 @@
 //! The names of all methods: go-ethereum's, and our own.
 
 /// All methods.
-pub const METHODS: [&str; 103] = [
+pub const METHODS: [&str; 104] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -87,6 +87,7 @@ pub const METHODS: [&str; 103] = [
     "whisht_panic",
     "whisht_peers",
     "whisht_publishCards",
+    "whisht_publishRelayList",
     "whisht_relays",
     "whisht_removeIdentity",
     "whisht_renameIdentity",

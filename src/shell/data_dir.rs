@@ -11,6 +11,7 @@
 //! onion/           <epoch>.key and <epoch>.tags, together or not at all (spec M9)
 //! descriptor/      <epoch>: our own published descriptors
 //! directory.bin    the descriptors of relays
+//! relay-lists      the signed relay lists, if signers are pinned
 //! keystore/        <name>.json: client keys, sealed
 //! identities/      <name>.json: client keys in the clear, as version 0.1 left them
 //! state.db         contacts, conversations, messages: sealed rows; state.db-wal and -shm belong to it

@@ -24,6 +24,7 @@ use super::listen::{self, ListenError};
 use super::mail::{self, MailError};
 use super::metrics::{BoundMetrics, MetricsError, MetricsExporter};
 use super::private_dir::PrivateDir;
+use super::relay_list_file::{self, RelayListFileError};
 use super::rpc::{BoundListeners, IpcBindError, RpcBindError, RpcServer, Service, TokenFile};
 use super::state_store::{self, StateError};
 use super::store::{self, Storage};
@@ -39,6 +40,7 @@ use crate::endpoint::Endpoint;
 use crate::link::LinkKey;
 use crate::message::SymKey;
 use crate::node::{NodeKeys, OpenedState, Refusal, Restored};
+use crate::relay_list::RelayList;
 use crate::state::StateRows;
 
 /// Where a node stores its state.
@@ -119,7 +121,8 @@ impl RunningNode {
         let keys = keys(&storage, &config, mail_password, words)?;
         let key = keys.link.public();
         refuse_own_address(&config, key)?;
-        let restored = restore(&storage, identities.locked().len() > 0)?;
+        let mut restored = restore(&storage, identities.locked().len() > 0)?;
+        restored.relay_list_file = relay_list(&config)?;
         let (listeners, datagrams) = bind_links(&storage, &mut config)?;
         let (tor_dir, tor_state) = tor_state(&storage, &config.tor)?;
         let transport = LinkTransport::open(&config.tor, &tor_state, config.is_reachable()).await?;
@@ -258,6 +261,23 @@ fn refuse_own_address(config: &Config, key: RelayKey) -> Result<(), RuntimeError
         Some((setting, _)) => Err(RuntimeError::OwnAddress { setting }),
         None => Ok(()),
     }
+}
+
+/// Reads and verifies the configured relay list. A list that the pinned signers do not vouch for is an
+/// error: the node would wait for another one without a relay to use.
+fn relay_list(config: &Config) -> Result<Option<Vec<u8>>, RuntimeError> {
+    let (Some(path), Some(signers)) = (&config.relay_list_file, &config.node.signers) else {
+        return Ok(None);
+    };
+    let raw = relay_list_file::read(path)?;
+    let (network, profile) = (config.node.network_id(), config.node.profile);
+    RelayList::decode(&raw)
+        .and_then(|list| list.verify(network, profile, signers))
+        .map_err(|cause| RelayListFileError::Bad {
+            path: path.clone(),
+            cause,
+        })?;
+    Ok(Some(raw))
 }
 
 /// Reads what an earlier run stored.
@@ -440,6 +460,9 @@ pub enum RuntimeError {
     /// The outputs of the metrics.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// The file of a relay list.
+    #[error(transparent)]
+    RelayList(#[from] RelayListFileError),
     /// The node refuses an identity.
     #[error(transparent)]
     Refused(#[from] Refusal),

@@ -34,6 +34,7 @@ pub struct SimDisk {
     own: BTreeMap<Epoch, Vec<u8>>,
     directory: Vec<Vec<u8>>,
     guards: Vec<u8>,
+    relay_lists: Vec<u8>,
     state: BTreeMap<(StateTable, StateId), Zeroizing<Vec<u8>>>,
     /// Whether the state was replaced by an old copy of it, which its guard reports.
     is_old_copy: bool,
@@ -149,6 +150,7 @@ impl SimDisk {
             }
             Record::Directory(directory) => self.directory = directory,
             Record::Guards(guards) => self.guards = guards,
+            Record::RelayLists(lists) => self.relay_lists = lists,
             Record::State(changes) => {
                 self.state_commits += 1;
                 changes.into_iter().for_each(|change| self.change(change));
@@ -173,6 +175,8 @@ impl SimDisk {
                 .collect(),
             directory: self.directory.clone(),
             guards: self.guards.clone(),
+            relay_lists: self.relay_lists.clone(),
+            relay_list_file: None,
             state: Some(self.state()),
             state_is_stale: self.is_old_copy,
         }

@@ -73,6 +73,8 @@ impl MiningModel {
             Job::Puzzle(search) => PUZZLE_NONCE_TIME * search.effort().div_ceil(2),
             // Trial decryption takes equal time whatever it finds.
             Job::Trials(batch) => return Some(batch.time()),
+            // Every check has the bound of the longest one.
+            Job::RelayList(_) => return Some(LIST_CHECK_TIME),
             Job::Contact(job) => {
                 let search = self.time_of(job.expected_hashes());
                 return Some(job.time() + search.mul_f64(rng.exponential()));
@@ -94,6 +96,9 @@ impl MiningModel {
 
 /// Time of the arithmetic of six layers (docs/benchmarks.md).
 const SEAL_TIME: Duration = Duration::from_micros(400);
+
+/// Time of the check of a relay list: up to 144 signatures of 0.1 ms.
+const LIST_CHECK_TIME: Duration = Duration::from_millis(15);
 
 /// Time of one Equi-X nonce on one core with generated machine code.
 const PUZZLE_NONCE_TIME: Duration = Duration::from_millis(10);

@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
         "envelope",
         "metadata",
         "printable",
+        "relay_list",
         "rlp",
         "scatter",
         "sealed_file",

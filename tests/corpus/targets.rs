@@ -53,6 +53,8 @@ pub mod mail_response;
 pub mod message;
 #[path = "../../fuzz/targets/onion_packet.rs"]
 pub mod onion_packet;
+#[path = "../../fuzz/targets/relay_list.rs"]
+pub mod relay_list;
 #[path = "../../fuzz/targets/rlpx_frame.rs"]
 pub mod rlpx_frame;
 #[path = "../../fuzz/targets/rlpx_handshake.rs"]

@@ -9,6 +9,8 @@
 //! before), and while the directory is young. The second case is weaker evidence, and the snapshot
 //! reports it.
 
+use std::sync::Arc;
+
 use super::observation::DAY;
 use super::table::{HeldDescriptor, RelayRecord};
 use super::{Directory, EligibleRelay, EndpointKinds, HOUR, Layer, Snapshot, Subnet};
@@ -46,7 +48,11 @@ impl Directory {
             .table
             .iter()
             .filter_map(|(id, record)| self.eligible(id, record, epoch, rule));
-        Snapshot::new(epoch, self.terms.profile, is_young, relays)
+        let snapshot = Snapshot::new(epoch, self.terms.profile, is_young, relays);
+        match &self.listed {
+            Some(listed) => snapshot.with_list(Arc::clone(listed)),
+            None => snapshot,
+        }
     }
 
     /// Whether the directory had relays for less than a day when the snapshot of this epoch was
@@ -85,7 +91,16 @@ impl Directory {
                 before.filter(|held| has_quorum(held) && now.is_some_and(has_quorum))
             }
         }?;
-        as_relay(chosen, epoch)
+        let mut relay = as_relay(chosen, epoch)?;
+        if let Some(listed) = &self.listed {
+            let named = &mut relay.family;
+            for member in listed.family_of(id) {
+                if member != id && !named.contains(member) {
+                    named.push(*member);
+                }
+            }
+        }
+        Some(relay)
     }
 }
 

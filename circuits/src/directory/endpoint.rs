@@ -32,7 +32,8 @@ impl RelayEndpoint {
     }
 
     /// The number of the endpoint kind in a descriptor.
-    pub(super) const fn kind(&self) -> u8 {
+    #[must_use]
+    pub const fn kind(&self) -> u8 {
         match self {
             Self::Ip4(..) => kind::IP4,
             Self::Ip6(..) => kind::IP6,
@@ -41,7 +42,8 @@ impl RelayEndpoint {
     }
 
     /// The address without the port, as encoded in a descriptor.
-    pub(super) fn address(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn address(&self) -> Vec<u8> {
         match self {
             Self::Ip4(ip, _) => ip.octets().to_vec(),
             Self::Ip6(ip, _) => ip.octets().to_vec(),
@@ -51,7 +53,8 @@ impl RelayEndpoint {
 
     /// Builds an endpoint from its fields; `None` if the kind is unknown or the address has the
     /// wrong length.
-    pub(super) fn from_parts(kind: u8, address: &[u8], port: u16) -> Option<Self> {
+    #[must_use]
+    pub fn from_parts(kind: u8, address: &[u8], port: u16) -> Option<Self> {
         match kind {
             kind::IP4 => {
                 let octets: [u8; 4] = address.try_into().ok()?;

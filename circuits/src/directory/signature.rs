@@ -42,7 +42,11 @@ impl SigningKey {
     }
 
     /// Signs a digest: r 32, s 32, recovery number 1. Signing is deterministic (RFC 6979).
-    pub(super) fn sign(&self, digest: [u8; 32]) -> Result<[u8; SIGNATURE_LEN], BadSigningKey> {
+    ///
+    /// # Errors
+    ///
+    /// [`BadSigningKey`], which does not occur for a key that [`SigningKey::new`] accepted.
+    pub fn sign(&self, digest: [u8; 32]) -> Result<[u8; SIGNATURE_LEN], BadSigningKey> {
         let mut scalar = scalar(&self.secret)?;
         let (recovery, rs) =
             RecoverableSignature::sign_ecdsa_recoverable(Message::from_digest(digest), &scalar)
@@ -80,22 +84,27 @@ impl core::error::Error for BadSigningKey {}
 
 /// Whether `signature` is the canonical signature of `key` over `digest`.
 pub(super) fn is_signed(digest: [u8; 32], signature: &[u8; SIGNATURE_LEN], key: &RelayKey) -> bool {
+    signer_of(digest, signature).is_some_and(|signer| signer == *key)
+}
+
+/// The key whose canonical signature over `digest` this is; `None` if it is not canonical, or not a
+/// signature. Every canonical signature belongs to some key, so the caller must compare the key.
+#[must_use]
+pub fn signer_of(digest: [u8; 32], signature: &[u8; SIGNATURE_LEN]) -> Option<RelayKey> {
     let [rs @ .., recovery] = signature;
     let recovery = match recovery {
         0 => RecoveryId::Zero,
         1 => RecoveryId::One,
-        _ => return false,
+        _ => return None,
     };
     let (_, s) = rs.split_at(32);
     if s > HALF_ORDER.as_slice() {
-        return false;
+        return None;
     }
-    RecoverableSignature::from_compact(rs, recovery)
-        .and_then(|signature| signature.recover_ecdsa(Message::from_digest(digest)))
-        .is_ok_and(|signer| {
-            let [_, signer @ ..] = signer.serialize_uncompressed();
-            signer == key.0
-        })
+    let signature = RecoverableSignature::from_compact(rs, recovery).ok()?;
+    let signer = signature.recover_ecdsa(Message::from_digest(digest)).ok()?;
+    let [_, signer @ ..] = signer.serialize_uncompressed();
+    Some(RelayKey(signer))
 }
 
 fn scalar(secret: &Secret<32>) -> Result<SecretKey, BadSigningKey> {
@@ -106,7 +115,7 @@ fn scalar(secret: &Secret<32>) -> Result<SecretKey, BadSigningKey> {
 }
 
 /// Length of a signature: r 32, s 32, recovery number 1.
-pub(super) const SIGNATURE_LEN: usize = 65;
+pub const SIGNATURE_LEN: usize = 65;
 
 /// Half of the group order, rounded down: the largest `s` of the lower half (BIP 146).
 const HALF_ORDER: [u8; 32] = [

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::arrival_rate::ArrivalRate;
 use super::endpoint::{EndpointKinds, Subnet};
 use super::layer::Layer;
+use super::listed::ListedRelays;
 use crate::cell_builder::Hop;
 use crate::ids::{Epoch, Profile, RelayId};
 
@@ -58,6 +59,8 @@ pub struct Snapshot {
     profile: Profile,
     young: bool,
     relays: Arc<Vec<EligibleRelay>>,
+    /// The pinned list that decided which relays are eligible.
+    list: Option<Arc<ListedRelays>>,
 }
 
 impl Snapshot {
@@ -91,7 +94,21 @@ impl Snapshot {
             profile,
             young,
             relays: Arc::new(relays),
+            list: None,
         }
+    }
+
+    /// The same snapshot, of relays that a pinned list names.
+    #[must_use]
+    pub fn with_list(mut self, list: Arc<ListedRelays>) -> Self {
+        self.list = Some(list);
+        self
+    }
+
+    /// The pinned list that decided which relays are eligible; `None` without pinned signers.
+    #[must_use]
+    pub fn list(&self) -> Option<&ListedRelays> {
+        self.list.as_deref()
     }
 
     /// The same snapshot without the relays that are not in `ids`.
@@ -114,9 +131,15 @@ impl Snapshot {
     }
 
     /// Whether it rests on the reports of three peers to a new node instead of the node's own
-    /// observations (spec M1, clause c).
+    /// observations (spec M1, clause c). A snapshot of a pinned list does not.
     #[must_use]
     pub const fn is_young(&self) -> bool {
+        self.young && self.list.is_none()
+    }
+
+    /// Whether the directory has known relays for less than a day, so that descriptors still arrive.
+    #[must_use]
+    pub const fn is_gathering(&self) -> bool {
         self.young
     }
 

@@ -375,6 +375,17 @@ impl Guards {
             choice.provisional = snapshot.is_young();
             choice.members.clear();
         }
+        // A list that names none of the guards any more, or that was pinned after the choice, would leave
+        // this node without a guard for the rest of the period. Only a quorum of signers can bring this
+        // about; guards that are merely offline stay on the list.
+        if let Some(list) = snapshot.list().filter(|list| !list.is_empty())
+            && !choice
+                .members
+                .iter()
+                .any(|member| list.contains(&member.id))
+        {
+            choice.members.clear();
+        }
         // On `local`, a relay that joins moves others to the next layer. On `main`, none moves.
         choice.members.retain(|member| {
             let relay = snapshot.get(&member.id);

@@ -1,10 +1,11 @@
 //! Conditions under which a path may use a relay.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use circuits::directory::{
-    Descriptor, DescriptorDraft, DescriptorInsertion, Directory, DirectoryLimits, PuzzleSearch,
-    RelayEndpoint, Requirements, Snapshot,
+    Descriptor, DescriptorDraft, DescriptorInsertion, Directory, DirectoryLimits, ListedRelays,
+    PuzzleSearch, RelayEndpoint, Requirements, Snapshot,
 };
 use circuits::ids::{Epoch, NetworkId, Profile, RelayId};
 use circuits::mixing::ArrivalRate;
@@ -187,7 +188,7 @@ fn equivocating_relay_leaves_frozen_list_at_once() {
 #[test]
 fn pinned_list_excludes_all_other_relays() {
     let (listed, other) = (TestRelay::new(1), TestRelay::new(2));
-    let list = BTreeSet::from([listed.id()]);
+    let list = Arc::new(ListedRelays::from_iter([(listed.id(), 0)]));
     let mut directory = Directory::new(terms(), DirectoryLimits::default(), Some(list), START);
     // At once, while the directory is young.
     insert(&mut directory, START, 1, &listed.descriptor(EPOCH)).unwrap();
@@ -240,8 +241,9 @@ fn family_requires_mutual_declaration() {
     };
     // The first two name each other; the third names both, without being named.
     let declared = [family(&[1]), family(&[0]), family(&[0, 1])];
-    let list = relays.iter().map(TestRelay::id).collect();
-    let mut directory = Directory::new(terms(), DirectoryLimits::default(), Some(list), START);
+    let list = relays.iter().map(|relay| (relay.id(), 0)).collect();
+    let list = Some(Arc::new(list));
+    let mut directory = Directory::new(terms(), DirectoryLimits::default(), list, START);
     for (relay, family) in relays.iter().zip(&declared) {
         let raw = relay.sign(DescriptorDraft {
             family: family.clone(),
@@ -254,6 +256,46 @@ fn family_requires_mutual_declaration() {
     assert_eq!(mutual(0), family(&[1]));
     assert_eq!(mutual(1), family(&[0]));
     assert!(mutual(2).is_empty());
+}
+
+#[test]
+fn family_of_the_list_holds_without_declaration() {
+    let relays: Vec<_> = (1..=3).map(TestRelay::new).collect();
+    let numbers = [7, 7, 0];
+    let list = relays.iter().map(TestRelay::id).zip(numbers).collect();
+    let list = Some(Arc::new(list));
+    let mut directory = Directory::new(terms(), DirectoryLimits::default(), list, START);
+    for relay in &relays {
+        insert(&mut directory, START, 1, &relay.descriptor(EPOCH)).unwrap();
+    }
+    let snapshot = directory.snapshot(START);
+    let family = |relay: usize| snapshot.get(&relays[relay].id()).unwrap().family.clone();
+    assert_eq!(family(0), [relays[1].id()]);
+    assert_eq!(family(1), [relays[0].id()]);
+    assert!(family(2).is_empty());
+}
+
+#[test]
+fn list_that_is_replaced_or_missing_changes_eligibility_at_once() {
+    let (one, other) = (TestRelay::new(1), TestRelay::new(2));
+    let list = |relay: &TestRelay| Some(Arc::new(ListedRelays::from_iter([(relay.id(), 0)])));
+    let limits = DirectoryLimits::default();
+    let mut directory = Directory::new(terms(), limits, list(&one), START);
+    for relay in [&one, &other] {
+        insert(&mut directory, START, 1, &relay.descriptor(EPOCH)).unwrap();
+    }
+    let first = directory.snapshot(START);
+    assert_eq!(ids(&first), [one.id()].into());
+    assert!(!first.is_young() && first.is_gathering());
+    directory.set_listed(list(&other));
+    assert_eq!(ids(&directory.snapshot(START)), [other.id()].into());
+    // Expired: the node does not fall back to what it has observed itself.
+    directory.set_listed(Some(Arc::default()));
+    settle(&mut directory, &[&one, &other], 4);
+    assert!(directory.snapshot(epoch(3).start()).relays().is_empty());
+    directory.set_listed(None);
+    let observed = directory.snapshot(epoch(3).start());
+    assert_eq!(ids(&observed), [one.id(), other.id()].into());
 }
 
 #[test]

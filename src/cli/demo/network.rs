@@ -30,6 +30,7 @@ use crate::state::StateRows;
 pub(super) struct Network {
     relays: Vec<Handle>,
     names: Vec<ShortId>,
+    entry: Option<PeerAddr>,
     source: Handle,
     reader: Handle,
     bystander: Handle,
@@ -116,6 +117,7 @@ impl Network {
         Ok(Self {
             relays,
             names,
+            entry: addrs.first().copied(),
             source,
             reader,
             bystander,
@@ -127,6 +129,11 @@ impl Network {
     /// The next event of a node; `None` if there is none within `wait`.
     pub(super) async fn next(&mut self, wait: Duration) -> Option<(Role, Arc<Event>)> {
         tokio::time::timeout(wait, self.events.recv()).await.ok()?
+    }
+
+    /// A relay that another node can name as its peer.
+    pub(super) const fn entry(&self) -> Option<PeerAddr> {
+        self.entry
     }
 
     /// Short ids of the relays, by number.
@@ -218,7 +225,7 @@ impl PlannedNode {
         let port = listener.local_addr().map_err(failed)?.port();
         let config = NodeConfig {
             profile: Profile::Local,
-            network: "demo".to_owned(),
+            network: NETWORK.to_owned(),
             level: Level::Normal,
             levels: LevelPolicy::default(),
             relay: matches!(role, Role::Relay(_)),
@@ -239,6 +246,7 @@ impl PlannedNode {
             bandwidth: crate::bandwidth::BandwidthLimits::default(),
             pool_bytes: POOL_BYTES,
             guard: None,
+            signers: None,
             mail: None,
             via_tor: false,
             danger_reveal_paths: true,
@@ -282,6 +290,9 @@ impl PlannedNode {
 fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, error.to_string())
 }
+
+/// The name of the network.
+pub(super) const NETWORK: &str = "demo";
 
 /// The remedy if the network is too small for the level.
 const REMEDY: &str = "use more relays with --relays, or another level with --level";

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::mixing;
-use super::network::Role;
+use super::network::{NETWORK, Role};
 use super::timeline::{Timeline, TimelineEvent};
 use crate::cli::output::{Printer, grouped};
+use crate::endpoint::PeerAddr;
 use crate::node::Stage;
 
 /// Prints events and results.
@@ -59,6 +60,21 @@ impl DemoReport {
         self.say(&format!(
             "directory: relays that the source can choose from: {relays}"
         ))
+    }
+
+    /// The network keeps running.
+    pub(super) fn stays(&self, entry: Option<PeerAddr>) -> io::Result<()> {
+        if self.printer.json {
+            let entry = entry.map(|entry| entry.to_string());
+            return self.printer.value(&json!({ "stays": true, "peer": entry }));
+        }
+        if let Some(entry) = entry {
+            self.printer.line(format_args!(
+                "the network stays; another node joins by: whisht run --ephemeral --profile local \
+                 --network {NETWORK} --peer {entry}"
+            ))?;
+        }
+        self.printer.line("Ctrl-C stops all nodes")
     }
 
     pub(super) fn event(&self, event: &TimelineEvent) -> io::Result<()> {

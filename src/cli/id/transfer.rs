@@ -106,8 +106,8 @@ fn file_name(name: &IdentityName, sealed: &SealedIdentity) -> String {
     )
 }
 
-/// Writes a file that does not exist yet. An incomplete file is removed.
-fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
+/// Writes a file that does not exist yet and that only its owner can read. An incomplete file is removed.
+pub(in crate::cli) fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let fail = |error: io::Error| {
         let remedy = match error.kind() {
             ErrorKind::AlreadyExists => "the existing file stays as it is; name another file",
@@ -133,7 +133,8 @@ fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
     })
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
+/// Reads a key file; `-` is standard input.
+pub(in crate::cli) fn read(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let read = if path.as_os_str() == "-" {
         io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text)

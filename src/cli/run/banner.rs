@@ -257,7 +257,6 @@ mod tests {
             ws: None,
             metrics: None,
             console: None,
-            metrics: None,
             rpc_token: Some("/data/rpc-token".into()),
             level: "normal".into(),
             profile: "local".into(),

@@ -52,7 +52,7 @@ impl FrozenList {
 
     fn is_frozen(&self, now: Now, snapshot: &Snapshot) -> bool {
         let (epoch, profile) = (snapshot.epoch(), snapshot.profile());
-        if profile == Profile::Local || snapshot.is_young() || self.epoch != epoch {
+        if profile == Profile::Local || snapshot.is_gathering() || self.epoch != epoch {
             return false;
         }
         let was_up = self.started < epoch.start().before(FREEZE_SECS);

@@ -21,6 +21,7 @@ impl SendContext<'_> {
                 })
                 .collect(),
             mixing: self.mixing(now),
+            relay_list: self.directory.relay_list_view(now),
         }
     }
 

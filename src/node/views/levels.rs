@@ -4,7 +4,7 @@ use circuits::ids::Profile;
 use circuits::level::Level;
 use serde::{Deserialize, Serialize};
 
-use super::{level_word, profile_word};
+use super::{RelayListView, level_word, profile_word};
 
 /// The levels, and the network that mixes.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -16,6 +16,9 @@ pub struct LevelsView {
     /// The network of the mixing levels; `None` while it is not known.
     #[serde(deserialize_with = "Option::deserialize")]
     pub mixing: Option<MixingView>,
+    /// The signed list that decides which relays paths may use; `None` without pinned signers.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub relay_list: Option<RelayListView>,
 }
 
 /// A custom level.

@@ -58,7 +58,12 @@ impl RecordDisk {
                 Record::OwnDescriptor(epoch, descriptor) => self.descriptor(*epoch, descriptor)?,
                 Record::Directory(entries) => directory = Some(entries),
                 Record::Guards(guards) => {
-                    files::replace(&guards_path(&self.dir), &encode_guards(guards))?;
+                    let file = with_digest(GUARDS_MAGIC, guards);
+                    files::replace(&guards_path(&self.dir), &file)?;
+                }
+                Record::RelayLists(lists) => {
+                    let file = with_digest(RELAY_LISTS_MAGIC, lists);
+                    files::replace(&relay_lists_path(&self.dir), &file)?;
                 }
                 Record::State(changes) => state.push(changes),
             }
@@ -153,9 +158,9 @@ fn encode_directory(entries: &[Vec<u8>]) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// `magic | guards | SHA-256 of all before`.
-fn encode_guards(guards: &[u8]) -> Vec<u8> {
-    let mut bytes = [GUARDS_MAGIC, guards].concat();
+/// `magic | content | SHA-256 of all before`.
+fn with_digest(magic: &[u8], content: &[u8]) -> Vec<u8> {
+    let mut bytes = [magic, content].concat();
     let digest = Sha256::digest(&bytes);
     bytes.extend_from_slice(&digest);
     bytes
@@ -181,10 +186,17 @@ pub(super) fn guards_path(dir: &DataDir) -> PathBuf {
     dir.path().join(GUARDS)
 }
 
+pub(super) fn relay_lists_path(dir: &DataDir) -> PathBuf {
+    dir.path().join("relay-lists")
+}
+
 /// The list of relays.
 pub(super) const DIRECTORY: &str = "directory.bin";
 /// The guards of this node.
 pub(super) const GUARDS: &str = "guards";
+/// The magic bytes of the file of relay lists.
+pub(super) const RELAY_LISTS_MAGIC: &[u8] = b"whisht relay lists 1\n";
+
 /// The magic bytes of the directory file.
 pub(super) const DIRECTORY_MAGIC: &[u8; 18] = b"whisht directory 1";
 

@@ -21,8 +21,8 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::disk::{
-    DIRECTORY, DIRECTORY_MAGIC, GUARDS, GUARDS_MAGIC, descriptor_path, directory_path, erase_key,
-    guards_path, key_path, tags_path,
+    DIRECTORY, DIRECTORY_MAGIC, GUARDS, GUARDS_MAGIC, RELAY_LISTS_MAGIC, descriptor_path,
+    directory_path, erase_key, guards_path, key_path, relay_lists_path, tags_path,
 };
 use crate::node::Restored;
 use crate::shell::data_dir::{DESCRIPTOR, DataDir, DirError, ONION, at, files};
@@ -38,6 +38,7 @@ pub fn load(dir: &DataDir) -> Result<Restored, DirError> {
         own_descriptors: descriptors(dir)?,
         directory: directory(dir)?,
         guards: guards(dir)?,
+        relay_lists: relay_lists(dir)?,
         ..Restored::default()
     })
 }
@@ -81,6 +82,27 @@ pub fn damaged_guards(root: &Path) -> Option<DirError> {
 pub fn is_directory_damaged(root: &Path) -> bool {
     let bytes = fs::read(root.join(DIRECTORY));
     bytes.is_ok_and(|bytes| decode_directory(&bytes).is_none())
+}
+
+/// The stored relay lists. A damaged file is left out: peers send the lists again.
+fn relay_lists(dir: &DataDir) -> Result<Vec<u8>, DirError> {
+    let path = relay_lists_path(dir);
+    let bytes = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(at(&path, error)),
+        Ok(bytes) => bytes,
+    };
+    let content = bytes
+        .split_last_chunk::<32>()
+        .filter(|(content, digest)| Sha256::digest(content).as_slice() == *digest)
+        .and_then(|(content, _)| content.strip_prefix(RELAY_LISTS_MAGIC));
+    Ok(content.map_or_else(
+        || {
+            tracing::warn!("the stored relay lists are damaged; peers will send them again");
+            Vec::new()
+        },
+        <[u8]>::to_vec,
+    ))
 }
 
 fn onion_keys(dir: &DataDir) -> Result<Vec<(Epoch, Secret<32>, Vec<u8>)>, DirError> {

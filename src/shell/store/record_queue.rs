@@ -99,6 +99,7 @@ fn add(records: &mut Vec<NumberedRecord>, new: NumberedRecord) {
     match &new.1 {
         Record::Directory(_) => records.retain(|(_, old)| !matches!(old, Record::Directory(_))),
         Record::Guards(_) => records.retain(|(_, old)| !matches!(old, Record::Guards(_))),
+        Record::RelayLists(_) => records.retain(|(_, old)| !matches!(old, Record::RelayLists(_))),
         Record::EraseOnionKey(erased) => records.retain(|(_, old)| match old {
             Record::OnionKey(epoch, _) | Record::ReplayTags(epoch, _) => epoch != erased,
             _ => true,

@@ -64,6 +64,7 @@ impl World {
             bandwidth: crate::bandwidth::BandwidthLimits::default(),
             pool_bytes: 1 << 24,
             guard: None,
+            signers: None,
             mail: None,
             via_tor: false,
             danger_reveal_paths: true,

@@ -93,11 +93,12 @@ fn clock(status: &StatusView) -> Fact {
 }
 
 fn directory(status: &StatusView) -> Fact {
-    let value = match status.directory {
-        DirectoryAge::Settled => "a day old or older",
-        DirectoryAge::Young => "less than a day old: relays are hard to judge",
+    let value = match (&status.relay_list, status.directory) {
+        (Some(list), _) => format!("relays that {} list", list.rule()),
+        (None, DirectoryAge::Settled) => "a day old or older".to_owned(),
+        (None, DirectoryAge::Young) => "less than a day old: relays are hard to judge".to_owned(),
     };
-    plain("directory", value.to_owned())
+    plain("directory", value)
 }
 
 fn relaying(status: &StatusView) -> Fact {
