@@ -7,6 +7,8 @@
 mod failures;
 #[path = "transfer/hostile.rs"]
 mod hostile;
+#[path = "transfer/windows.rs"]
+mod windows;
 
 use std::time::Duration;
 

@@ -1,6 +1,5 @@
 //! Commands about talk lines, and what refuses them.
 
-use circuits::distributions;
 use circuits::level::Level;
 use circuits::time::Now;
 use rand_core::Rng;
@@ -17,6 +16,7 @@ use crate::node::contacts::MessageDirection;
 use crate::node::directory::MeetingChoice;
 use crate::node::effects::Effects;
 use crate::node::input::CommandId;
+use crate::node::meetings::pick_places;
 use crate::transfer::MAX_MEETING_RELAYS;
 use crate::transfer::schedule::AttemptSchedule;
 use crate::transfer::secret::FileSecret;
@@ -108,7 +108,7 @@ impl Talks {
             ));
         }
         let (directory, peers) = (context.others.directory, context.others.peers);
-        let relays = directory.pick_meeting_relays(fx, now, MAX_MEETING_RELAYS, peers);
+        let relays = directory.pick_meeting_relays(fx, now, (MAX_MEETING_RELAYS, &[]), peers);
         let relays = relays.map_err(|error| {
             Refusal::policy(
                 format!("no relay can be the meeting place of circuits: {error}"),
@@ -205,15 +205,13 @@ fn accept(
 ) -> Result<TalkMessage, Refusal> {
     let (directory, peers) = (context.others.directory, context.others.peers);
     let allowed = directory.allowed_meeting_relays(now, &talk.relays, peers, MeetingChoice::Last);
-    let chosen = distributions::pick(fx.path_rng(), &allowed).copied();
-    let first = chosen.and_then(|place| u8::try_from(place).ok());
-    let first = first.ok_or_else(|| {
+    let places = pick_places(fx, &allowed).ok_or_else(|| {
         Refusal::policy(
             "no relay of the offer can be used by this node: each is its guard, or exchanges gossip with it",
             "decline the offer, and offer a line yourself",
         )
     })?;
-    let kind = TalkMessageKind::Accept(AttemptSchedule::answered_at(now.unix, first));
+    let kind = TalkMessageKind::Accept(AttemptSchedule::answered_at(now.unix, places));
     Ok(TalkMessage::answer(command, id, talk.id, kind))
 }
 

@@ -227,7 +227,7 @@ impl Talks {
                 self.finish(fx, now, id, reason, context);
             }
             Some(schedule) if is_offered_here(talk) => {
-                if schedule.is_too_far_ahead(now.unix) {
+                if schedule.is_too_far_ahead(now.unix) || !schedule.fits(talk.relays.len()) {
                     return fx.count(Counter::Malformed);
                 }
                 talk.step = agreed(schedule);

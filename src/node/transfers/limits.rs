@@ -61,7 +61,7 @@ pub(super) fn check_live(live: usize, contact: &str) -> Result<(), Refusal> {
     ))
 }
 
-/// Relays that this node proposes as meeting places.
+/// Relays that this node proposes as meeting places, other ones than were tried if there are enough.
 ///
 /// # Errors
 ///
@@ -69,10 +69,12 @@ pub(super) fn check_live(live: usize, contact: &str) -> Result<(), Refusal> {
 pub(super) fn meeting_relays(
     fx: &mut Effects,
     now: Now,
+    tried: &[RelayId],
     context: TransferContext<'_>,
 ) -> Result<Vec<RelayId>, Refusal> {
     let directory = context.others.directory;
-    let picked = directory.pick_meeting_relays(fx, now, MAX_MEETING_RELAYS, context.others.peers);
+    let wanted = (MAX_MEETING_RELAYS, tried);
+    let picked = directory.pick_meeting_relays(fx, now, wanted, context.others.peers);
     picked.map_err(|error| {
         Refusal::policy(
             format!("no relay can be the meeting place of circuits: {error}"),
