@@ -8,6 +8,7 @@ use circuits::ids::RelayId;
 use circuits::time::Now;
 
 use super::arrived::ArrivedPart;
+use super::live::LiveAttempt;
 use super::messages::FileMessage;
 use super::record::{FileRecord, FileStep};
 use super::views::FileDirection;
@@ -171,7 +172,8 @@ impl Transfers {
         changes: &mut Vec<StateChange>,
         context: TransferContext<'_>,
     ) -> Option<()> {
-        let has_met = self.met.contains(&number);
+        let has_met =
+            self.met.contains(&number) || self.live.get(&number).is_some_and(LiveAttempt::has_met);
         let file = self.files.get_mut(&number)?;
         let is_repeated = file.proposals > 0 && file.relays == relays;
         let is_running = has_met && matches!(file.step, FileStep::Accepted { .. });
