@@ -20,6 +20,7 @@
 //! * `contacts`: own addresses, contacts and conversations
 //! * `transfers`: files that are handed over within conversations
 //! * `talks`: talk lines between the two ends of a conversation
+//! * `meetings`: when the ends of files and of talk lines open circuits, and to which relays
 //! * `clock_skew`: whether this machine's clock agrees with those of its peers
 //!
 //! `routing` connects them: inputs, timers and `action`s go to the component that they concern.
@@ -52,6 +53,7 @@ mod level_policy;
 mod local_peer;
 mod locking;
 mod mail;
+mod meetings;
 mod metrics;
 mod output;
 mod peers;

@@ -41,5 +41,7 @@ mod peer;
 mod script;
 #[path = "processes/statusim.rs"]
 mod statusim;
+#[path = "processes/talk.rs"]
+mod talk;
 #[path = "processes/transfer.rs"]
 mod transfer;

@@ -4,75 +4,54 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![expect(clippy::panic, reason = "a test may fail loudly")]
 
+#[path = "support/correspondents.rs"]
+mod correspondents;
+
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use circuits::level::Level;
-use circuits::time::Instant;
-use whisht::contact::address_key::AddressKey;
 use whisht::node::{
-    Command, ContactCommand, ContactReply, ContactSend, ContactState, ConversationStateView, Event,
-    MessageDirection, MessagePartView, Refusal, Reply, TalkCommand, TalkEvent, TalkReply,
-    TalkStage, TalkView,
+    Command, Event, MessageDirection, MessagePartView, Refusal, Reply, TalkCommand, TalkEvent,
+    TalkReply, TalkStage, TalkView,
 };
-use whisht::sim::{Recorder, TraceEntry, TrafficKind, TrafficLog, World, WorldConfig};
+use whisht::sim::{Recorder, TraceEntry, TrafficKind, TrafficLog};
 use zeroize::Zeroizing;
 
-/// Relays, then a reader and a source without the relay role.
-const RELAYS: usize = 12;
-const READER: usize = RELAYS;
-const SOURCE: usize = RELAYS + 1;
-const NODES: usize = RELAYS + 2;
+use self::correspondents::{Correspondents, HOUR, READER, RELAYS, SOURCE, peers_of};
+
 /// Length of a cell on a link (docs/wire.md).
 const CELL_FRAME: usize = 976;
-const HOUR: Duration = Duration::from_secs(3_600);
 
 type Observers = (Recorder, TrafficLog);
 
-/// A network of relays, and a conversation between a reader and a source.
+/// A reader and a source who talk.
 struct Scene {
-    world: World,
+    pair: Correspondents,
+}
+
+impl Deref for Scene {
+    type Target = Correspondents;
+
+    fn deref(&self) -> &Correspondents {
+        &self.pair
+    }
+}
+
+impl DerefMut for Scene {
+    fn deref_mut(&mut self) -> &mut Correspondents {
+        &mut self.pair
+    }
 }
 
 impl Scene {
-    /// The source has written to the reader, and the reader has answered.
+    /// Both have written to each other, and both know it.
     fn open() -> Self {
-        let config = WorldConfig {
-            fast: true,
-            ..WorldConfig::plain(Duration::from_millis(20))
-        };
-        let mut world = World::new(config, Box::<Observers>::default());
-        for number in 0..NODES {
-            let peers: Vec<usize> = [1, 3, 5].map(|step| (number + step) % RELAYS).to_vec();
-            let start = Instant::from_micros(u64::try_from(number).unwrap() * 100_000);
-            let relay = number < RELAYS;
-            world.add_node(relay, &peers, start, |_| {}).unwrap();
-        }
-        world.run(Duration::from_secs(60));
-        let mut scene = Self { world };
-        let seed = Zeroizing::new([7; 32]);
-        let id = AddressKey::from_seed(seed.clone()).id();
-        let name = "press".to_owned();
-        scene.contact(READER, ContactCommand::CreateAddress { name, seed });
-        let name = "desk".to_owned();
-        scene.contact(SOURCE, ContactCommand::Add { id, name });
-        scene.run_until(HOUR, |scene| {
-            let reply = scene.contact(SOURCE, ContactCommand::Contact("desk".to_owned()));
-            matches!(reply, ContactReply::Contact(view) if view.state == ContactState::Ready)
-        });
-        scene.write(SOURCE, "desk", "I have documents");
-        scene.run_until(HOUR, |scene| scene.request().is_some());
-        let of = scene.request().unwrap();
-        let name = Some("source".to_owned());
-        scene.contact(READER, ContactCommand::Accept { of, name });
-        scene.write(READER, "source", "tell me more");
-        scene.run_until(HOUR, |scene| {
-            scene.conversation_state(SOURCE, "desk") == Some(ConversationStateView::Open)
-        });
-        scene.write(SOURCE, "desk", "here I am");
-        scene.run_until(HOUR, |scene| {
-            scene.conversation_state(READER, "source") == Some(ConversationStateView::Open)
-        });
-        scene
+        let observers = Box::<Observers>::default();
+        let mut pair = Correspondents::meet(observers, &peers_of(READER), |_| {});
+        pair.write(SOURCE, "desk", "here I am");
+        pair.wait_until(|pair| pair.is_open(READER, "source"));
+        Self { pair }
     }
 
     /// The reader has offered a line, the source has accepted it, and both have met.
@@ -94,56 +73,6 @@ impl Scene {
         self.run_until(HOUR, |scene| {
             scene.stage(SOURCE) == Some(TalkStage::Offered)
         });
-    }
-
-    fn contact(&mut self, at: usize, command: ContactCommand) -> ContactReply {
-        let patience = Duration::from_secs(1);
-        match self.world.ask(at, Command::Contact(command), patience) {
-            Ok(Reply::Contact(reply)) => *reply,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn write(&mut self, at: usize, to: &str, text: &str) {
-        let send = ContactSend {
-            to: to.to_owned(),
-            text: Zeroizing::new(text.to_owned()),
-            attachment: None,
-            level: Some(Level::Normal),
-            life: None,
-        };
-        let reply = self.contact(at, ContactCommand::Send(send));
-        assert!(matches!(reply, ContactReply::Sent(_)), "{reply:?}");
-    }
-
-    fn request(&mut self) -> Option<String> {
-        let ContactReply::Conversations(all) = self.contact(READER, ContactCommand::Conversations)
-        else {
-            panic!("no list of conversations");
-        };
-        let asked = all
-            .into_iter()
-            .find(|view| view.state == ConversationStateView::Asked);
-        asked.map(|view| view.id)
-    }
-
-    fn conversation_state(&mut self, at: usize, of: &str) -> Option<ConversationStateView> {
-        let (of, after) = (of.to_owned(), 0);
-        match self.contact(at, ContactCommand::Conversation { of, after }) {
-            ContactReply::Conversation { conversation, .. } => Some(conversation.state),
-            _ => None,
-        }
-    }
-
-    fn parts(&mut self, at: usize, of: &str) -> Vec<MessagePartView> {
-        let (of, after) = (of.to_owned(), 0);
-        match self.contact(at, ContactCommand::Conversation { of, after }) {
-            ContactReply::Conversation { messages, .. } => messages
-                .into_iter()
-                .flat_map(|message| message.parts)
-                .collect(),
-            other => panic!("{other:?}"),
-        }
     }
 
     fn ask(&mut self, at: usize, command: TalkCommand) -> Result<TalkReply, Refusal> {

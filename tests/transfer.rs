@@ -7,131 +7,58 @@
 mod failures;
 #[path = "transfer/hostile.rs"]
 mod hostile;
+#[path = "transfer/windows.rs"]
+mod windows;
 
+#[path = "support/correspondents.rs"]
+mod correspondents;
+
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use circuits::level::Level;
-use circuits::time::Instant;
-use whisht::contact::address_key::AddressKey;
 use whisht::node::{
-    Command, ContactCommand, ContactReply, ContactSend, ContactState, ConversationStateView, Event,
-    FileCommand, FileOutgoing, FileReply, FileStage, FileView, MessagePartView, NodeConfig,
-    Refusal, Reply,
+    Command, Event, FileCommand, FileOutgoing, FileReply, FileStage, FileView, MessagePartView,
+    NodeConfig, Refusal, Reply,
 };
-use whisht::sim::{Recorder, World, WorldConfig};
+use whisht::sim::Recorder;
 use zeroize::Zeroizing;
 
-/// Relays, then a reader and a source without the relay role.
-const RELAYS: usize = 12;
-const READER: usize = RELAYS;
-const SOURCE: usize = RELAYS + 1;
-const NODES: usize = RELAYS + 2;
+use self::correspondents::{Correspondents, READER, RELAYS, SOURCE, peers_of};
+
 /// Bytes of a chunk.
 const CHUNK: usize = 65_536;
 
-/// A network of relays, and a conversation between a reader and a source.
+/// A reader and a source who hand files over.
 struct Scene {
-    world: World,
+    pair: Correspondents,
+}
+
+impl Deref for Scene {
+    type Target = Correspondents;
+
+    fn deref(&self) -> &Correspondents {
+        &self.pair
+    }
+}
+
+impl DerefMut for Scene {
+    fn deref_mut(&mut self) -> &mut Correspondents {
+        &mut self.pair
+    }
 }
 
 impl Scene {
     /// The source has written to the reader, and the reader has answered.
     fn open() -> Self {
-        Self::with([1, 3, 5].map(|step| (READER + step) % RELAYS), |_| {})
+        Self::with(peers_of(READER), |_| {})
     }
 
     /// The same with these peers of the reader, and with a change of the configuration of both ends.
     fn with(reader_peers: impl Into<Vec<usize>>, change: fn(&mut NodeConfig)) -> Self {
-        let reader_peers = reader_peers.into();
-        let config = WorldConfig {
-            fast: true,
-            ..WorldConfig::plain(Duration::from_millis(20))
-        };
-        let mut world = World::new(config, Box::<Recorder>::default());
-        for number in 0..NODES {
-            let peers = match number {
-                READER => reader_peers.clone(),
-                _ => [1, 3, 5].map(|step| (number + step) % RELAYS).to_vec(),
-            };
-            let start = Instant::from_micros(u64::try_from(number).unwrap() * 100_000);
-            let relay = number < RELAYS;
-            let change: fn(&mut NodeConfig) = if relay { |_| {} } else { change };
-            world.add_node(relay, &peers, start, change).unwrap();
-        }
-        world.run(Duration::from_secs(60));
-        let mut scene = Self { world };
-        let seed = Zeroizing::new([7; 32]);
-        let id = AddressKey::from_seed(seed.clone()).id();
-        let name = "press".to_owned();
-        scene.contact(READER, ContactCommand::CreateAddress { name, seed });
-        let name = "desk".to_owned();
-        scene.contact(SOURCE, ContactCommand::Add { id, name });
-        scene.run_until(Duration::from_secs(3600), |scene| {
-            let name = "desk".to_owned();
-            let reply = scene.contact(SOURCE, ContactCommand::Contact(name));
-            matches!(reply, ContactReply::Contact(view) if view.state == ContactState::Ready)
-        });
-        scene.write(SOURCE, "desk", "I have documents");
-        scene.run_until(Duration::from_secs(3600), |scene| scene.request().is_some());
-        let of = scene.request().unwrap();
-        let name = Some("source".to_owned());
-        scene.contact(READER, ContactCommand::Accept { of, name });
-        scene.write(READER, "source", "send them");
-        scene.run_until(Duration::from_secs(3600), |scene| {
-            scene.conversation_state(SOURCE, "desk") == Some(ConversationStateView::Open)
-        });
-        scene
-    }
-
-    fn contact(&mut self, at: usize, command: ContactCommand) -> ContactReply {
-        let patience = Duration::from_secs(1);
-        match self.world.ask(at, Command::Contact(command), patience) {
-            Ok(Reply::Contact(reply)) => *reply,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn write(&mut self, at: usize, to: &str, text: &str) {
-        let send = ContactSend {
-            to: to.to_owned(),
-            text: Zeroizing::new(text.to_owned()),
-            attachment: None,
-            level: Some(Level::Normal),
-            life: None,
-        };
-        let reply = self.contact(at, ContactCommand::Send(send));
-        assert!(matches!(reply, ContactReply::Sent(_)), "{reply:?}");
-    }
-
-    fn request(&mut self) -> Option<String> {
-        let ContactReply::Conversations(all) = self.contact(READER, ContactCommand::Conversations)
-        else {
-            panic!("no list of conversations");
-        };
-        let asked = all
-            .into_iter()
-            .find(|view| view.state == ConversationStateView::Asked);
-        asked.map(|view| view.id)
-    }
-
-    fn conversation_state(&mut self, at: usize, of: &str) -> Option<ConversationStateView> {
-        let (of, after) = (of.to_owned(), 0);
-        match self.contact(at, ContactCommand::Conversation { of, after }) {
-            ContactReply::Conversation { conversation, .. } => Some(conversation.state),
-            _ => None,
-        }
-    }
-
-    /// The parts of the messages of a conversation.
-    fn parts(&mut self, at: usize, of: &str) -> Vec<MessagePartView> {
-        let (of, after) = (of.to_owned(), 0);
-        match self.contact(at, ContactCommand::Conversation { of, after }) {
-            ContactReply::Conversation { messages, .. } => messages
-                .into_iter()
-                .flat_map(|message| message.parts)
-                .collect(),
-            other => panic!("{other:?}"),
-        }
+        let observer = Box::<Recorder>::default();
+        let pair = Correspondents::meet(observer, &reader_peers.into(), change);
+        Self { pair }
     }
 
     /// The guard of a node, by its number.
@@ -209,7 +136,7 @@ impl Scene {
     }
 
     fn accept(&mut self, number: u64) {
-        let FileReply::File(view) = self.file(READER, FileCommand::Accept(number)) else {
+        let FileReply::File(view) = self.file(READER, accept_command(number)) else {
             panic!("the file is not accepted");
         };
         assert!(
@@ -285,6 +212,10 @@ impl Scene {
     }
 }
 
+fn accept_command(file: u64) -> FileCommand {
+    FileCommand::Accept { file, level: None }
+}
+
 fn outgoing(to: &str, size: usize) -> FileOutgoing {
     FileOutgoing {
         to: to.to_owned(),
@@ -355,11 +286,7 @@ fn declined_file_is_erased_at_both_ends() {
     scene.run_until(Duration::from_secs(3600), |scene| {
         scene.view(SOURCE, at_source).stage == FileStage::Declined
     });
-    assert!(
-        scene
-            .try_file(READER, FileCommand::Accept(at_reader))
-            .is_err()
-    );
+    assert!(scene.try_file(READER, accept_command(at_reader)).is_err());
 }
 
 #[test]

@@ -28,7 +28,7 @@ use circuits::path::{GuardSeed, SecondHops};
 use circuits::time::Now;
 
 pub(super) use self::lanes::LanePlanError;
-pub(super) use self::meeting::MeetingChoice;
+pub(super) use self::meeting::{MeetingChoice, MeetingRefusal};
 pub(super) use self::publisher::{DescriptorPublisher, RelayState};
 pub(super) use self::signed_lists::ListCheck;
 

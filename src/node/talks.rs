@@ -28,6 +28,7 @@ use super::contacts::{Contacts, MessageDirection};
 use super::effects::Effects;
 use super::event::Event;
 use super::hex;
+use super::meetings::LeavingCircuits;
 use super::send::{SendContext, Sender};
 use crate::contact::conversation::ConversationId;
 use crate::transfer::schedule::{AttemptId, AttemptSchedule};
@@ -39,9 +40,10 @@ use crate::transfer::talk_part::TalkId;
 pub(super) struct Talks {
     talks: BTreeMap<ConversationId, Talk>,
     by_circuit: BTreeMap<CircuitHandle, ConversationId>,
-    /// Circuits of lines that have ended, and when they are closed.
-    leaving: Vec<(Instant, CircuitHandle)>,
+    leaving: LeavingCircuits,
     last_circuit: u64,
+    /// When attempts that could not begin are looked at again.
+    retry: Option<Instant>,
 }
 
 /// A line that is offered, agreed upon, or open.

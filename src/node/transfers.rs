@@ -9,6 +9,7 @@
 //! asks for. A chunk counts when it and its mark are durable, so that a kill at either end costs the chunks
 //! that were on their way. Nothing here opens, executes or shows the content of a file.
 
+mod accept;
 mod arrived;
 mod attempts;
 mod command;
@@ -18,6 +19,7 @@ mod limits;
 mod live;
 mod messages;
 mod offers;
+mod offers_today;
 mod record;
 mod sessions;
 mod show;
@@ -37,11 +39,12 @@ pub(super) use self::messages::FileMessage;
 
 use self::disk::{DiskRequests, SessionId};
 use self::live::LiveAttempt;
-use self::offers::OffersToday;
+use self::offers_today::OffersToday;
 use self::record::FileRecord;
 use super::circuits::{CircuitHandle, Circuits};
 use super::contacts::Contacts;
 use super::effects::Effects;
+use super::meetings::LeavingCircuits;
 use super::send::{SendContext, Sender};
 use crate::transfer::chunk::ChunkList;
 use crate::transfer::schedule::AttemptId;
@@ -57,10 +60,13 @@ pub(super) struct Transfers {
     /// The running attempt of each file that has one.
     live: BTreeMap<u64, LiveAttempt>,
     by_circuit: BTreeMap<CircuitHandle, u64>,
-    /// Circuits of sessions that have ended, and when they are closed.
-    leaving: Vec<(Instant, CircuitHandle)>,
+    leaving: LeavingCircuits,
     /// Files whose next attempt is being made durable.
     opening: BTreeSet<u64>,
+    /// Files whose ends have met under the schedule that is stored.
+    met: BTreeSet<u64>,
+    /// When attempts that could not begin are looked at again.
+    retry: Instant,
     last_session: u64,
     /// Why the last attempt of a file ended.
     faults: BTreeMap<u64, String>,
@@ -100,8 +106,10 @@ impl Transfers {
             disk: DiskRequests::default(),
             live: BTreeMap::new(),
             by_circuit: BTreeMap::new(),
-            leaving: Vec::new(),
+            leaving: LeavingCircuits::default(),
             opening: BTreeSet::new(),
+            met: BTreeSet::new(),
+            retry: Instant::ZERO,
             last_session: 0,
             faults: BTreeMap::new(),
             offers: OffersToday::default(),
@@ -130,5 +138,8 @@ impl Transfers {
 const MAX_FILES: usize = 256;
 /// Maximum number of files of one contact in one direction that are not at their end.
 const MAX_LIVE_PER_CONTACT: usize = 3;
+/// Maximum number of lists of relays that the receiving end of a file proposes. Each costs the sender a message
+/// that its node writes by itself, and names two relays that this node can use.
+const MAX_PROPOSALS: u8 = 4;
 /// Maximum number of attempts that run at a time: relays take 8 circuits of a link.
 const MAX_LIVE: usize = 6;

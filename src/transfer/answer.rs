@@ -3,15 +3,15 @@
 //! | verdict | then |
 //! |---:|---|
 //! | 0 | relays that the receiver proposes instead (count 1, 32 each); none if its user declines |
-//! | 1 | start 8 (unix seconds, a multiple of 120), index of the relay of attempt 0, 1. From the receiver, or from the sender after a proposal |
+//! | 1 | start 8 (unix seconds, a multiple of 120), places of two relays, 1 each: that of the even attempts, that of the odd ones. From the receiver, or from the sender after a proposal |
 //! | 2 | nothing: the receiver has the file |
 
 use circuits::bytes::ByteReader;
 use circuits::ids::RelayId;
 use circuits::time::UnixSecs;
 
-use super::schedule::AttemptSchedule;
-use super::{BadFilePart, FileId, MAX_MEETING_RELAYS, read_relays, write_relays};
+use super::schedule::{AttemptSchedule, RelayPlaces};
+use super::{BadFilePart, FileId, read_relays, write_relays};
 
 /// What the receiver says to an offer, or the sender to a proposal of relays.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -48,8 +48,7 @@ impl FileAnswer {
             }
             FileVerdict::Accepted(schedule) => {
                 bytes.push(YES);
-                bytes.extend_from_slice(&u64::from(schedule.start().0).to_be_bytes());
-                bytes.push(schedule.first_relay());
+                write_schedule(&mut bytes, *schedule);
             }
             FileVerdict::Received => bytes.push(RECEIVED),
         }
@@ -78,13 +77,15 @@ impl FileAnswer {
     }
 }
 
+pub(super) fn write_schedule(bytes: &mut Vec<u8>, schedule: AttemptSchedule) {
+    bytes.extend_from_slice(&u64::from(schedule.start().0).to_be_bytes());
+    bytes.extend_from_slice(&schedule.places().to_bytes());
+}
+
 pub(super) fn read_schedule(fields: &mut ByteReader<'_>) -> Result<AttemptSchedule, BadFilePart> {
     let start = u32::try_from(fields.u64()?).map_err(|_| BadFilePart::Field("start"))?;
-    let first_relay = fields.u8()?;
-    if usize::from(first_relay) >= MAX_MEETING_RELAYS {
-        return Err(BadFilePart::Field("index of a relay"));
-    }
-    AttemptSchedule::new(UnixSecs(start), first_relay).ok_or(BadFilePart::Field("start"))
+    let places = RelayPlaces::new(fields.array()?).ok_or(BadFilePart::Field("place of a relay"))?;
+    AttemptSchedule::new(UnixSecs(start), places).ok_or(BadFilePart::Field("start"))
 }
 
 const NO: u8 = 0;

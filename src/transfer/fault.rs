@@ -69,3 +69,26 @@ pub enum TransferFault {
     #[error("stopped: {0}")]
     Stopped(StopReason),
 }
+
+impl TransferFault {
+    /// What the other end is told: the reason if this end stops, and that a rule was broken. Nothing if the other
+    /// end stopped or is not there, or if the payload may not be its own.
+    pub(super) const fn farewell(self) -> Option<StopReason> {
+        match self {
+            Self::Stopped(reason) => Some(reason),
+            Self::NotAuthentic
+            | Self::NoHello { .. }
+            | Self::Silent { .. }
+            | Self::StoppedByPeer(_) => None,
+            Self::Frame(_)
+            | Self::Unexpected(_)
+            | Self::ChunkSet
+            | Self::Credit { .. }
+            | Self::Root
+            | Self::ChunkOrder { .. }
+            | Self::Chunk { .. }
+            | Self::Padding { .. }
+            | Self::Rate => Some(StopReason::Protocol),
+        }
+    }
+}

@@ -1,10 +1,13 @@
 //! When and where the two ends of a file try to meet.
 //!
 //! The answer names a start, and with it ten windows of two minutes: in window n both ends open a circuit to
-//! the same relay. Nothing is agreed while it runs, so that a node which comes back finds the other by the
+//! the same relay. The answer also names which two relays of the list the windows use in turn: relays at which
+//! the answering end may end a circuit, as the other end may at all that it named. Nothing is agreed while it runs, so that a node which comes back finds the other by the
 //! clock. Nothing here reads the clock.
 
 use circuits::time::UnixSecs;
+
+use super::MAX_MEETING_RELAYS;
 
 /// Attempts that one answer allows.
 pub const ATTEMPTS: u8 = 10;
@@ -49,32 +52,59 @@ impl AttemptId {
         self.start
             .after(u32::from(self.number).saturating_mul(ATTEMPT_SECS))
     }
+
+    /// The first second after the window.
+    #[must_use]
+    pub fn ends(self) -> UnixSecs {
+        self.begins().after(ATTEMPT_SECS)
+    }
+}
+
+/// The places in a list of relays of the two that the windows use in turn. Both are equal if the answering end
+/// can use one relay only.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RelayPlaces([u8; 2]);
+
+impl RelayPlaces {
+    /// Two places; `None` if one is outside of the longest list.
+    #[must_use]
+    pub fn new(places: [u8; 2]) -> Option<Self> {
+        let are_inside = places
+            .iter()
+            .all(|place| usize::from(*place) < MAX_MEETING_RELAYS);
+        are_inside.then_some(Self(places))
+    }
+
+    /// The places in the order of the windows.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 2] {
+        self.0
+    }
 }
 
 /// The attempts of one answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AttemptSchedule {
     start: UnixSecs,
-    first_relay: u8,
+    places: RelayPlaces,
 }
 
 impl AttemptSchedule {
-    /// The schedule of an answer that is given now: its start is the next full two minutes, and the relays
-    /// are tried in turn from that of this index.
+    /// The schedule of an answer that is given now: its start is the next full two minutes.
     #[must_use]
-    pub fn answered_at(now: UnixSecs, first_relay: u8) -> Self {
+    pub fn answered_at(now: UnixSecs, places: RelayPlaces) -> Self {
         let windows = now.0.div_ceil(ATTEMPT_SECS);
         Self {
             start: UnixSecs(windows.saturating_mul(ATTEMPT_SECS)),
-            first_relay,
+            places,
         }
     }
 
     /// The schedule of an answer; `None` if its start is not at full two minutes.
     #[must_use]
-    pub const fn new(start: UnixSecs, first_relay: u8) -> Option<Self> {
+    pub const fn new(start: UnixSecs, places: RelayPlaces) -> Option<Self> {
         if start.0.is_multiple_of(ATTEMPT_SECS) {
-            Some(Self { start, first_relay })
+            Some(Self { start, places })
         } else {
             None
         }
@@ -86,10 +116,17 @@ impl AttemptSchedule {
         self.start
     }
 
-    /// The index of the relay of attempt 0 in the list of the offer, or of the proposal.
+    /// The places of the relays in the list of the offer, or of the proposal.
     #[must_use]
-    pub const fn first_relay(&self) -> u8 {
-        self.first_relay
+    pub const fn places(&self) -> RelayPlaces {
+        self.places
+    }
+
+    /// Whether a list of so many relays has both places. An answer with others is dropped.
+    #[must_use]
+    pub fn fits(&self, relays: usize) -> bool {
+        let mut places = self.places.0.into_iter();
+        places.all(|place| usize::from(place) < relays)
     }
 
     /// The first second after the window of the last attempt.
@@ -117,11 +154,14 @@ impl AttemptSchedule {
         AttemptId::new(self.start, number)
     }
 
-    /// The index of the relay of an attempt among so many; `None` if there are none.
+    /// The place of the relay of an attempt.
     #[must_use]
-    pub fn relay(&self, attempt: AttemptId, relays: usize) -> Option<usize> {
-        usize::from(self.first_relay)
-            .checked_add(attempt.number.into())?
-            .checked_rem(relays)
+    pub fn place(&self, attempt: AttemptId) -> usize {
+        let [even, odd] = self.places.0;
+        usize::from(if attempt.number.is_multiple_of(2) {
+            even
+        } else {
+            odd
+        })
     }
 }

@@ -129,14 +129,7 @@ impl Session {
         if !self.is_running() {
             return;
         }
-        self.farewell = match fault {
-            TransferFault::Stopped(reason) => Some(reason),
-            TransferFault::NotAuthentic
-            | TransferFault::NoHello { .. }
-            | TransferFault::Silent { .. }
-            | TransferFault::StoppedByPeer(_) => None,
-            _ => Some(StopReason::Protocol),
-        };
+        self.farewell = fault.farewell();
         self.ending = Some(Ending::Failed(fault));
     }
 

@@ -303,14 +303,7 @@ impl TalkSession {
         if self.is_over {
             return;
         }
-        self.farewell = match fault {
-            TransferFault::Stopped(reason) => Some(reason),
-            TransferFault::NotAuthentic
-            | TransferFault::NoHello { .. }
-            | TransferFault::Silent { .. }
-            | TransferFault::StoppedByPeer(_) => None,
-            _ => Some(StopReason::Protocol),
-        };
+        self.farewell = fault.farewell();
         self.is_over = true;
         self.waiting.clear();
         self.steps.push_back(TalkStep::Ended(fault));

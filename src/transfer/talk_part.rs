@@ -1,7 +1,7 @@
 //! Offer and answer of a talk line: parts 14 and 15 of a message.
 //!
 //! Offer: `talk id 16 | secret 32 | count 1 | relays, 32 each`. Answer: `talk id 16 | 0`, or
-//! `talk id 16 | 1 | start 8 (unix seconds, a multiple of 120) | index of the relay of attempt 0, 1`.
+//! `talk id 16 | 1 | start 8 (unix seconds, a multiple of 120) | places of two relays, 1 each`.
 //! Versions of this program that know no talk lines skip both parts.
 
 use core::fmt;
@@ -10,7 +10,7 @@ use circuits::bytes::ByteReader;
 use circuits::ids::RelayId;
 use zeroize::Zeroizing;
 
-use super::answer::read_schedule;
+use super::answer::{read_schedule, write_schedule};
 use super::schedule::AttemptSchedule;
 use super::secret::FileSecret;
 use super::{BadFilePart, MAX_MEETING_RELAYS, read_relays, write_relays};
@@ -90,8 +90,7 @@ impl TalkAnswer {
             None => bytes.push(NO),
             Some(schedule) => {
                 bytes.push(YES);
-                bytes.extend_from_slice(&u64::from(schedule.start().0).to_be_bytes());
-                bytes.push(schedule.first_relay());
+                write_schedule(&mut bytes, schedule);
             }
         }
         bytes
@@ -127,6 +126,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::transfer::schedule::RelayPlaces;
+
+    fn places(places: [u8; 2]) -> RelayPlaces {
+        RelayPlaces::new(places).unwrap()
+    }
 
     fn offer(relays: u8) -> TalkOffer {
         TalkOffer {
@@ -162,7 +166,7 @@ mod tests {
 
     #[test]
     fn answer_is_decoded_as_it_was_encoded() {
-        let accepted = AttemptSchedule::answered_at(UnixSecs(1_000_001), 3);
+        let accepted = AttemptSchedule::answered_at(UnixSecs(1_000_001), places([3, 0]));
         for schedule in [None, Some(accepted)] {
             let id = TalkId([7; 16]);
             let answer = TalkAnswer { id, schedule };
@@ -171,11 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn answer_with_another_start_verdict_or_index_is_refused() {
+    fn answer_with_another_start_verdict_or_place_is_refused() {
         let id = TalkId([7; 16]);
-        let schedule = Some(AttemptSchedule::answered_at(UnixSecs(1_200), 0));
+        let schedule = Some(AttemptSchedule::answered_at(
+            UnixSecs(1_200),
+            places([0, 1]),
+        ));
         let bytes = TalkAnswer { id, schedule }.encode();
-        for (at, value) in [(16, 2), (24, bytes[24] ^ 1), (25, 4)] {
+        for (at, value) in [(16, 2), (24, bytes[24] ^ 1), (25, 4), (26, 4)] {
             let mut altered = bytes.clone();
             altered[at] = value;
             assert!(TalkAnswer::decode(&altered).is_err(), "byte {at}");

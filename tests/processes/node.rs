@@ -163,6 +163,14 @@ impl NodeProcess {
         }
     }
 
+    /// Starts a command that a user types into.
+    pub(crate) fn type_into(&self, args: &[&str]) -> Child {
+        let mut command = whisht(&self.place);
+        command.args(args).stdin(Stdio::piped());
+        let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        piped.spawn().unwrap()
+    }
+
     /// Runs a command that should succeed, and returns its output as JSON.
     pub(crate) fn ask(&self, args: &[&str]) -> Value {
         let output = self.run(&[args, &["--json"]].concat());

@@ -79,21 +79,26 @@ fn twenty_megabytes_reach_the_reader_although_both_ends_are_killed() {
     assert!(pace.rate() >= 60_000, "{} bytes/s", pace.rate());
 }
 
+/// A network in which the source has written, and the reader has accepted it and answered.
+pub(crate) fn conversing() -> ProcessNetwork {
+    let network = contact::met();
+    contact::send(&network, Side::Source, "desk", "normal", 1);
+    let request = until("the reader has a request", || {
+        contact::request(&network.reader)
+    });
+    let accept = ["contact", "accept", &request, "--as", "heron"];
+    network.reader.ask(&accept);
+    contact::send(&network, Side::Reader, "heron", "normal", 1);
+    until("the source has an answer", || {
+        let history = network.source.ask(&["read", "desk"]);
+        (history["conversation"]["state"] == "open").then_some(())
+    });
+    network
+}
+
 impl HandOver {
-    /// The source has written, the reader has accepted it and answered.
     fn open() -> Self {
-        let network = contact::met();
-        contact::send(&network, Side::Source, "desk", "normal", 1);
-        let request = until("the reader has a request", || {
-            contact::request(&network.reader)
-        });
-        let accept = ["contact", "accept", &request, "--as", "heron"];
-        network.reader.ask(&accept);
-        contact::send(&network, Side::Reader, "heron", "normal", 1);
-        until("the source has an answer", || {
-            let history = network.source.ask(&["read", "desk"]);
-            (history["conversation"]["state"] == "open").then_some(())
-        });
+        let network = conversing();
         Self { network }
     }
 

@@ -129,7 +129,7 @@ def answer_cases():
     cases = [
         ("declined", bytes([0, 0]), {}),
         ("other relays", bytes([0, 2]) + relays[0] + relays[1], {"relays": [r.hex() for r in relays]}),
-        ("accepted", bytes([1]) + be(start, 8) + bytes([3]), {"start": start, "first_relay": 3}),
+        ("accepted", bytes([1]) + be(start, 8) + bytes([3, 1]), {"start": start, "places": [3, 1]}),
         ("received", bytes([2]), {}),
     ]
     for verdict, rest, fields in cases:

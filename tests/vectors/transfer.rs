@@ -11,7 +11,7 @@ use whisht::transfer::chunk_set::ChunkSet;
 use whisht::transfer::frame::SealedPayload;
 use whisht::transfer::offer::FileOffer;
 use whisht::transfer::receive::{ExpectedFile, ReceiveSession, ReceiveStep};
-use whisht::transfer::schedule::{AttemptId, AttemptSchedule};
+use whisht::transfer::schedule::{AttemptId, AttemptSchedule, RelayPlaces};
 use whisht::transfer::secret::{AttemptKeys, FileSecret};
 use whisht::transfer::send::{SendSession, SendStep};
 
@@ -98,7 +98,8 @@ fn recorded_answer_is_read_and_written() {
             }
             "accepted" => {
                 let start = UnixSecs(int(&case["start"]));
-                let schedule = AttemptSchedule::new(start, int(&case["first_relay"]));
+                let places = RelayPlaces::new([int(&case["places"][0]), int(&case["places"][1])]);
+                let schedule = AttemptSchedule::new(start, places.unwrap());
                 FileVerdict::Accepted(schedule.unwrap())
             }
             _ => FileVerdict::Received,

@@ -1,6 +1,7 @@
 //! The bounds of a relay: circuits, queues, rates and times.
 
 use core::time::Duration;
+use std::time::Instant as WallClock;
 
 use circuits::circuit::{CircuitEnd, CircuitRefusal, limits};
 
@@ -220,4 +221,59 @@ fn origin_has_8_circuits() {
     let refused = table.originate(now, link, &setup.cell, setup.keys);
     assert_eq!(refused, Err(CircuitRefusal::TooMany));
     assert_eq!(table.stats().own, 8);
+}
+
+/// The figure of docs/benchmarks.md: what circuits may cost one turn of a relay. A read brings at most 17 cells, and
+/// the links are served every 10 ms, when each circuit may send two cells in each direction.
+#[test]
+#[ignore = "prints what a machine takes, and compares it with nothing"]
+#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+fn cost_of_cells_with_64_circuits_at_their_rates() {
+    let mut net = Net::new(24);
+    let mut ends = Vec::new();
+    for cookie in 0..64 {
+        let end = usize::from(cookie / 8);
+        ends.push((8 + end, net.open(8 + end, &[4, 3, 2], cookie)));
+        net.open(16 + end, &[5, 2], cookie);
+    }
+    let (mut cells, mut received, mut popped) = (0_u32, Duration::ZERO, Duration::ZERO);
+    for _ in 0..200 {
+        net.now = net.now.after(Duration::from_millis(10));
+        let now = net.now;
+        for (origin, circuit) in &ends {
+            while net.nodes[*origin]
+                .table
+                .send(now, *circuit, &payload(0))
+                .is_ok()
+            {}
+        }
+        // As far as the relay before, which is not measured.
+        for origin in 8..16 {
+            let link = Net::link(origin, 4);
+            while let Some(cell) = net.nodes[origin].table.pop(now, link) {
+                net.nodes[4].table.receive(now, link, cell);
+            }
+        }
+        let mut arriving = Vec::new();
+        while let Some(cell) = net.nodes[4].table.pop(now, Net::link(3, 4)) {
+            arriving.push(cell);
+        }
+        let relay = &mut net.nodes[3].table;
+        cells += u32::try_from(arriving.len()).unwrap();
+        let begun = WallClock::now();
+        for cell in arriving {
+            relay.receive(now, Net::link(3, 4), cell);
+        }
+        received += begun.elapsed();
+        let begun = WallClock::now();
+        while relay.pop(now, Net::link(2, 3)).is_some() {}
+        popped += begun.elapsed();
+        while relay.poll_event().is_some() {}
+    }
+    assert!(cells > 1_500, "{cells} cells over one link in two seconds");
+    println!(
+        "{cells} cells of 64 circuits: {} ns to receive one, {} ns to hand one to its link",
+        received.as_nanos() / u128::from(cells),
+        popped.as_nanos() / u128::from(cells)
+    );
 }

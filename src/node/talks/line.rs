@@ -3,10 +3,8 @@
 //! Both ends open a circuit to the same relay in each window of the schedule, until they meet. A line that
 //! was open and ends is not opened again: its users decide.
 
-use core::time::Duration;
-
 use circuits::circuit::MeetCookie;
-use circuits::time::{Instant, Now, UnixSecs};
+use circuits::time::{Instant, Now};
 
 use super::command::TalkEvent;
 use super::{TalkContext, TalkProgress, Talks};
@@ -14,10 +12,10 @@ use crate::contact::conversation::ConversationId;
 use crate::node::action::{Action, CircuitAction, TalkAction};
 use crate::node::circuits::{CircuitEnding, CircuitHandle, CircuitOwner};
 use crate::node::contacts::MessageDirection;
-use crate::node::directory::MeetingChoice;
 use crate::node::effects::Effects;
 use crate::node::event::Event;
 use crate::node::hex;
+use crate::node::meetings::{NOT_MET, NextAttempt, RETRY_INTERVAL, next_attempt, wait_until};
 use crate::node::timers::TimerId;
 use crate::transfer::frame::PAYLOAD_LEN;
 use crate::transfer::schedule::AttemptId;
@@ -27,6 +25,7 @@ use crate::transfer::talk::{TalkLine, TalkSession, TalkStep};
 /// A circuit, and the session over it.
 pub(super) struct LiveLine {
     pub(super) session: TalkSession,
+    attempt: AttemptId,
     circuit: CircuitHandle,
     has_met: bool,
 }
@@ -48,14 +47,17 @@ impl Talks {
                     live: Some(live), ..
                 } => {
                     live.session.on_time(now.mono);
+                    if !live.has_met && now.unix >= live.attempt.ends() {
+                        // The other end is at the relay of the next window.
+                        self.leave_circuit(fx, now.mono, id, context);
+                    }
                     self.run(fx, now, id, context);
                 }
-                TalkProgress::Agreed { live: None, .. } => self.begin_attempt(fx, now, id, context),
+                TalkProgress::Agreed { live: None, .. } => {}
             }
+            self.begin_attempt(fx, now, id, context);
         }
-        for (_, circuit) in self.leaving.extract_if(.., |(due, _)| *due <= now.mono) {
-            fx.request(Action::Circuit(CircuitAction::Close(circuit)));
-        }
+        self.leaving.close_due(fx, now.mono);
         self.schedule(fx, now);
     }
 
@@ -63,7 +65,7 @@ impl Talks {
     pub(in crate::node) fn schedule(&self, fx: &mut Effects, now: Now) {
         let mut due: Option<Instant> = None;
         let mut at = |instant: Instant| due = Some(due.map_or(instant, |due| due.min(instant)));
-        self.leaving.iter().for_each(|(due, _)| at(*due));
+        self.leaving.next_due().into_iter().for_each(&mut at);
         for talk in self.talks.values() {
             let next = match &talk.step {
                 TalkProgress::Offered => talk.until,
@@ -71,14 +73,19 @@ impl Talks {
                     live: Some(live), ..
                 } => {
                     live.session.deadline().into_iter().for_each(&mut at);
-                    continue;
+                    if live.has_met {
+                        continue;
+                    }
+                    live.attempt.ends()
                 }
                 TalkProgress::Agreed { schedule, last, .. } => {
                     let next = schedule.next(now.unix, *last).map(AttemptId::begins);
                     next.unwrap_or_else(|| now.unix.after(1))
                 }
             };
-            at(now.mono.after(wait_until(now.unix, next)));
+            let next = now.mono.after(wait_until(now.unix, next));
+            // An attempt that could have begun waits for the next look.
+            at(self.retry.map_or(next, |retry| next.max(retry)));
         }
         fx.arm(TimerId::Talks, due);
     }
@@ -102,43 +109,39 @@ impl Talks {
         else {
             return;
         };
-        let Some(attempt) = schedule.next(now.unix, *last) else {
-            return self.finish(fx, now, id, NOT_MET, context);
-        };
-        if attempt.begins() > now.unix {
+        if live.is_some() {
             return;
         }
-        *last = Some(attempt);
-        let relay = schedule
-            .relay(attempt, talk.relays.len())
-            .and_then(|place| talk.relays.get(place));
-        let (directory, peers) = (context.others.directory, context.others.peers);
-        let relay = relay.filter(|relay| {
-            let allowed =
-                directory.allowed_meeting_relays(now, &[**relay], peers, MeetingChoice::Last);
-            !allowed.is_empty()
-        });
-        // At a relay that this node may not use the other end waits alone, and the next attempt names
-        // another one.
-        if let Some(relay) = relay.copied() {
-            self.last_circuit = self.last_circuit.saturating_add(1);
-            let circuit = CircuitHandle::new(CircuitOwner::Talks, self.last_circuit);
-            let cookie = MeetCookie(talk.secret.attempt(attempt).cookie());
-            let own = match talk.direction {
-                MessageDirection::Out => FileEnd::Sender,
-                MessageDirection::In => FileEnd::Receiver,
-            };
-            let keys = talk.secret.attempt(attempt);
-            let session = TalkSession::start(fx.key_rng(), now.mono, keys, own);
-            *live = Some(Box::new(LiveLine {
-                session,
-                circuit,
-                has_met: false,
-            }));
-            self.by_circuit.insert(circuit, id);
-            fx.request(Action::Circuit(CircuitAction::Open(circuit, relay, cookie)));
-            // The circuit exists once that is carried out.
-            fx.request(Action::Talk(TalkAction::Run(id)));
+        let reach = (context.others.directory, context.others.peers);
+        match next_attempt(now, (*schedule, *last), &talk.relays, reach) {
+            NextAttempt::Over => return self.finish(fx, now, id, NOT_MET, context),
+            NextAttempt::Wait(_) => return,
+            NextAttempt::NotReady(_) => {
+                self.retry = Some(now.mono.after(RETRY_INTERVAL));
+                return;
+            }
+            NextAttempt::Open(attempt, relay) => {
+                *last = Some(attempt);
+                self.last_circuit = self.last_circuit.saturating_add(1);
+                let circuit = CircuitHandle::new(CircuitOwner::Talks, self.last_circuit);
+                let cookie = MeetCookie(talk.secret.attempt(attempt).cookie());
+                let own = match talk.direction {
+                    MessageDirection::Out => FileEnd::Sender,
+                    MessageDirection::In => FileEnd::Receiver,
+                };
+                let keys = talk.secret.attempt(attempt);
+                let session = TalkSession::start(fx.key_rng(), now.mono, keys, own);
+                *live = Some(Box::new(LiveLine {
+                    session,
+                    attempt,
+                    circuit,
+                    has_met: false,
+                }));
+                self.by_circuit.insert(circuit, id);
+                fx.request(Action::Circuit(CircuitAction::Open(circuit, relay, cookie)));
+                // The circuit exists once that is carried out.
+                fx.request(Action::Talk(TalkAction::Run(id)));
+            }
         }
         self.notify(fx, id, context);
     }
@@ -255,14 +258,9 @@ impl Talks {
             return;
         }
         live.session.stop();
-        let farewell = live.session.poll_payload();
-        match farewell.filter(|_| context.circuits.room(circuit) > 0) {
-            Some(farewell) => {
-                fx.request(Action::Circuit(CircuitAction::Send(circuit, farewell)));
-                self.leaving.push((now.after(FAREWELL_TIME), circuit));
-            }
-            None => fx.request(Action::Circuit(CircuitAction::Close(circuit))),
-        }
+        let has_room = context.circuits.room(circuit) > 0;
+        let farewell = live.session.poll_payload().filter(|_| has_room);
+        self.leaving.leave(fx, now, circuit, farewell);
     }
 
     fn live(&mut self, id: ConversationId) -> Option<&mut LiveLine> {
@@ -289,14 +287,4 @@ fn report_line(fx: &mut Effects, id: ConversationId, line: &TalkLine, context: T
     fx.notify_durable(Event::Talk(Box::new(event)));
 }
 
-/// Time until an instant of the wall clock. Never above a minute, because that clock may be set meanwhile.
-fn wait_until(now: UnixSecs, at: UnixSecs) -> Duration {
-    let secs = at.0.saturating_sub(now.0);
-    Duration::from_secs(secs.into()).min(MAX_WAIT)
-}
-
-/// Time that the last payload of a session has to leave before its circuit is closed.
-const FAREWELL_TIME: Duration = Duration::from_secs(3);
-const MAX_WAIT: Duration = Duration::from_secs(60);
 const NOT_ANSWERED: &str = "the offer was not answered within an hour";
-const NOT_MET: &str = "the other side was not there within twenty minutes";

@@ -79,6 +79,12 @@ impl TalkMessage {
         }
     }
 
+    /// The same message at another level than `normal`.
+    pub(super) const fn at(mut self, level: Level) -> Self {
+        self.send.level = Some(level);
+        self
+    }
+
     /// What is written, and to whom.
     pub(in crate::node) fn content(&self) -> (&ContactSend, Part) {
         (&self.send, self.part.clone())
@@ -221,7 +227,7 @@ impl Talks {
                 self.finish(fx, now, id, reason, context);
             }
             Some(schedule) if is_offered_here(talk) => {
-                if schedule.is_too_far_ahead(now.unix) {
+                if schedule.is_too_far_ahead(now.unix) || !schedule.fits(talk.relays.len()) {
                     return fx.count(Counter::Malformed);
                 }
                 talk.step = agreed(schedule);

@@ -4,11 +4,9 @@
 //! back to a meeting that it has used. A session that fails is followed by the next attempt of the schedule;
 //! after the last one the file waits for a new answer of its receiver. What a session does is in `sessions`.
 
-use core::time::Duration;
-
 use circuits::circuit::MeetCookie;
 use circuits::ids::RelayId;
-use circuits::time::{Instant, Now, UnixSecs};
+use circuits::time::{Instant, Now};
 
 use super::disk::SessionId;
 use super::live::{EndSession, LiveAttempt};
@@ -17,14 +15,16 @@ use super::views::FileDirection;
 use super::{MAX_LIVE, TransferContext, TransferContinuation, Transfers};
 use crate::node::action::{Action, CircuitAction, TransferAction};
 use crate::node::circuits::{CircuitEnding, CircuitHandle, CircuitOwner};
-use crate::node::directory::MeetingChoice;
 use crate::node::durability::StateContinuation;
 use crate::node::effects::Effects;
+use crate::node::meetings::{NOT_MET, NextAttempt, RETRY_INTERVAL, next_attempt, wait_until};
 use crate::node::timers::TimerId;
+use crate::transfer::fault::TransferFault;
 use crate::transfer::frame::PAYLOAD_LEN;
 use crate::transfer::receive::{ExpectedFile, ReceiveSession};
 use crate::transfer::schedule::AttemptId;
 use crate::transfer::send::SendSession;
+use crate::transfer::session::HELLO_TIMEOUT;
 
 impl Transfers {
     // -- the schedule
@@ -42,14 +42,28 @@ impl Transfers {
         self.erase_old(fx, now, context);
         let live: Vec<u64> = self.live.keys().copied().collect();
         for number in live {
-            if let Some(live) = self.live.get_mut(&number) {
-                live.on_time(now.mono);
-            }
-            self.request_run(fx, number);
+            self.attend(fx, now, number, context);
         }
-        self.close_left(fx, now.mono);
+        self.leaving.close_due(fx, now.mono);
         self.begin_attempts(fx, now, context);
         self.schedule(fx, now);
+    }
+
+    /// Ends an attempt that waits in vain: its session by its own clock, and one that has not met with its window,
+    /// since the other end is at the next relay then.
+    fn attend(&mut self, fx: &mut Effects, now: Now, number: u64, context: TransferContext<'_>) {
+        let Some(live) = self.live.get_mut(&number) else {
+            return;
+        };
+        live.on_time(now.mono);
+        if live.has_met() || now.unix < live.attempt().ends() {
+            return self.request_run(fx, number);
+        }
+        self.end_attempt(fx, now.mono, number, context);
+        let fault = TransferFault::NoHello {
+            secs: HELLO_TIMEOUT.as_secs(),
+        };
+        self.faults.insert(number, fault.to_string());
     }
 
     fn begin_attempts(&mut self, fx: &mut Effects, now: Now, context: TransferContext<'_>) {
@@ -59,6 +73,7 @@ impl Transfers {
         let waiting: Vec<u64> = waiting.map(|(number, _)| *number).collect();
         for number in waiting {
             if self.live.len().saturating_add(self.opening.len()) >= MAX_LIVE {
+                self.retry = now.mono.after(RETRY_INTERVAL);
                 return;
             }
             self.begin_attempt(fx, now, number, context);
@@ -82,35 +97,28 @@ impl Transfers {
         let FileStep::Accepted { schedule, last } = &mut file.step else {
             return;
         };
-        let Some(attempt) = schedule.next(now.unix, *last) else {
-            let reason = self.faults.remove(&number);
-            let reason = reason.unwrap_or_else(|| NOT_MET.to_owned());
-            file.step = FileStep::Paused(reason);
-            fx.store_state(vec![file.put(number)]);
-            return self.notify(fx, now, number, context);
-        };
-        if attempt.begins() > now.unix {
-            return;
-        }
-        *last = Some(attempt);
-        let schedule = *schedule;
-        let relay = schedule
-            .relay(attempt, file.relays.len())
-            .and_then(|place| file.relays.get(place));
-        let relay = relay
-            .copied()
-            .filter(|relay| may_meet_at(now, *relay, context));
-        let change = vec![file.put(number)];
-        match relay {
-            Some(relay) => {
+        let reach = (context.others.directory, context.others.peers);
+        match next_attempt(now, (*schedule, *last), &file.relays, reach) {
+            NextAttempt::Wait(_) => return,
+            NextAttempt::NotReady(refusal) => {
+                self.retry = now.mono.after(RETRY_INTERVAL);
+                self.faults.insert(number, refusal.to_string());
+                return;
+            }
+            NextAttempt::Over => {
+                let reason = self.faults.remove(&number);
+                let reason = reason.unwrap_or_else(|| NOT_MET.to_owned());
+                file.step = FileStep::Paused(reason);
+                // Its relays may all withhold: the next answer names others.
+                file.is_in_vain = !self.met.contains(&number);
+                fx.store_state(vec![file.put(number)]);
+            }
+            NextAttempt::Open(attempt, relay) => {
+                *last = Some(attempt);
                 self.opening.insert(number);
                 let then = TransferContinuation::Open(number, attempt, relay);
+                let change = vec![file.put(number)];
                 fx.store_state_then(change, StateContinuation::Transfer(then));
-            }
-            // The other end tries this relay alone; the next attempt names another one.
-            None => {
-                fx.store_state(change);
-                self.faults.insert(number, NOT_ALLOWED.to_owned());
             }
         }
         self.notify(fx, now, number, context);
@@ -122,8 +130,11 @@ impl Transfers {
         let mut at = |instant: Instant| due = Some(due.map_or(instant, |due| due.min(instant)));
         for live in self.live.values() {
             live.deadline().into_iter().for_each(&mut at);
+            if !live.has_met() {
+                at(now.mono.after(wait_until(now.unix, live.attempt().ends())));
+            }
         }
-        self.leaving.iter().for_each(|(due, _)| at(*due));
+        self.leaving.next_due().into_iter().for_each(&mut at);
         for (number, file) in &self.files {
             let next = match &file.step {
                 FileStep::Accepted { .. } if self.live.contains_key(number) => None,
@@ -133,8 +144,11 @@ impl Transfers {
                 }
                 _ => None,
             };
-            let next = next.map_or(file.until, |next| next.min(file.until));
-            at(now.mono.after(wait_until(now.unix, next)));
+            if let Some(next) = next {
+                // One that could have begun waits for the next look.
+                at(now.mono.after(wait_until(now.unix, next)).max(self.retry));
+            }
+            at(now.mono.after(wait_until(now.unix, file.until)));
         }
         fx.arm(TimerId::Transfers, due);
     }
@@ -220,6 +234,7 @@ impl Transfers {
         let had_met = live.has_met();
         live.receive(now.mono, payload);
         if !had_met && live.has_met() {
+            self.met.insert(number);
             self.faults.remove(&number);
             self.notify(fx, now, number, context);
         }
@@ -288,21 +303,3 @@ impl Transfers {
         }
     }
 }
-
-/// Whether this node may end a circuit at a relay now.
-fn may_meet_at(now: Now, relay: RelayId, context: TransferContext<'_>) -> bool {
-    let directory = context.others.directory;
-    let peers = context.others.peers;
-    let allowed = directory.allowed_meeting_relays(now, &[relay], peers, MeetingChoice::Last);
-    !allowed.is_empty()
-}
-
-/// Time until an instant of the wall clock. Never above a minute, because that clock may be set meanwhile.
-fn wait_until(now: UnixSecs, at: UnixSecs) -> Duration {
-    let secs = at.0.saturating_sub(now.0);
-    Duration::from_secs(secs.into()).min(MAX_WAIT)
-}
-
-const MAX_WAIT: Duration = Duration::from_secs(60);
-const NOT_MET: &str = "the other side was not there within twenty minutes";
-const NOT_ALLOWED: &str = "this node exchanges gossip with the relay of the meeting";

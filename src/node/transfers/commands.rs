@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
-use circuits::distributions;
 use circuits::level::Level;
 use circuits::time::Now;
 use zeroize::Zeroizing;
 
 use super::command::{FileCommand, FileOutgoing, FileReply};
 use super::disk::DiskPurpose;
-use super::messages::{FileMessage, FileMessageKind};
+use super::messages::FileMessage;
 use super::record::{FileRecord, FileStep, put_last_number};
 use super::views::{FileDirection, FilePriceView};
 use super::{MAX_FILES, MAX_LIVE_PER_CONTACT, TransferContext, Transfers, limits};
 use crate::node::action::{Action, TransferAction};
 use crate::node::command::{Refusal, Reply};
-use crate::node::directory::MeetingChoice;
 use crate::node::durability::StateContinuation;
 use crate::node::effects::Effects;
 use crate::node::file_storage::FileRequest;
@@ -26,7 +24,6 @@ use crate::transfer::FileId;
 use crate::transfer::chunk::{CHUNK_LEN, Chunk, ChunkList, FileSize};
 use crate::transfer::chunk_set::ChunkSet;
 use crate::transfer::offer::{FileName, MAX_FILE_NAME_LEN};
-use crate::transfer::schedule::AttemptSchedule;
 use crate::transfer::secret::FileSecret;
 
 impl Transfers {
@@ -49,8 +46,8 @@ impl Transfers {
                 self.bring_chunk(fx, id, (file, chunk), bytes)
             }
             FileCommand::End(file) => self.offer(fx, now, id, file, context),
-            FileCommand::Accept(file) => self.accept(fx, id, file, context),
-            FileCommand::Decline(file) => self.decline(fx, id, file),
+            FileCommand::Accept { file, level } => self.accept(fx, id, (file, level), context),
+            FileCommand::Decline(file) => self.decline(fx, id, file, context),
             FileCommand::Read { file, chunk } => self.read(fx, id, file, chunk),
             FileCommand::Erase(file) => self.erase_by_user(fx, now, id, file, context),
             query => self.answer(now, &query, context).map(|reply| {
@@ -124,7 +121,9 @@ impl Transfers {
                 format!("name it with at most {MAX_FILE_NAME_LEN} bytes, without `/` and `\\`"),
             )
         })?;
-        limits::check_level(outgoing.level, context.send.default_level(), size)?;
+        let default = context.send.default_level();
+        let command = format!("whisht send --to {} --attach FILE", outgoing.to);
+        limits::check_level(outgoing.level, default, size, &command)?;
         context.contacts.check_file_recipient(now, &outgoing.to)?;
         let live = self.files.values().filter(|file| {
             file.direction == FileDirection::Out && file.to == outgoing.to && !file.step.is_final()
@@ -162,7 +161,8 @@ impl Transfers {
             until: now.unix.after(limits::RETENTION_SECS),
             step: FileStep::Storing,
             verified: ChunkSet::new(size),
-            has_proposed: false,
+            proposals: 0,
+            is_in_vain: false,
             is_unreported: false,
         };
         let purpose = DiskPurpose::Begin(command, Box::new(file));
@@ -271,11 +271,11 @@ impl Transfers {
                 "bring in all chunks of a file first",
             ));
         };
-        let relays = if file.has_proposed {
-            // The other end has named these, and names no others.
+        let relays = if file.proposals > 0 && !file.is_in_vain {
+            // The other end can use these, and perhaps no others.
             file.relays.clone()
         } else {
-            limits::meeting_relays(fx, now, context)?
+            limits::meeting_relays(fx, now, &file.relays, context)?
         };
         let file = self.file_mut(number)?;
         file.root = Some(root);
@@ -288,105 +288,6 @@ impl Transfers {
     }
 
     // -- files that come in
-
-    /// Accepts a file, if there is room for it.
-    fn accept(
-        &mut self,
-        fx: &mut Effects,
-        command: CommandId,
-        number: u64,
-        context: TransferContext<'_>,
-    ) -> Result<(), Refusal> {
-        let file = self.file(number)?;
-        let may_accept = matches!(
-            file.step,
-            FileStep::Offered
-                | FileStep::Paused(_)
-                | FileStep::Proposed
-                | FileStep::Accepted { .. }
-        );
-        if file.direction != FileDirection::In || !may_accept || self.live.contains_key(&number) {
-            return Err(Refusal::usage(
-                format!("file {number} waits for no answer"),
-                "`whisht file list` shows the files that are offered",
-            ));
-        }
-        if file.size.bytes() > self.max_size {
-            return Err(Refusal::policy(
-                format!(
-                    "file {number} has {} bytes, and this node accepts {}",
-                    file.size.bytes(),
-                    self.max_size
-                ),
-                "raise `contact.max-file-mb`, or decline the file",
-            ));
-        }
-        limits::check_level(None, context.send.default_level(), file.size)?;
-        let live = self.files.iter().filter(|(other, file)| {
-            **other != number && file.direction == FileDirection::In && file.step.is_accepted()
-        });
-        let of_contact = live.filter(|(_, other)| other.conversation == file.conversation);
-        let name = self.contact_name(file, context);
-        limits::check_live(of_contact.count(), &name)?;
-        let needed = limits::missing_bytes(file);
-        let purpose = DiskPurpose::Accept(command, number);
-        self.disk.ask(fx, FileRequest::CheckRoom(needed), purpose);
-        Ok(())
-    }
-
-    /// There is room for a file that is accepted: answers the offer.
-    pub(super) fn on_accept_room(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        command: CommandId,
-        number: u64,
-        context: TransferContext<'_>,
-    ) -> Result<(), Refusal> {
-        let file = self.file(number)?;
-        let directory = context.others.directory;
-        let peers = context.others.peers;
-        let choice = if file.has_proposed {
-            MeetingChoice::Last
-        } else {
-            MeetingChoice::First
-        };
-        let allowed = directory.allowed_meeting_relays(now, &file.relays, peers, choice);
-        let chosen = distributions::pick(fx.path_rng(), &allowed).copied();
-        let kind = match chosen.and_then(|place| u8::try_from(place).ok()) {
-            // The proposal, or the answer to it, may be lost: the sender has to know the list first.
-            _ if file.step == FileStep::Proposed => FileMessageKind::Propose(file.relays.clone()),
-            Some(first) => FileMessageKind::Accept(AttemptSchedule::answered_at(now.unix, first)),
-            None if file.has_proposed => {
-                return Err(Refusal::policy(
-                    "no relay of the offer can be used by this node, which has named others before",
-                    "ask for a new offer",
-                ));
-            }
-            None => FileMessageKind::Propose(limits::meeting_relays(fx, now, context)?),
-        };
-        let message = FileMessage::answer(command, number, file, kind);
-        fx.request(Action::Transfer(TransferAction::Write(Box::new(message))));
-        Ok(())
-    }
-
-    fn decline(
-        &mut self,
-        fx: &mut Effects,
-        command: CommandId,
-        number: u64,
-    ) -> Result<(), Refusal> {
-        let file = self.file(number)?;
-        if file.direction != FileDirection::In || file.step.is_final() {
-            return Err(Refusal::usage(
-                format!("file {number} waits for no answer"),
-                "`whisht file list` shows the files that are offered",
-            ));
-        }
-        let message = FileMessage::answer(command, number, file, FileMessageKind::Decline);
-        fx.request(Action::Transfer(TransferAction::Write(Box::new(message))));
-        Ok(())
-    }
 
     /// Reads a chunk of a complete file.
     fn read(

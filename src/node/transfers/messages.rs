@@ -1,7 +1,8 @@
 //! Messages of the hand-over: what is written into a conversation, and what follows once it is stored.
 //!
 //! A file changes its step in the record that stores the message. A message that is refused changes nothing.
-//! A node writes one of them by itself: the sender of a file agrees, once, to relays that the other end names.
+//! A node writes one of them by itself: the sender of a file agrees to relays that the other end names, a few
+//! times for each file.
 //! The user asks for every other one; what a node reports by itself travels in the next message of the user.
 
 use circuits::ids::RelayId;
@@ -120,6 +121,12 @@ impl FileMessage {
         }
     }
 
+    /// The same message at another level than `normal`.
+    pub(super) const fn at(mut self, level: Level) -> Self {
+        self.send.level = Some(level);
+        self
+    }
+
     /// What is written, and to whom.
     pub(in crate::node) fn content(&self) -> (&ContactSend, Part) {
         (&self.send, self.part.clone())
@@ -141,6 +148,7 @@ fn follow(file: &mut FileRecord, kind: &FileMessageKind) {
     match kind {
         FileMessageKind::Offer(relays) => {
             file.relays.clone_from(relays);
+            file.is_in_vain = false;
             file.step = FileStep::Offered;
         }
         FileMessageKind::Accept(schedule) => {
@@ -154,13 +162,11 @@ fn follow(file: &mut FileRecord, kind: &FileMessageKind) {
             };
         }
         FileMessageKind::Propose(relays) => {
-            file.has_proposed = true;
-            file.relays.clone_from(relays);
+            file.take_proposal(relays.clone());
             file.step = FileStep::Proposed;
         }
         FileMessageKind::Agree(schedule, relays) => {
-            file.has_proposed = true;
-            file.relays.clone_from(relays);
+            file.take_proposal(relays.clone());
             file.step = FileStep::Accepted {
                 schedule: *schedule,
                 last: None,
@@ -204,6 +210,7 @@ impl Transfers {
                 file.conversation = Some(written.conversation);
             }
             follow(file, &message.kind);
+            self.met.remove(&number);
             changes.push(file.put(number));
         }
         if message.kind == FileMessageKind::Decline {
@@ -232,8 +239,7 @@ impl Transfers {
         let mut changes = message.changes;
         if let Some(file) = self.files.get_mut(&message.number) {
             if let FileMessageKind::Agree(_, relays) = message.kind {
-                file.has_proposed = true;
-                file.relays = relays;
+                file.take_proposal(relays);
             }
             file.step = FileStep::Paused(format!(
                 "the other side names other relays, and the answer to it was refused: {}; offer the file again",

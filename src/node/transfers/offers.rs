@@ -4,48 +4,26 @@
 //! their author may be hostile: what exceeds a limit, repeats an id or belongs to another conversation is
 //! dropped, and the row of the part is erased either way.
 
-use std::collections::BTreeMap;
-
-use circuits::distributions;
 use circuits::ids::RelayId;
-use circuits::time::{Now, UnixSecs};
+use circuits::time::Now;
 
 use super::arrived::ArrivedPart;
+use super::live::LiveAttempt;
 use super::messages::FileMessage;
 use super::record::{FileRecord, FileStep};
 use super::views::FileDirection;
-use super::{MAX_FILES, MAX_LIVE_PER_CONTACT, TransferContext, Transfers, limits};
+use super::{MAX_FILES, MAX_LIVE_PER_CONTACT, MAX_PROPOSALS, TransferContext, Transfers, limits};
 use crate::contact::conversation::{ConversationId, Part};
 use crate::node::action::{Action, TransferAction};
 use crate::node::directory::MeetingChoice;
 use crate::node::effects::{Counter, Effects};
+use crate::node::meetings::pick_places;
 use crate::sealed_file::{FileKey, StoredFileId};
 use crate::state::StateChange;
 use crate::transfer::FileId;
 use crate::transfer::answer::{FileAnswer, FileVerdict};
 use crate::transfer::offer::FileOffer;
 use crate::transfer::schedule::AttemptSchedule;
-
-/// How many offers a conversation brought today.
-#[derive(Default)]
-pub(super) struct OffersToday {
-    day: u32,
-    counts: BTreeMap<ConversationId, usize>,
-}
-
-impl OffersToday {
-    /// Counts an offer; `false` if there were too many.
-    fn admit(&mut self, now: UnixSecs, conversation: ConversationId) -> bool {
-        let day = now.0 / 86_400;
-        if day != self.day {
-            self.day = day;
-            self.counts.clear();
-        }
-        let count = self.counts.entry(conversation).or_default();
-        *count = count.saturating_add(1);
-        *count <= MAX_OFFERS_PER_DAY
-    }
-}
 
 impl Transfers {
     /// A part arrived, and is durable together with its message.
@@ -104,13 +82,13 @@ impl Transfers {
                 && file.conversation == Some(conversation)
                 && !file.step.is_final()
         });
-        let is_admitted = open.count() < MAX_LIVE_PER_CONTACT
-            && self.files.len() < MAX_FILES
-            && self.offers.admit(now.unix, conversation);
-        if !is_admitted {
+        let has_room = open.count() < MAX_LIVE_PER_CONTACT && self.files.len() < MAX_FILES;
+        let admitted = has_room.then(|| self.offers.admit(now.unix, conversation));
+        let Some(counted) = admitted.flatten() else {
             fx.count(Counter::FileOffersDropped);
             return None;
-        }
+        };
+        changes.extend(counted);
         let rng = fx.key_rng();
         let place = (StoredFileId::draw(rng), FileKey::draw(rng));
         let until = now.unix.after(limits::RETENTION_SECS);
@@ -136,6 +114,7 @@ impl Transfers {
             return None;
         }
         file.relays = offer.relays;
+        file.is_in_vain = false;
         file.step = FileStep::Offered;
         changes.push(file.put(number));
         Some(number)
@@ -182,7 +161,8 @@ impl Transfers {
     }
 
     /// The other end accepts a file of this node, and names other relays. This node agrees by itself: to set
-    /// the start tells no more than the attempts that follow an answer. `None` if nothing is stored now.
+    /// the start tells no more than the attempts that follow an answer. `None` if nothing is stored now. A further
+    /// list while the ends exchange chunks is an old one that comes late.
     fn on_other_relays(
         &mut self,
         fx: &mut Effects,
@@ -192,25 +172,21 @@ impl Transfers {
         changes: &mut Vec<StateChange>,
         context: TransferContext<'_>,
     ) -> Option<()> {
+        let has_met =
+            self.met.contains(&number) || self.live.get(&number).is_some_and(LiveAttempt::has_met);
         let file = self.files.get_mut(&number)?;
-        // The same list once more: the receiver did not get the answer.
-        if file.has_proposed && file.relays != relays {
+        let is_repeated = file.proposals > 0 && file.relays == relays;
+        let is_running = has_met && matches!(file.step, FileStep::Accepted { .. });
+        if !is_repeated && (is_running || file.proposals >= MAX_PROPOSALS) {
             return None;
-        }
-        // A later answer, which counts in these relays, came first.
-        if matches!(file.step, FileStep::Accepted { .. }) && !file.has_proposed {
-            file.has_proposed = true;
-            file.relays = relays;
-            return Some(());
         }
         let (directory, peers) = (context.others.directory, context.others.peers);
         let allowed = directory.allowed_meeting_relays(now, &relays, peers, MeetingChoice::Last);
-        let chosen = distributions::pick(fx.path_rng(), &allowed).copied();
-        let Some(first) = chosen.and_then(|place| u8::try_from(place).ok()) else {
+        let Some(places) = pick_places(fx, &allowed) else {
             file.step = FileStep::Failed(NO_COMMON_RELAY.to_owned());
             return Some(());
         };
-        let schedule = AttemptSchedule::answered_at(now.unix, first);
+        let schedule = AttemptSchedule::answered_at(now.unix, places);
         // The row of the part is erased in the record of the message: a crash repeats both.
         let message =
             FileMessage::agreement(number, file, (schedule, relays), core::mem::take(changes));
@@ -222,7 +198,7 @@ impl Transfers {
     /// answer is too old or not honest.
     fn on_accepted(&mut self, now: Now, number: u64, schedule: AttemptSchedule) -> Option<()> {
         let file = self.files.get_mut(&number)?;
-        if schedule.is_too_far_ahead(now.unix) {
+        if schedule.is_too_far_ahead(now.unix) || !schedule.fits(file.relays.len()) {
             return None;
         }
         let last = match &file.step {
@@ -240,8 +216,10 @@ impl Transfers {
             };
             FileStep::Paused(too_late.to_owned())
         } else {
+            self.met.remove(&number);
             FileStep::Accepted { schedule, last }
         };
+        file.is_in_vain = false;
         Some(())
     }
 
@@ -257,24 +235,7 @@ fn malformed(fx: &mut Effects) -> Option<u64> {
     None
 }
 
-/// Maximum number of offers of one conversation in a day.
-const MAX_OFFERS_PER_DAY: usize = 20;
 const NO_COMMON_RELAY: &str = "no relay that the other side names can be used by this node";
 const TOO_LATE: &str =
     "the answer of the other side came after its time; the other side has to accept again";
 const AGREED_TOO_LATE: &str = "the answer of the other side came after its time";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn offer_above_the_limit_of_a_day_is_dropped_until_the_next_day() {
-        let mut offers = OffersToday::default();
-        let (day, from) = (UnixSecs(86_400), ConversationId([1; 32]));
-        assert!((0..MAX_OFFERS_PER_DAY).all(|_| offers.admit(day, from)));
-        assert!(!offers.admit(day, from));
-        assert!(offers.admit(day, ConversationId([2; 32])));
-        assert!(offers.admit(day.after(86_400), from));
-    }
-}

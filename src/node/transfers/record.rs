@@ -17,7 +17,7 @@ use crate::state::{StateChange, StateRow, StateTable};
 use crate::transfer::chunk::{ChunkList, ChunkRoot, FileSize};
 use crate::transfer::chunk_set::ChunkSet;
 use crate::transfer::offer::{FileName, FileOffer};
-use crate::transfer::schedule::{AttemptId, AttemptSchedule};
+use crate::transfer::schedule::{AttemptId, AttemptSchedule, RelayPlaces};
 use crate::transfer::secret::FileSecret;
 use crate::transfer::{FileId, MAX_MEETING_RELAYS};
 
@@ -51,8 +51,10 @@ pub(super) struct FileRecord {
     pub(super) step: FileStep,
     /// The chunks that are durable at the receiving end, as far as this node knows.
     pub(super) verified: ChunkSet,
-    /// Whether the receiving end has proposed other relays than those of the offer. It does so once.
-    pub(super) has_proposed: bool,
+    /// Number of lists of relays that the receiving end has proposed. `relays` is the last one.
+    pub(super) proposals: u8,
+    /// Whether all windows of the last answer passed without a meeting. The next answer names other relays.
+    pub(super) is_in_vain: bool,
     /// Whether the next message has to say that the file has arrived.
     pub(super) is_unreported: bool,
 }
@@ -118,7 +120,8 @@ impl FileRecord {
             until,
             step: FileStep::Offered,
             verified: ChunkSet::new(offer.size),
-            has_proposed: false,
+            proposals: 0,
+            is_in_vain: false,
             is_unreported: false,
         }
     }
@@ -136,10 +139,20 @@ impl FileRecord {
         })
     }
 
+    /// Takes relays that the receiving end names in place of the others.
+    pub(super) fn take_proposal(&mut self, relays: Vec<RelayId>) {
+        // The same list once more: its message, or the answer to it, was lost.
+        if self.proposals == 0 || self.relays != relays {
+            self.proposals = self.proposals.saturating_add(1);
+        }
+        self.relays = relays;
+        self.is_in_vain = false;
+    }
+
     /// The change that stores the record.
     pub(super) fn put(&self, number: u64) -> StateChange {
         StateChange::put(StateTable::File, row_id(RECORD, number), {
-            let mut writer = StateWriter::new(VERSION);
+            let mut writer = StateWriter::new(RECORD_VERSION);
             self.write(&mut writer);
             writer.finish()
         })
@@ -160,12 +173,13 @@ impl FileRecord {
         writer.u32(self.until.0);
         write_step(writer, &self.step);
         writer.bytes(self.verified.to_bytes());
-        writer.bool(self.has_proposed);
+        writer.u8(self.proposals);
+        writer.bool(self.is_in_vain);
         writer.bool(self.is_unreported);
     }
 
     fn read(value: &[u8]) -> Result<Self, BadState> {
-        let mut reader = StateReader::new(value, VERSION)?;
+        let mut reader = StateReader::new(value, RECORD_VERSION)?;
         let direction = if reader.bool()? {
             FileDirection::Out
         } else {
@@ -199,7 +213,8 @@ impl FileRecord {
             until,
             step,
             verified: verified.ok_or(BadState::Field("chunks of a file"))?,
-            has_proposed: reader.bool()?,
+            proposals: reader.u8()?,
+            is_in_vain: reader.bool()?,
             is_unreported: reader.bool()?,
         };
         reader.finish()?;
@@ -222,7 +237,7 @@ fn write_step(writer: &mut StateWriter, step: &FileStep) {
     match step {
         FileStep::Accepted { schedule, last } => {
             writer.u32(schedule.start().0);
-            writer.u8(schedule.first_relay());
+            writer.array(&schedule.places().to_bytes());
             writer.option(*last, |writer, last| {
                 writer.u32(last.start().0);
                 writer.u8(last.number());
@@ -243,7 +258,10 @@ fn read_step(reader: &mut StateReader<'_>) -> Result<FileStep, BadState> {
         2 => FileStep::Offered,
         3 => FileStep::Declined,
         4 => {
-            let schedule = AttemptSchedule::new(UnixSecs(reader.u32()?), reader.u8()?);
+            let start = UnixSecs(reader.u32()?);
+            let places = RelayPlaces::new(reader.array()?);
+            let places = places.ok_or(BadState::Field("places of relays"))?;
+            let schedule = AttemptSchedule::new(start, places);
             let last = reader.option(|reader| {
                 let last = AttemptId::new(UnixSecs(reader.u32()?), reader.u8()?);
                 last.ok_or(BadState::Field("attempt"))
@@ -336,6 +354,8 @@ const RECORD: u8 = b'f';
 const LEAVES: u8 = b'l';
 const LAST_NUMBER: u8 = b'n';
 const VERSION: u8 = 1;
+/// Version 1 named one relay of an answer, and counted no proposals.
+const RECORD_VERSION: u8 = 2;
 
 #[cfg(test)]
 mod tests;

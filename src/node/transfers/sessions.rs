@@ -3,7 +3,6 @@
 //! A chunk is marked when the store has it, and reported to the session when the mark is durable. Nothing here
 //! decides when an attempt begins.
 
-use core::time::Duration;
 use std::sync::Arc;
 
 use circuits::time::{Instant, Now};
@@ -14,7 +13,6 @@ use super::live::SessionStep;
 use super::record::FileStep;
 use super::views::FileDirection;
 use super::{TransferContext, TransferContinuation, Transfers, limits};
-use crate::node::action::{Action, CircuitAction};
 use crate::node::durability::StateContinuation;
 use crate::node::effects::Effects;
 use crate::node::file_storage::{FileFault, FileRequest};
@@ -206,23 +204,9 @@ impl Transfers {
         };
         let circuit = live.circuit();
         self.by_circuit.remove(&circuit);
-        match live
-            .poll_payload()
-            .filter(|_| context.circuits.room(circuit) > 0)
-        {
-            Some(farewell) => {
-                fx.request(Action::Circuit(CircuitAction::Send(circuit, farewell)));
-                self.leaving.push((now.after(FAREWELL_TIME), circuit));
-            }
-            None => fx.request(Action::Circuit(CircuitAction::Close(circuit))),
-        }
-    }
-
-    /// Closes the circuits whose last payload has had its time.
-    pub(super) fn close_left(&mut self, fx: &mut Effects, now: Instant) {
-        for (_, circuit) in self.leaving.extract_if(.., |(due, _)| *due <= now) {
-            fx.request(Action::Circuit(CircuitAction::Close(circuit)));
-        }
+        let has_room = context.circuits.room(circuit) > 0;
+        let farewell = live.poll_payload().filter(|_| has_room);
+        self.leaving.leave(fx, now, circuit, farewell);
     }
 }
 
@@ -236,6 +220,3 @@ fn step_after(fault: &TransferFault) -> Option<FileStep> {
         _ => None,
     }
 }
-
-/// Time that the last payload of a session has to leave before its circuit is closed.
-const FAREWELL_TIME: Duration = Duration::from_secs(3);

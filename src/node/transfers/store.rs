@@ -24,6 +24,14 @@ impl Transfers {
         let mut bad = 0_usize;
         let mut leaves = Vec::new();
         for row in rows.take(StateTable::File) {
+            match self.offers.restore(&row) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(_) => {
+                    bad = bad.saturating_add(1);
+                    continue;
+                }
+            }
             match ArrivedPart::restore(&row) {
                 Ok(Some(part)) => fx.request(Action::Transfer(TransferAction::PartArrived(
                     Box::new(part),
@@ -177,6 +185,7 @@ impl Transfers {
         self.files.remove(&number);
         self.leaves.remove(&number);
         self.opening.remove(&number);
+        self.met.remove(&number);
         self.faults.remove(&number);
         vec![delete_record(number), delete_leaves(number)]
     }
@@ -205,6 +214,9 @@ impl Transfers {
         for number in of_it {
             let changes = self.erase(fx, now, number, context);
             fx.store_state(changes);
+        }
+        if let Some(forgotten) = self.offers.forget(conversation) {
+            fx.store_state(vec![forgotten]);
         }
     }
 }

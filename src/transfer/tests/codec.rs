@@ -7,7 +7,7 @@ use crate::transfer::answer::{FileAnswer, FileVerdict};
 use crate::transfer::chunk::{ChunkRoot, padme};
 use crate::transfer::frame::{BadFrame, BulkFrame, FRAME_LEN, StopReason};
 use crate::transfer::offer::{FileName, FileOffer};
-use crate::transfer::schedule::AttemptSchedule;
+use crate::transfer::schedule::{AttemptSchedule, RelayPlaces};
 
 fn offer(name: &str, relays: &[u8]) -> FileOffer {
     FileOffer {
@@ -90,7 +90,8 @@ fn name_that_could_name_another_place_is_refused() {
 
 #[test]
 fn answer_is_read_as_it_was_written() {
-    let schedule = AttemptSchedule::new(UnixSecs(1_800_000_000), 3).unwrap();
+    let schedule =
+        AttemptSchedule::new(UnixSecs(1_800_000_000), RelayPlaces::new([3, 1]).unwrap()).unwrap();
     let verdicts = [
         FileVerdict::Declined,
         FileVerdict::OtherRelays(vec![RelayId([4; 32]), RelayId([5; 32])]),
@@ -115,13 +116,16 @@ fn answer_is_read_as_it_was_written() {
 fn answer_with_field_out_of_range_is_refused() {
     let decode = |rest: &[u8]| FileAnswer::decode(&[&[6; 16], rest].concat()).unwrap_err();
     assert_eq!(decode(&[3]), BadFilePart::Field("verdict"));
-    let yes = |start: u64, relay: u8| [&[1][..], &start.to_be_bytes(), &[relay]].concat();
-    assert_eq!(decode(&yes(1_800_000_001, 0)), BadFilePart::Field("start"));
-    assert_eq!(decode(&yes(1 << 40, 0)), BadFilePart::Field("start"));
+    let yes = |start: u64, places: [u8; 2]| [&[1][..], &start.to_be_bytes(), &places].concat();
     assert_eq!(
-        decode(&yes(1_800_000_000, 4)),
-        BadFilePart::Field("index of a relay")
+        decode(&yes(1_800_000_001, [0, 1])),
+        BadFilePart::Field("start")
     );
+    assert_eq!(decode(&yes(1 << 40, [0, 1])), BadFilePart::Field("start"));
+    for places in [[4, 0], [0, 4]] {
+        let refused = decode(&yes(1_800_000_000, places));
+        assert_eq!(refused, BadFilePart::Field("place of a relay"));
+    }
 }
 
 #[test]

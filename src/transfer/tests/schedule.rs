@@ -1,24 +1,31 @@
 //! When both ends meet, as their clocks and their memories allow.
 
 use super::*;
-use crate::transfer::schedule::AttemptSchedule;
+use crate::transfer::schedule::{AttemptSchedule, RelayPlaces};
 
 const START: UnixSecs = UnixSecs(1_800_000_000);
+
+fn places(places: [u8; 2]) -> RelayPlaces {
+    RelayPlaces::new(places).unwrap()
+}
 
 #[test]
 fn answer_starts_at_the_next_full_two_minutes() {
     for (now, start) in [(0, 0), (1, 120), (120, 120), (121, 240)] {
         let now = START.after(now);
-        let schedule = AttemptSchedule::answered_at(now, 0);
+        let schedule = AttemptSchedule::answered_at(now, places([0, 0]));
         assert_eq!(schedule.start(), START.after(start));
-        assert_eq!(AttemptSchedule::new(schedule.start(), 0), Some(schedule));
+        assert_eq!(
+            AttemptSchedule::new(schedule.start(), places([0, 0])),
+            Some(schedule)
+        );
     }
-    assert!(AttemptSchedule::new(START.after(1), 0).is_none());
+    assert!(AttemptSchedule::new(START.after(1), places([0, 0])).is_none());
 }
 
 #[test]
 fn attempts_follow_the_clock_and_none_is_made_twice() {
-    let schedule = AttemptSchedule::new(START, 0).unwrap();
+    let schedule = AttemptSchedule::new(START, places([0, 0])).unwrap();
     let attempt = |number| AttemptId::new(START, number);
     assert_eq!(schedule.next(START.before(500), None), attempt(0));
     assert_eq!(schedule.next(START, None), attempt(0));
@@ -30,6 +37,7 @@ fn attempts_follow_the_clock_and_none_is_made_twice() {
     assert_eq!(schedule.next(START.after(1_200), None), None);
     assert_eq!(schedule.end(), START.after(1_200));
     assert_eq!(attempt(4).unwrap().begins(), START.after(480));
+    assert_eq!(attempt(4).unwrap().ends(), attempt(5).unwrap().begins());
     assert_eq!(attempt(10), None);
     // An attempt of an earlier answer does not count.
     let earlier = AttemptId::new(START.before(1_200), 9);
@@ -38,7 +46,7 @@ fn attempts_follow_the_clock_and_none_is_made_twice() {
 
 #[test]
 fn two_ends_with_clocks_half_a_window_apart_choose_overlapping_windows() {
-    let schedule = AttemptSchedule::new(START, 0).unwrap();
+    let schedule = AttemptSchedule::new(START, places([0, 0])).unwrap();
     for seconds in 60..1_100 {
         let one = schedule.next(START.after(seconds), None).unwrap();
         let other = schedule.next(START.after(seconds - 60), None).unwrap();
@@ -47,20 +55,18 @@ fn two_ends_with_clocks_half_a_window_apart_choose_overlapping_windows() {
 }
 
 #[test]
-fn relays_are_tried_in_turn_from_the_index_of_the_answer() {
-    let schedule = AttemptSchedule::new(START, 2).unwrap();
-    let relay = |number, relays| schedule.relay(AttemptId::new(START, number).unwrap(), relays);
-    assert_eq!(
-        (0..5).map(|n| relay(n, 3).unwrap()).collect::<Vec<_>>(),
-        [2, 0, 1, 2, 0]
-    );
-    assert_eq!(relay(7, 1), Some(0));
-    assert_eq!(relay(0, 0), None);
+fn two_relays_of_the_answer_are_used_in_turn() {
+    let schedule = AttemptSchedule::new(START, places([2, 0])).unwrap();
+    let place = |number| schedule.place(AttemptId::new(START, number).unwrap());
+    assert_eq!((0..5).map(place).collect::<Vec<_>>(), [2, 0, 2, 0, 2]);
+    assert!(schedule.fits(3) && !schedule.fits(2));
+    assert_eq!(RelayPlaces::new([4, 0]), None);
+    assert_eq!(RelayPlaces::new([0, 4]), None);
 }
 
 #[test]
 fn start_far_ahead_is_recognised() {
-    let schedule = AttemptSchedule::new(START, 0).unwrap();
+    let schedule = AttemptSchedule::new(START, places([0, 0])).unwrap();
     assert!(!schedule.is_too_far_ahead(START.before(3_600)));
     assert!(schedule.is_too_far_ahead(START.before(3_601)));
 }

@@ -22,6 +22,8 @@ fn record(step: FileStep) -> FileRecord {
     );
     file.step = step;
     file.verified.insert(2);
+    file.proposals = 3;
+    file.is_in_vain = true;
     file
 }
 
@@ -37,7 +39,8 @@ fn read_again(file: &FileRecord) -> FileRecord {
 
 #[test]
 fn record_is_read_as_it_was_written_at_every_step() {
-    let schedule = AttemptSchedule::new(UnixSecs(1_200), 3).unwrap();
+    let schedule =
+        AttemptSchedule::new(UnixSecs(1_200), RelayPlaces::new([3, 0]).unwrap()).unwrap();
     for step in [
         FileStep::Storing,
         FileStep::Offered,
@@ -61,6 +64,7 @@ fn record_is_read_as_it_was_written_at_every_step() {
         assert_eq!(again.secret.expose(), file.secret.expose());
         assert_eq!(again.key.expose(), file.key.expose());
         assert_eq!(again.relays, file.relays);
+        assert_eq!((again.proposals, again.is_in_vain), (3, true));
         assert!(again.verified.contains(2) && !again.verified.contains(1));
         assert_eq!(again.put(9).len(), file.put(9).len());
     }
@@ -97,4 +101,16 @@ fn leaves_and_last_number_are_read_as_they_were_written() {
         FileRow::restore(&row).unwrap(),
         FileRow::LastNumber(77)
     ));
+}
+
+#[test]
+fn proposal_counts_once_although_it_is_repeated() {
+    let mut file = record(FileStep::Offered);
+    file.proposals = 0;
+    let (first, second) = (vec![RelayId([1; 32])], vec![RelayId([2; 32])]);
+    for (relays, count) in [(&first, 1), (&first, 1), (&second, 2), (&second, 2)] {
+        file.take_proposal(relays.clone());
+        assert_eq!((file.proposals, file.is_in_vain), (count, false));
+        assert_eq!(&file.relays, relays);
+    }
 }

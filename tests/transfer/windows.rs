@@ -1,0 +1,154 @@
+//! Windows: none is lost to a relay that an end may not use, or to a node that has just started; and what
+//! follows when all of them pass in vain.
+
+use std::time::Duration;
+
+use circuits::level::Level;
+use whisht::node::{FileCommand, FileReply, FileStage};
+use zeroize::Zeroizing;
+
+use super::{READER, RELAYS, SOURCE, Scene, accept_command, document, outgoing};
+
+/// The reader exchanges gossip with half of the relays, so that it may not meet at about half of those of an
+/// offer. Every session is broken by a kill, and the next one is that of the next window.
+#[test]
+fn kill_costs_the_rest_of_its_window_and_no_other_one() {
+    let mut scene = Scene::with((0..RELAYS / 2).collect::<Vec<_>>(), |_| {});
+    let bytes = document(3_000_000);
+    scene.offer(&bytes);
+    let at_reader = scene.await_offer();
+    scene.accept(at_reader);
+    let mut attempts = Vec::new();
+    for at in [READER, SOURCE, READER, SOURCE] {
+        scene.run_in_steps(STEP, Duration::from_secs(600), |scene| {
+            scene.is_transferring(READER, at_reader)
+        });
+        attempts.push(attempt(&mut scene, at_reader));
+        scene.world.kill(at);
+        scene.world.run(Duration::from_secs(5));
+        scene.world.restart(at).unwrap();
+        scene.world.run(STEP);
+    }
+    scene.run_until(Duration::from_secs(600), |scene| {
+        scene.is_complete(READER, at_reader)
+    });
+    assert_eq!(scene.read(at_reader), bytes);
+    assert_eq!(attempts, [1, 2, 3, 4]);
+}
+
+/// A session that began in one window is broken in the next one, which neither end has tried. The node that was
+/// killed has no link to its guard at first.
+#[test]
+fn node_without_a_link_to_its_guard_keeps_the_running_window() {
+    let mut scene = Scene::open();
+    let bytes = document(6_000_000);
+    scene.offer(&bytes);
+    let at_reader = scene.await_offer();
+    scene.accept(at_reader);
+    scene.run_in_steps(STEP, Duration::from_secs(600), |scene| {
+        scene.is_transferring(READER, at_reader)
+    });
+    // A disk that stands still makes the session last.
+    let window = scene.world.clock().unix.0 / WINDOW_SECS;
+    while scene.world.clock().unix.0 / WINDOW_SECS == window {
+        scene.world.disk(READER).hang();
+        scene.world.run(Duration::from_secs(40));
+        scene.world.release_stores(READER);
+        scene.world.run(Duration::from_secs(2));
+    }
+    assert!(scene.is_transferring(READER, at_reader));
+    assert_eq!(attempt(&mut scene, at_reader), 1);
+    scene.world.kill(READER);
+    scene.world.run(Duration::from_secs(2));
+    scene.world.restart(READER).unwrap();
+    scene.run_in_steps(STEP, Duration::from_secs(30), |scene| {
+        scene.is_transferring(READER, at_reader) && attempt(scene, at_reader) == 2
+    });
+    scene.run_until_complete(at_reader);
+    assert_eq!(scene.read(at_reader), bytes);
+}
+
+/// The relays on the way to the meetings join no circuit for as long as an answer lasts.
+#[test]
+fn file_whose_relays_all_withhold_is_tried_at_others_after_the_next_accept() {
+    let mut scene = Scene::open();
+    let bytes = document(300_000);
+    let at_source = scene.offer(&bytes);
+    let at_reader = scene.await_offer();
+    scene.accept(at_reader);
+    scene.run_in_steps(STEP, Duration::from_secs(600), |scene| {
+        matches!(
+            scene.view(SOURCE, at_source).stage,
+            FileStage::Meeting { .. }
+        )
+    });
+    let guards = [scene.guard(READER), scene.guard(SOURCE)];
+    let withholding: Vec<usize> = (0..RELAYS)
+        .filter(|relay| !guards.contains(relay))
+        .collect();
+    for relay in &withholding {
+        scene.world.disk(*relay).hang();
+    }
+    for (at, number) in [(READER, at_reader), (SOURCE, at_source)] {
+        scene.run_until(Duration::from_secs(1_500), |scene| {
+            matches!(scene.view(at, number).stage, FileStage::Paused { .. })
+        });
+    }
+    for relay in &withholding {
+        scene.world.release_stores(*relay);
+    }
+    assert_eq!(scene.verdicts(READER, "source", "OtherRelays"), 0);
+    scene.accept(at_reader);
+    assert_eq!(scene.verdicts(READER, "source", "OtherRelays"), 1);
+    scene.run_until(Duration::from_secs(1_500), |scene| {
+        scene.is_complete(READER, at_reader) && scene.is_complete(SOURCE, at_source)
+    });
+    assert_eq!(scene.read(at_reader), bytes);
+}
+
+#[test]
+fn node_with_cover_traffic_hands_over_only_when_the_user_names_normal() {
+    let mut scene = Scene::with([1, 3, 5], |config| config.level = Level::Hush);
+    let mut file = outgoing("desk", 10);
+    let refused = scene
+        .try_file(SOURCE, FileCommand::Price(outgoing("desk", 10)))
+        .unwrap_err();
+    assert!(refused.remedy.contains("--level normal"), "{refused}");
+    file.level = Some(Level::Normal);
+    let FileReply::File(begun) = scene.file(SOURCE, FileCommand::Begin(file)) else {
+        panic!("the file is not begun");
+    };
+    let chunk = FileCommand::Chunk {
+        file: begun.number,
+        chunk: 0,
+        bytes: Zeroizing::new(document(10)),
+    };
+    scene.file(SOURCE, chunk);
+    scene.file(SOURCE, FileCommand::End(begun.number));
+
+    let at_reader = scene.await_offer();
+    let refused = scene
+        .try_file(READER, accept_command(at_reader))
+        .unwrap_err();
+    let remedy = format!("whisht file accept {at_reader} --level normal");
+    assert!(refused.remedy.contains(&remedy), "{refused}");
+    assert_eq!(scene.view(READER, at_reader).stage, FileStage::Offered);
+    let level = Some(Level::Normal);
+    let file = at_reader;
+    scene.file(READER, FileCommand::Accept { file, level });
+    scene.run_until(Duration::from_secs(1_200), |scene| {
+        scene.is_complete(READER, at_reader)
+    });
+    assert_eq!(scene.read(at_reader), document(10));
+}
+
+/// The attempt in which a file moves.
+fn attempt(scene: &mut Scene, number: u64) -> u32 {
+    match scene.view(READER, number).stage {
+        FileStage::Transferring { attempt } => attempt,
+        other => panic!("{other:?}"),
+    }
+}
+
+const STEP: Duration = Duration::from_secs(1);
+const WINDOW_SECS: u32 = 120;
