@@ -17,16 +17,14 @@ fn client_eclipsed_from_its_start_is_young_for_a_day_and_then_believes_its_peers
     let hostile: Vec<TestRelay> = (1..=RELAYS).map(TestRelay::new).collect();
     let mut directory = directory();
     let mut show = |at: u32, number: u32| {
+        let now = epoch(at).start().after(HOUR);
         for relay in &hostile {
+            let raw = relay.descriptor(epoch(number));
             for name in [1, 2, 3] {
-                let (now, raw) = (
-                    epoch(at).start().after(HOUR),
-                    relay.descriptor(epoch(number)),
-                );
                 insert(&mut directory, now, name, &raw).unwrap();
             }
         }
-        directory.snapshot(epoch(at).start().after(HOUR))
+        directory.snapshot(now)
     };
     // Three peers in different networks report alike, so paths exist at once, and `dark` does not.
     show(1, 0);

@@ -69,10 +69,6 @@ fn sybils_own_a_path_only_with_addresses_in_five_networks() {
     }
     let five = attack(5);
     let many = attack(HONEST);
-    println!(
-        "whole paths: {:.4} with five networks, {:.4} with {HONEST}; guards: {:.2} and {:.2}",
-        five.whole_paths, many.whole_paths, five.guards, many.guards
-    );
     // (1/2)^5 = .031, and the guard is a draw of 200 clients.
     assert!(
         (0.02..0.045).contains(&many.whole_paths),
