@@ -16,7 +16,7 @@ use crate::sim::scripted_peer::PeerBehaviour;
 const LIMIT: u64 = 200_000;
 /// The longest packet of gossip, and some frames.
 const PACKET: u64 = 8 * 16_384 + 2_000;
-const SECONDS: u64 = 20;
+const SECONDS: u64 = 10;
 /// Envelopes of 600 bytes that the attacker sends in a second: more than the limit, and for two peers.
 const FLOOD: u64 = 400;
 

@@ -283,7 +283,7 @@ mod tests {
         let json = serde_json::to_string(&banner()).unwrap();
         assert_eq!(
             json,
-            r#"{"enode":["enode://ab@127.0.0.1:1"],"listen":["0.0.0.0:1"],"ipc":"/data/whisht.ipc","http":"http://127.0.0.1:2","ws":null,"console":null,"rpc_token":"/data/rpc-token","level":"normal","profile":"local","network":"demo","relay":true,"discovery":true,"mail":false,"identities":1,"locked":2}"#
+            r#"{"enode":["enode://ab@127.0.0.1:1"],"listen":["0.0.0.0:1"],"ipc":"/data/whisht.ipc","http":"http://127.0.0.1:2","ws":null,"metrics":null,"console":null,"rpc_token":"/data/rpc-token","level":"normal","profile":"local","network":"demo","relay":true,"discovery":true,"mail":false,"identities":1,"locked":2}"#
         );
         let read: Banner = serde_json::from_str(&json).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), json);
