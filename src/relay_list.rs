@@ -176,7 +176,7 @@ impl RelayList {
         if let Some(next) = &header.next {
             followed.push((header.from, next.clone()));
         }
-        Ok(VerifiedList(Arc::new(Verified {
+        Ok(VerifiedList(Arc::new(CheckedList {
             id: header.id(),
             raw: self.encode(),
             rotations: followed,
@@ -270,10 +270,10 @@ fn decode_rotations(
 /// A list that is signed by the pinned signers or their successors; only [`RelayList::verify`] creates
 /// one. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct VerifiedList(Arc<Verified>);
+pub struct VerifiedList(Arc<CheckedList>);
 
 #[derive(Debug)]
-struct Verified {
+struct CheckedList {
     id: ListId,
     raw: Vec<u8>,
     /// The rotations from the pinned signers on, its own included: the epoch of the rotating list, and

@@ -70,7 +70,7 @@ struct Verify {
     #[arg(long, value_name = "COUNT")]
     threshold: Option<usize>,
     #[command(flatten)]
-    network: NetworkArgs,
+    network: ListNetworkArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -81,7 +81,7 @@ struct Show {
 
 /// The network of a list.
 #[derive(Debug, clap::Args)]
-struct NetworkArgs {
+struct ListNetworkArgs {
     /// Name of the network
     #[arg(long, default_value = "whisht", value_parser = value::parsed::<NetworkName>)]
     network: NetworkName,
@@ -90,7 +90,7 @@ struct NetworkArgs {
     profile: Profile,
 }
 
-impl NetworkArgs {
+impl ListNetworkArgs {
     fn id(&self) -> NetworkId {
         NetworkId::new(self.profile, &String::from(self.network.clone()))
     }

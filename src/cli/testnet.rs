@@ -45,7 +45,7 @@ pub(super) struct Args {
 }
 
 /// A node whose directory is open, and which does not run yet.
-struct PlannedNode {
+struct PlannedTestNode {
     place: NodePlace,
     storage: Storage,
 }
@@ -123,7 +123,7 @@ fn peers(places: &[NodePlace], number: usize) -> Vec<PeerAddr> {
 
 impl Args {
     /// Opens the directory of a node, and makes its key if it has none.
-    fn plan(&self, number: u16) -> Result<PlannedNode, Failure> {
+    fn plan(&self, number: u16) -> Result<PlannedTestNode, Failure> {
         let data_dir = self.dir.join(format!("node-{}", number.saturating_add(1)));
         let ports = number.checked_mul(2).and_then(|step| {
             let first = self.port.checked_add(step)?;
@@ -160,7 +160,7 @@ impl Args {
             rpc,
             key,
         };
-        Ok(PlannedNode { place, storage })
+        Ok(PlannedTestNode { place, storage })
     }
 }
 
@@ -180,7 +180,7 @@ fn make_parent(dir: &Path) -> Result<(), Failure> {
         })
 }
 
-impl PlannedNode {
+impl PlannedTestNode {
     async fn start(
         self,
         network: &NetworkName,

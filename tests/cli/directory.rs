@@ -118,7 +118,7 @@ fn ceremony_of_the_page_runs_as_printed() {
     assert_eq!(shown["relays"].as_array().unwrap().len(), 2);
     assert_eq!(shown["invalid_signatures"], 0);
     // With other signers than those of the list, it is not valid.
-    let args = ["verify", "relays.list", "--signer", &ids[0].1];
+    let args = ["verify", "relays.list", "--signer", ids[0].1.as_str()];
     let said = fails(&directory(dir, &args), 1);
     assert!(
         said.contains("other signers than the pinned ones"),
@@ -174,7 +174,7 @@ fn refused_commands_name_file_and_remedy() {
         (
             &["sign", "draft.toml", "--key", "other", "--yes", "-o", "x"],
             2,
-            ["does not name the signer", &other],
+            ["does not name the signer", other.as_str()],
         ),
         (
             &["sign", "draft.toml", "--key", "key", "-o", "x"],
@@ -238,7 +238,7 @@ fn node_follows_the_list_of_its_file_and_takes_a_newer_one() {
     let follow = [
         "--no-listen",
         "--directory-signers",
-        &id,
+        id.as_str(),
         "--directory-file",
         file,
     ];
@@ -281,7 +281,7 @@ fn node_refuses_a_file_that_its_signers_did_not_sign() {
         "cli-test",
         "--no-listen",
         "--directory-signers",
-        &other,
+        other.as_str(),
         "--directory-file",
         file.to_str().unwrap(),
     ];

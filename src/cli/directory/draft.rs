@@ -78,8 +78,9 @@ pub(super) fn parse(path: &Path, text: &str, now: UnixSecs) -> Result<ListDraft,
             let before = text.get(..span.start).unwrap_or_default();
             before.matches('\n').count().saturating_add(1)
         });
+        let shown = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
         Failure::usage(format_args!(
-            "{}:{line}: {}; docs/relay-lists.md shows a draft",
+            "{}:{line}: {shown}: {}; docs/relay-lists.md shows a draft",
             path.display(),
             error.message()
         ))
