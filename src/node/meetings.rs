@@ -106,6 +106,13 @@ impl LeavingCircuits {
         }
     }
 
+    /// Closes all at once: the node is locked.
+    pub(super) fn close_all(&mut self, fx: &mut Effects) {
+        for (_, circuit) in self.0.drain(..) {
+            fx.request(Action::Circuit(CircuitAction::Close(circuit)));
+        }
+    }
+
     /// When [`close_due`](Self::close_due) is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.0.iter().map(|(due, _)| *due).min()

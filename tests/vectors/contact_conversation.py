@@ -161,8 +161,8 @@ def parts():
     yield (
         "talk answer",
         15,
-        named("talk")[:16] + bytes([1]) + be(start, 8) + bytes([3]),
-        {"start": start, "first_relay": 3},
+        named("talk")[:16] + bytes([1]) + be(start, 8) + bytes([3, 1]),
+        {"start": start, "places": [3, 1]},
     )
     yield "skipped", 100, b"of a later version", {}
     yield "needs newer", 200, b"of a later version", {}
@@ -225,8 +225,9 @@ def refused_talk_cases():
     yield "talk offer", "a byte more", talk_offer([relay]) + b"\0"
     answer = lambda rest: named("talk")[:16] + rest
     yield "talk answer", "verdict", answer(bytes([2]))
-    yield "talk answer", "start within a window", answer(bytes([1]) + be(1_800_000_001, 8) + b"\0")
-    yield "talk answer", "fifth relay", answer(bytes([1]) + be(1_800_000_000, 8) + bytes([4]))
+    yield "talk answer", "start within a window", answer(bytes([1]) + be(1_800_000_001, 8) + b"\0\1")
+    yield "talk answer", "fifth relay", answer(bytes([1]) + be(1_800_000_000, 8) + bytes([0, 4]))
+    yield "talk answer", "one relay", answer(bytes([1]) + be(1_800_000_000, 8) + b"\0")
     yield "talk answer", "declined with a start", answer(bytes([0]) + be(1_800_000_000, 8))
 
 

@@ -96,9 +96,8 @@ mod tests {
     const DAY: UnixSecs = UnixSecs(86_400);
     const FROM: ConversationId = ConversationId([1; 32]);
 
-    /// What a restart leaves of the changes.
-    fn restart(changes: Vec<StateChange>) -> OffersToday {
-        let mut rows = BTreeMap::new();
+    /// Applies changes to the stored rows, and restores the counts from them.
+    fn restart(rows: &mut BTreeMap<Vec<u8>, StateRow>, changes: Vec<StateChange>) -> OffersToday {
         for change in changes {
             match change {
                 StateChange::Put { table, id, value } => {
@@ -128,10 +127,10 @@ mod tests {
     #[test]
     fn restart_of_the_node_gives_no_further_offers() {
         let mut offers = OffersToday::default();
-        let mut changes = Vec::new();
+        let mut rows = BTreeMap::new();
         for _ in 0..MAX_OFFERS_PER_DAY {
-            changes.extend(offers.admit(DAY, FROM).unwrap());
-            offers = restart(changes.clone());
+            let changes = offers.admit(DAY, FROM).unwrap();
+            offers = restart(&mut rows, changes);
         }
         assert!(offers.admit(DAY, FROM).is_none());
         let next_day = offers.admit(DAY.after(86_400), FROM).unwrap();

@@ -78,8 +78,8 @@ impl Transfers {
     /// Forgets all files until the state is opened again. An attempt ends as if this node had been killed:
     /// the next one goes on from the chunks that are durable.
     pub(in crate::node) fn lock(&mut self, fx: &mut Effects) {
-        let leaving = self.leaving.iter().map(|(_, circuit)| *circuit);
-        for circuit in self.by_circuit.keys().copied().chain(leaving) {
+        self.leaving.close_all(fx);
+        for circuit in self.by_circuit.keys().copied() {
             fx.request(Action::Circuit(CircuitAction::Close(circuit)));
         }
         for command in self.disk.forget_all() {

@@ -213,8 +213,14 @@ fn check_talk_answer(bytes: &[u8], case: &Value) {
     let answer = TalkAnswer::decode(bytes).unwrap();
     let start = answer.schedule.map(|schedule| schedule.start().0);
     assert_eq!(start.map(u64::from), case["start"].as_u64());
-    let relay = answer.schedule.map(|schedule| schedule.first_relay());
-    assert_eq!(relay.map(u64::from), case["first_relay"].as_u64());
+    let places = answer.schedule.map(|schedule| schedule.places().to_bytes());
+    let recorded = places.map(|_| {
+        list(&case["places"])
+            .iter()
+            .map(number::<u8>)
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(places.map(Vec::from), recorded);
     assert_eq!(answer.encode(), bytes);
 }
 
