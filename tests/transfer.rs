@@ -209,7 +209,7 @@ impl Scene {
     }
 
     fn accept(&mut self, number: u64) {
-        let FileReply::File(view) = self.file(READER, FileCommand::Accept(number)) else {
+        let FileReply::File(view) = self.file(READER, accept_command(number)) else {
             panic!("the file is not accepted");
         };
         assert!(
@@ -285,6 +285,10 @@ impl Scene {
     }
 }
 
+fn accept_command(file: u64) -> FileCommand {
+    FileCommand::Accept { file, level: None }
+}
+
 fn outgoing(to: &str, size: usize) -> FileOutgoing {
     FileOutgoing {
         to: to.to_owned(),
@@ -355,11 +359,7 @@ fn declined_file_is_erased_at_both_ends() {
     scene.run_until(Duration::from_secs(3600), |scene| {
         scene.view(SOURCE, at_source).stage == FileStage::Declined
     });
-    assert!(
-        scene
-            .try_file(READER, FileCommand::Accept(at_reader))
-            .is_err()
-    );
+    assert!(scene.try_file(READER, accept_command(at_reader)).is_err());
 }
 
 #[test]

@@ -34,6 +34,10 @@ enum FileAction {
     Accept {
         /// Number of the file, as `whisht file list` shows it
         number: u64,
+        /// Privacy level; files are handed over at `normal` only, which a node with cover traffic does when it is
+        /// named here [default: that of the node]
+        #[arg(long, value_name = "LEVEL")]
+        level: Option<String>,
         /// Return at once; the node continues
         #[arg(long, conflicts_with = "timeout")]
         no_wait: bool,
@@ -71,12 +75,14 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
         FileAction::List => list(node).await,
         FileAction::Accept {
             number,
+            level,
             no_wait,
             timeout,
         } => {
             // Before the file is accepted, so that no stage is missed.
             node.client.subscribe().await?;
-            let view = node.call("whisht_fileAccept", json!([number])).await?;
+            let params = json!([{"file": number, "level": level}]);
+            let view = node.call("whisht_fileAccept", params).await?;
             if no_wait {
                 return show(node, &view);
             }

@@ -12,6 +12,7 @@
 
 mod handle;
 mod ingress;
+mod level;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use circuits::ids::{Epoch, LinkClass, LinkId, ShortId};
 use circuits::time::{Instant, Now};
 
 pub(super) use self::handle::{CircuitEnding, CircuitHandle, CircuitOwner};
+pub(super) use self::level::{level_of_decline, level_without_circuits};
 
 use self::ingress::CircuitIngress;
 use super::action::{Action, CircuitAction};

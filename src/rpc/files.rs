@@ -41,7 +41,7 @@ pub(super) fn read(method: &str, params: Value) -> Result<RpcCall, RpcError> {
 fn command(method: &str, params: Value) -> Result<FileCommand, RpcError> {
     Ok(match method {
         "whisht_file" => FileCommand::Show(number(params, "file")?),
-        "whisht_fileAccept" => FileCommand::Accept(number(params, "file")?),
+        "whisht_fileAccept" => accept(params)?,
         "whisht_fileBegin" => FileCommand::Begin(outgoing(params)?),
         "whisht_fileChunk" => chunk(params)?,
         "whisht_fileDecline" => FileCommand::Decline(number(params, "file")?),
@@ -90,6 +90,27 @@ fn outgoing(params: Value) -> Result<FileOutgoing, RpcError> {
         size: params.size,
         level: params.level.as_deref().map(level).transpose()?,
     })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AcceptParams {
+    file: u64,
+    /// As in [`OutgoingParams`].
+    level: Option<String>,
+}
+
+/// The number alone, or an object with the level.
+fn accept(params: Value) -> Result<FileCommand, RpcError> {
+    let is_number = params.get(0).is_some_and(Value::is_number);
+    let (file, word) = if is_number {
+        (number(params, "file")?, None)
+    } else {
+        let AcceptParams { file, level } = object(params)?;
+        (file, level)
+    };
+    let level = word.as_deref().map(level).transpose()?;
+    Ok(FileCommand::Accept { file, level })
 }
 
 #[derive(Deserialize)]

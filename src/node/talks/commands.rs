@@ -11,6 +11,7 @@ use super::parts::{TalkMessage, TalkMessageKind};
 use super::{MAX_TALKS, MAX_WANTED, OFFER_SECS, Talk, TalkContext, TalkProgress, Talks};
 use crate::contact::conversation::ConversationId;
 use crate::node::action::{Action, TalkAction};
+use crate::node::circuits::{level_of_decline, level_without_circuits};
 use crate::node::command::{Refusal, Reply};
 use crate::node::contacts::MessageDirection;
 use crate::node::directory::MeetingChoice;
@@ -68,7 +69,7 @@ impl Talks {
         (to, level): (&str, Option<Level>),
         context: TalkContext<'_>,
     ) -> Result<(), Refusal> {
-        check_level(level, context.send.default_level())?;
+        check_level(level, context.send.default_level(), to)?;
         let id = context.contacts.talk_partner(now, to)?;
         let offered = self.talks.get(&id);
         if offered.is_some_and(Talk::is_wanted) {
@@ -186,6 +187,8 @@ impl Talks {
         }
         let kind = TalkMessageKind::Decline;
         let message = TalkMessage::answer(command, id, talk.id, kind);
+        // Nothing follows through circuits, so that the user's level holds.
+        let message = message.at(level_of_decline(context.send.default_level()));
         fx.request(Action::Talk(TalkAction::Write(Box::new(message))));
         Ok(false)
     }
@@ -215,11 +218,9 @@ fn accept(
 }
 
 /// Refuses a level at which there are no talk lines.
-fn check_level(asked: Option<Level>, default: Level) -> Result<(), Refusal> {
-    let level = match asked {
-        None if default.is_mixing() => default,
-        None | Some(Level::Normal) => return Ok(()),
-        Some(level) => level,
+fn check_level(asked: Option<Level>, default: Level, to: &str) -> Result<(), Refusal> {
+    let Some(level) = level_without_circuits(asked, default) else {
+        return Ok(());
     };
     let cause = if level.is_mixing() {
         format!(
@@ -231,8 +232,10 @@ fn check_level(asked: Option<Level>, default: Level) -> Result<(), Refusal> {
     };
     Err(Refusal::policy(
         cause,
-        "write messages instead, or ask for level `normal` (`--level normal`), at which an observer of both \
-         ends recognises the line at once",
+        format!(
+            "write messages instead, or name the level (`whisht contact talk {to} --level normal`), at which an \
+             observer of both ends recognises the line at once"
+        ),
     ))
 }
 
@@ -241,12 +244,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn level_other_than_normal_is_refused_with_the_reason() {
-        let refused = check_level(None, Level::Hush).unwrap_err();
+    fn level_other_than_normal_is_refused_with_the_reason_and_the_option_that_permits_it() {
+        let check = |asked, default| check_level(asked, default, "desk");
+        let refused = check(None, Level::Hush).unwrap_err();
         assert!(refused.cause.contains("`hush`"), "{}", refused.cause);
-        assert!(check_level(Some(Level::Dark), Level::Normal).is_err());
-        assert!(check_level(Some(Level::Open), Level::Normal).is_err());
-        assert!(check_level(None, Level::Normal).is_ok());
-        assert!(check_level(Some(Level::Normal), Level::Dark).is_ok());
+        let remedy = "whisht contact talk desk --level normal";
+        assert!(refused.remedy.contains(remedy), "{}", refused.remedy);
+        assert!(check(Some(Level::Dark), Level::Normal).is_err());
+        assert!(check(Some(Level::Open), Level::Normal).is_err());
+        assert!(check(None, Level::Normal).is_ok());
+        assert!(check(Some(Level::Normal), Level::Dark).is_ok());
     }
 }

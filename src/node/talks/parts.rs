@@ -79,6 +79,12 @@ impl TalkMessage {
         }
     }
 
+    /// The same message at another level than `normal`.
+    pub(super) const fn at(mut self, level: Level) -> Self {
+        self.send.level = Some(level);
+        self
+    }
+
     /// What is written, and to whom.
     pub(in crate::node) fn content(&self) -> (&ContactSend, Part) {
         (&self.send, self.part.clone())

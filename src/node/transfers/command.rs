@@ -35,7 +35,12 @@ pub enum FileCommand {
     /// Describe a file: [`FileReply::File`].
     Show(u64),
     /// Accept an offered file, if there is room for it: [`FileReply::File`].
-    Accept(u64),
+    Accept {
+        /// The number of the file.
+        file: u64,
+        /// The level; `normal` if `None`, unless the node's own is one with cover traffic, which refuses.
+        level: Option<Level>,
+    },
     /// Decline an offered file: [`FileReply::File`].
     Decline(u64),
     /// Read a chunk of a complete file: [`FileReply::Chunk`].

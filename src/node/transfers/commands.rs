@@ -14,6 +14,7 @@ use super::record::{FileRecord, FileStep, put_last_number};
 use super::views::{FileDirection, FilePriceView};
 use super::{MAX_FILES, MAX_LIVE_PER_CONTACT, TransferContext, Transfers, limits};
 use crate::node::action::{Action, TransferAction};
+use crate::node::circuits::level_of_decline;
 use crate::node::command::{Refusal, Reply};
 use crate::node::directory::MeetingChoice;
 use crate::node::durability::StateContinuation;
@@ -49,8 +50,8 @@ impl Transfers {
                 self.bring_chunk(fx, id, (file, chunk), bytes)
             }
             FileCommand::End(file) => self.offer(fx, now, id, file, context),
-            FileCommand::Accept(file) => self.accept(fx, id, file, context),
-            FileCommand::Decline(file) => self.decline(fx, id, file),
+            FileCommand::Accept { file, level } => self.accept(fx, id, (file, level), context),
+            FileCommand::Decline(file) => self.decline(fx, id, file, context),
             FileCommand::Read { file, chunk } => self.read(fx, id, file, chunk),
             FileCommand::Erase(file) => self.erase_by_user(fx, now, id, file, context),
             query => self.answer(now, &query, context).map(|reply| {
@@ -124,7 +125,9 @@ impl Transfers {
                 format!("name it with at most {MAX_FILE_NAME_LEN} bytes, without `/` and `\\`"),
             )
         })?;
-        limits::check_level(outgoing.level, context.send.default_level(), size)?;
+        let default = context.send.default_level();
+        let command = format!("whisht send --to {} --attach FILE", outgoing.to);
+        limits::check_level(outgoing.level, default, size, &command)?;
         context.contacts.check_file_recipient(now, &outgoing.to)?;
         let live = self.files.values().filter(|file| {
             file.direction == FileDirection::Out && file.to == outgoing.to && !file.step.is_final()
@@ -294,7 +297,7 @@ impl Transfers {
         &mut self,
         fx: &mut Effects,
         command: CommandId,
-        number: u64,
+        (number, level): (u64, Option<Level>),
         context: TransferContext<'_>,
     ) -> Result<(), Refusal> {
         let file = self.file(number)?;
@@ -321,7 +324,9 @@ impl Transfers {
                 "raise `contact.max-file-mb`, or decline the file",
             ));
         }
-        limits::check_level(None, context.send.default_level(), file.size)?;
+        let default = context.send.default_level();
+        let asked_by = format!("whisht file accept {number}");
+        limits::check_level(level, default, file.size, &asked_by)?;
         let live = self.files.iter().filter(|(other, file)| {
             **other != number && file.direction == FileDirection::In && file.step.is_accepted()
         });
@@ -375,6 +380,7 @@ impl Transfers {
         fx: &mut Effects,
         command: CommandId,
         number: u64,
+        context: TransferContext<'_>,
     ) -> Result<(), Refusal> {
         let file = self.file(number)?;
         if file.direction != FileDirection::In || file.step.is_final() {
@@ -384,6 +390,8 @@ impl Transfers {
             ));
         }
         let message = FileMessage::answer(command, number, file, FileMessageKind::Decline);
+        // Nothing follows through circuits, so that the user's level holds.
+        let message = message.at(level_of_decline(context.send.default_level()));
         fx.request(Action::Transfer(TransferAction::Write(Box::new(message))));
         Ok(())
     }

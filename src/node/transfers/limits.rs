@@ -6,12 +6,13 @@ use circuits::time::Now;
 
 use super::record::FileRecord;
 use super::{MAX_LIVE_PER_CONTACT, TransferContext};
+use crate::node::circuits::level_without_circuits;
 use crate::node::command::Refusal;
 use crate::node::effects::Effects;
 use crate::transfer::MAX_MEETING_RELAYS;
 use crate::transfer::chunk::{CHUNK_LEN, FileSize};
 
-/// Refuses a level at which files are not handed over.
+/// Refuses a level at which files are not handed over. `command` is the one that was given, for the remedy.
 ///
 /// # Errors
 ///
@@ -20,11 +21,10 @@ pub(super) fn check_level(
     asked: Option<Level>,
     default: Level,
     size: FileSize,
+    command: &str,
 ) -> Result<(), Refusal> {
-    let level = match asked {
-        None if default.is_mixing() => default,
-        None | Some(Level::Normal) => return Ok(()),
-        Some(level) => level,
+    let Some(level) = level_without_circuits(asked, default) else {
+        return Ok(());
     };
     if level.is_mixing() {
         let seconds = size.bytes() / SLOT_BYTES_PER_SECOND;
@@ -34,13 +34,15 @@ pub(super) fn check_level(
                  second, {} for this file, and this version hands files over at level `normal` only",
                 hours(seconds)
             ),
-            "use level `normal`, at which an observer of both ends recognises the transfer at once, or send \
-             a small file inside a message",
+            format!(
+                "name the level (`{command} --level normal`), at which an observer of both ends recognises the \
+                 transfer at once, or exchange small files inside messages"
+            ),
         ));
     }
     Err(Refusal::policy(
         format!("files are handed over at level `normal`, not at `{level}`"),
-        "leave the level out",
+        format!("leave the level out, or name `normal` (`{command} --level normal`)"),
     ))
 }
 
@@ -143,14 +145,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn level_with_cover_is_refused_with_its_time() {
+    fn level_with_cover_is_refused_with_its_time_and_the_option_that_permits_it() {
         let size = FileSize::new(20_000_000).unwrap();
-        let refused = check_level(None, Level::Hush, size).unwrap_err();
-        assert!(refused.cause.contains("24 h"), "{}", refused.cause);
-        assert!(check_level(Some(Level::Dark), Level::Normal, size).is_err());
-        assert!(check_level(Some(Level::Swift), Level::Normal, size).is_err());
-        assert!(check_level(None, Level::Open, size).is_ok());
-        assert!(check_level(Some(Level::Normal), Level::Dark, size).is_ok());
+        let check = |asked, default| check_level(asked, default, size, "whisht file accept 3");
+        for (asked, default) in [
+            (None, Level::Hush),
+            (None, Level::Dark),
+            (Some(Level::Dark), Level::Normal),
+        ] {
+            let refused = check(asked, default).unwrap_err();
+            assert!(refused.cause.contains("24 h"), "{}", refused.cause);
+            let remedy = "whisht file accept 3 --level normal";
+            assert!(refused.remedy.contains(remedy), "{}", refused.remedy);
+        }
+        assert!(check(Some(Level::Swift), Level::Normal).is_err());
+        assert!(check(None, Level::Open).is_ok());
+        assert!(check(Some(Level::Normal), Level::Dark).is_ok());
     }
 
     #[test]

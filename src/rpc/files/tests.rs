@@ -60,3 +60,27 @@ fn chunk_is_answered_in_hexadecimal_digits_and_not_shown_in_a_trace() {
     assert_eq!(result(&chunk), json!("ab01"));
     assert!(!format!("{chunk:?}").contains("171"), "{chunk:?}");
 }
+
+#[test]
+fn file_is_accepted_by_its_number_or_with_a_level() {
+    let normal = Some(Level::Normal);
+    for (params, wanted) in [
+        (json!([3]), (3, None)),
+        (json!({"file": 3}), (3, None)),
+        (json!([{"file": 3}]), (3, None)),
+        (json!([{"file": 3, "level": "normal"}]), (3, normal)),
+        (json!({"file": 3, "level": null}), (3, None)),
+    ] {
+        let Ok(FileCommand::Accept { file, level }) = call("whisht_fileAccept", params) else {
+            panic!("the call accepts a file");
+        };
+        assert_eq!((file, level), wanted);
+    }
+    for params in [
+        json!([]),
+        json!([3, "normal"]),
+        json!([{"file": 3, "level": "loud"}]),
+    ] {
+        assert!(call("whisht_fileAccept", params).is_err());
+    }
+}

@@ -63,7 +63,7 @@ async fn accept(
     Path(file): Path<u64>,
     _: Posted<NoFields>,
 ) -> Result<Response, PageError> {
-    change(&visit, FileCommand::Accept(file)).await
+    change(&visit, FileCommand::Accept { file, level: None }).await
 }
 
 async fn decline(
