@@ -88,12 +88,10 @@ impl Contacts {
                 self.follow_letters(fx, now);
             }
             ContactCommand::Decline(of) => self.decline(fx, now, id, &of)?,
-            ContactCommand::Mute { of, muted } => self.mute(fx, now, id, (&of, muted))?,
-            ContactCommand::MarkRead { of, place } => {
-                let conversation = self.conversation_named(&of)?;
-                let changes = self.history.mark_read(conversation, place);
-                Self::store_and_reply(fx, changes, id, ContactReply::Done);
-            }
+            ContactCommand::Mute { .. }
+            | ContactCommand::Star { .. }
+            | ContactCommand::MarkRead { .. }
+            | ContactCommand::EraseMessages { .. } => self.mark(fx, now, id, command)?,
             ContactCommand::CardExport { name, days } => {
                 let (file, prepared) = self.own.export(fx, now.unix, &name, days)?;
                 self.store_prepared(fx, now, prepared);
@@ -109,26 +107,6 @@ impl Contacts {
             query => return Ok(Some(query)),
         }
         Ok(None)
-    }
-
-    fn mute(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        command: CommandId,
-        (of, muted): (&str, bool),
-    ) -> Result<(), Refusal> {
-        let conversation = self.conversation_named(of)?;
-        let update = self.conversations.update(conversation, now.unix, |record| {
-            record.facts.is_muted = muted;
-        });
-        let letters = self
-            .letters
-            .update(conversation, |record| record.set_muted(muted));
-        let change = update.map(|update| update.change).or(letters);
-        let changes = change.into_iter().collect();
-        Self::store_and_reply(fx, changes, command, ContactReply::Done);
-        Ok(())
     }
 
     fn create_address(
@@ -209,6 +187,7 @@ impl Contacts {
                 let before = before.unwrap_or(u64::MAX);
                 self.conversation_reply(of, |own, id| own.message_page(id, before, *limit))?
             }
+            ContactCommand::UnderWay { limit } => ContactReply::UnderWay(self.under_way(*limit)),
             ContactCommand::CardShow(name) => {
                 let Some(card) = self.card_of(now, name) else {
                     // A name that neither a contact nor an own address has is another mistake.

@@ -323,8 +323,8 @@ impl Contacts {
     pub(super) fn stage_event(&self, id: PendingId, stage: ContactStage) -> Option<ContactEvent> {
         let record = self.conversations.get(id.0);
         let is_muted = match record {
-            Some(record) => record.facts.is_muted,
-            None => self.letters.get(id.0)?.is_muted(),
+            Some(record) => record.facts.marks.is_muted,
+            None => self.letters.get(id.0)?.marks().is_muted,
         };
         (!is_muted).then(|| {
             let message = SentMessage {
