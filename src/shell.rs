@@ -35,6 +35,7 @@ mod private_dir;
 pub mod process;
 pub mod rpc;
 pub mod runtime;
+pub mod sealed_spool;
 pub mod signal;
 pub mod state_store;
 pub mod store;
