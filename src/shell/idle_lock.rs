@@ -36,6 +36,12 @@ impl LastUse {
         self.millis.fetch_max(millis, Ordering::Relaxed);
     }
 
+    /// When the last command was given, in milliseconds of this clock.
+    #[cfg(test)]
+    pub(super) fn last(&self) -> u64 {
+        self.millis.load(Ordering::Relaxed)
+    }
+
     /// Time since the last command.
     fn idle(&self) -> Duration {
         let last = Duration::from_millis(self.millis.load(Ordering::Relaxed));

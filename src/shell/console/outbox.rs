@@ -10,14 +10,15 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 
 use super::ask::PageError;
+use super::conversation::step;
 use super::forms::Posted;
-use super::inbox::partner;
 use super::layout::{Layout, Nav, html, see};
 use super::server::Shared;
 use super::visit::Visit;
 use super::words;
 use crate::node::{
-    Command, ContactStage, ConversationStateView, MessageId, OutgoingView, RefusalKind, Stage,
+    Command, ContactCommand, ContactReply, ContactStage, MessageId, OutgoingView, RefusalKind,
+    Stage,
 };
 
 /// The routes of this page.
@@ -33,6 +34,8 @@ pub(super) fn routes() -> Router<Shared> {
 struct OutboxPage {
     layout: Layout,
     replies: Vec<ReplyRow>,
+    /// Whether there are more replies than the page shows.
+    has_more: bool,
     messages: Vec<WhisperRow>,
 }
 
@@ -44,6 +47,8 @@ struct ReplyRow {
     time: String,
     level: &'static str,
     stage: String,
+    /// How far it is, 0 to 4.
+    step: u8,
     can_repeat: bool,
 }
 
@@ -65,42 +70,47 @@ async fn show(visit: Visit, Query(query): Query<OutboxQuery>) -> Result<Response
     let notice = query.done.as_deref().and_then(notice);
     let layout = visit.layout(Nav::Outbox).refreshing("/outbox");
     let messages = visit.node().outbox().await?;
+    let mut replies = replies(&visit).await?;
+    let has_more = replies.len() > MAX_REPLIES;
+    replies.truncate(MAX_REPLIES);
     Ok(html(&OutboxPage {
         layout: layout.with_notice(notice),
-        replies: replies(&visit).await?,
+        replies,
+        has_more,
         messages: messages.iter().map(message_row).collect(),
     }))
 }
 
-/// Messages in conversations whose sending has not ended.
+/// Messages in conversations whose sending has not ended, one more than the page shows.
 async fn replies(visit: &Visit) -> Result<Vec<ReplyRow>, PageError> {
-    let conversations = match visit.node().conversations().await {
+    let limit = MAX_REPLIES.saturating_add(1);
+    let messages = match visit
+        .node()
+        .contact(ContactCommand::UnderWay { limit })
+        .await
+    {
+        Ok(ContactReply::UnderWay(messages)) => messages,
+        Ok(_) => return Err(PageError::Unexpected),
         Err(PageError::Refused(refusal)) if refusal.kind == RefusalKind::Locked => Vec::new(),
-        all => all?,
+        Err(error) => return Err(error),
     };
-    let mut rows = Vec::new();
-    for view in conversations {
-        // Before a request is accepted, nothing was written to it.
-        if view.state == ConversationStateView::Asked {
-            continue;
-        }
-        let (view, messages) = visit.node().conversation(view.id, 0).await?;
-        for message in messages {
-            let Some(stage) = message.stage.filter(|stage| !stage.is_final()) else {
-                continue;
-            };
-            rows.push(ReplyRow {
-                conversation: visit.number_of(&view.id),
-                with: partner(&view),
-                number: message.number,
-                time: words::minute(message.time),
-                level: message.level.map_or("", |level| level.word()),
-                stage: stage.words(),
-                can_repeat: matches!(stage, ContactStage::Unanswered { .. }),
-            });
-        }
-    }
-    Ok(rows)
+    let rows = messages.into_iter().filter_map(|message| {
+        let stage = message.stage?;
+        Some(ReplyRow {
+            conversation: visit.number_of(&message.conversation),
+            with: match &message.contact {
+                Some(name) => words::line(name),
+                None => words::codename(&message.conversation),
+            },
+            number: message.number,
+            time: words::minute(message.time),
+            level: message.level.map_or("", |level| level.word()),
+            step: step(&stage),
+            stage: stage.words(),
+            can_repeat: matches!(stage, ContactStage::Unanswered { .. }),
+        })
+    });
+    Ok(rows.collect())
 }
 
 fn message_row(view: &OutgoingView) -> WhisperRow {
@@ -171,6 +181,9 @@ fn notice(word: &str) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+/// Messages to contacts on the page.
+const MAX_REPLIES: usize = 100;
 
 #[cfg(test)]
 mod tests {
