@@ -33,6 +33,7 @@ mod clock_skew;
 mod command;
 mod commands;
 mod config;
+mod contact_levels;
 mod contacts;
 mod directory;
 mod durability;
@@ -108,8 +109,9 @@ pub use config::{Cover, MailService, NodeConfig, NodeKeys, PowGeneration, Restor
 pub use contacts::{
     AddressView, Attachment, CardView, ContactCommand, ContactEvent, ContactReply, ContactSend,
     ContactStage, ContactState, ContactView, ConversationMessageView, ConversationStateView,
-    ConversationView, FileVerdictView, HowKnown, IntroducedView, IntroductionRequest,
-    MessageDirection, MessagePartView, MissingCardView, SendPriceView, SentMessage,
+    ConversationView, DeliveryView, FileVerdictView, HistoryQuery, HowKnown, IntroducedView,
+    IntroductionRequest, MessageDirection, MessagePartView, MissingCardView, SendPriceView,
+    SentMessage,
 };
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
 pub use file_storage::{FileFault, FileRequest, FileRequestId, FileResponse};

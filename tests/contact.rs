@@ -14,6 +14,8 @@ mod identities;
 mod kills;
 #[path = "contact/letters.rs"]
 mod letters;
+#[path = "contact/locking.rs"]
+mod locking;
 
 use std::time::Duration;
 

@@ -80,6 +80,7 @@ replay! {
     shard: 20_000,
     shh5_packet: 5_000,
     shh_packet: 20_000,
+    talk_part: 20_000,
 }
 
 fn replay(name: &str, target: fn(&[u8])) {

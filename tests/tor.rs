@@ -40,7 +40,7 @@ fn message_is_delivered_through_onion_service_relays() {
         println!("SKIPPED: tor is not installed");
         return;
     }
-    let mut world = TorWorld::start();
+    let mut world = TorWorld::start(ARTI_RELAYS);
     world.assert_all_nodes_have_onion_address();
     world.deliver(b"through onions only");
     world.assert_relay_keeps_onion_address_after_restart();
@@ -50,6 +50,22 @@ fn message_is_delivered_through_onion_service_relays() {
     world.assert_message_waits_for_tor_restart();
     world.assert_node_connects_through_bridge();
     world.assert_restricted_relay_requires_client_key();
+}
+
+/// Contact by hash at `dark` through the same network: two messages each way.
+///
+/// `cargo test --test tor strangers_converse_at_dark -- --ignored --nocapture`
+#[test]
+#[ignore = "takes up to an hour: scattered first messages leave among cover traffic"]
+fn strangers_converse_at_dark_through_onion_service_relays() {
+    if !network::is_installed() {
+        println!("SKIPPED: tor is not installed");
+        return;
+    }
+    // A path at `dark` has five relays and a rendezvous.
+    let world = TorWorld::start(ARTI_RELAYS + 3);
+    world.wait_for_relays();
+    world.assert_strangers_converse_at_dark();
 }
 
 struct TorWorld {
@@ -66,13 +82,13 @@ struct TorWorld {
 }
 
 impl TorWorld {
-    /// Four relays with embedded Tor and one behind a daemon, all with `tor.only`.
-    fn start() -> Self {
+    /// Relays with embedded Tor and one behind a daemon, all with `tor.only`.
+    fn start(arti_relays: usize) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
         let tor = TorNetwork::start(dir);
         let mut relays: Vec<NodeProcess> = Vec::new();
-        for number in 0..ARTI_RELAYS {
+        for number in 0..arti_relays {
             let peers = enodes(relays.iter().rev().take(2));
             relays.push(arti(
                 dir,

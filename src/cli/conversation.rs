@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::contact::words;
-use super::date::UtcTime;
+use super::date::{PastTime, UtcTime};
 use super::inbox::text_lines;
 use super::output::{Printer, count, one_line, say};
 use super::remote_node::RemoteNode;
@@ -29,8 +29,18 @@ pub(super) struct ReadArgs {
     /// Show only messages after this place
     #[arg(long, value_name = "PLACE", default_value_t = 0)]
     after: u64,
+    /// Show only messages since this time: an age such as 2h, or a date and time in UTC such as
+    /// 2026-11-29T11:39
+    #[arg(long, value_name = "TIME")]
+    since: Option<PastTime>,
+    /// Show only messages before this time, in the same form
+    #[arg(long, value_name = "TIME")]
+    before: Option<PastTime>,
+    /// Show only the last messages, at most this number [default: all]
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
     /// Write the file in the message at this place to standard output, byte for byte, and nothing else
-    #[arg(long, value_name = "PLACE", conflicts_with = "after")]
+    #[arg(long, value_name = "PLACE", conflicts_with_all = ["after", "since", "before", "limit"])]
     file: Option<u64>,
 }
 
@@ -77,7 +87,14 @@ pub(super) async fn all(node: &mut RemoteNode) -> Result<Vec<ConversationView>, 
 ///
 /// [`Failure`] if the node does not answer, or has no such conversation.
 pub(super) async fn read(node: &mut RemoteNode, args: ReadArgs) -> Result<Exit, Failure> {
-    let params = json!([{"of": args.of, "after": args.after}]);
+    let time = |time: Option<PastTime>| time.map(PastTime::unix);
+    let params = json!([{
+        "of": args.of,
+        "after": args.after,
+        "since": time(args.since),
+        "before": time(args.before),
+        "limit": args.limit,
+    }]);
     let history: ConversationReport = node.call("whisht_conversation", params).await?;
     if let Some(place) = args.file {
         return write_file(&history, place);
@@ -87,8 +104,16 @@ pub(super) async fn read(node: &mut RemoteNode, args: ReadArgs) -> Result<Exit, 
     } else {
         show_history(node.printer, &history)?;
     }
-    // Only what has been printed counts as read.
-    if let Some(last) = history.messages.last() {
+    // Only what has been printed counts as read: all messages up to the last one of these.
+    let shown = history.messages.iter().filter(|message| !message.read);
+    let hides_new = shown.count() < history.conversation.unread;
+    if hides_new && (args.since.is_some() || args.before.is_some() || args.limit.is_some()) {
+        if !node.printer.json {
+            say(
+                "there are new messages that are not shown, so none is marked as read; `whisht read` shows all",
+            );
+        }
+    } else if let Some(last) = history.messages.last() {
         let params = json!([{"of": history.conversation.id, "place": last.place}]);
         let _: IgnoredAny = node.call("whisht_markRead", params).await?;
     }

@@ -5,8 +5,11 @@
 
 use core::fmt;
 use core::str::FromStr;
+use core::time::Duration;
 
+use super::durations::time;
 use crate::keystore::date;
+use crate::shell::clock::Clock;
 
 /// A date and a time in UTC, between 1970 and 2106.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,6 +41,42 @@ impl FromStr for UtcTime {
     /// at the end if wanted.
     fn from_str(text: &str) -> Result<Self, NotATime> {
         parse(text).map(Self).ok_or(NotATime)
+    }
+}
+
+/// A time in the past, absolute or as an age.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum PastTime {
+    /// So long ago.
+    Age(Duration),
+    /// At this time.
+    At(UtcTime),
+}
+
+impl PastTime {
+    /// Seconds since 1970, by the clock of this machine.
+    pub(super) fn unix(self) -> u32 {
+        match self {
+            Self::Age(age) => {
+                let secs = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
+                Clock::start().now().unix.before(secs).0
+            }
+            Self::At(UtcTime(secs)) => secs,
+        }
+    }
+}
+
+impl FromStr for PastTime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(age) = time(text) {
+            return Ok(Self::Age(age));
+        }
+        text.parse().map(Self::At).map_err(|_| {
+            "expected an age such as 90s, 2h or 3d, or a date and time in UTC such as 2026-11-29T11:39"
+                .to_owned()
+        })
     }
 }
 
@@ -136,5 +175,13 @@ mod tests {
         ] {
             assert_eq!(text.parse::<UtcTime>(), Err(NotATime), "{text}");
         }
+    }
+
+    #[test]
+    fn past_time_is_an_age_or_a_date() {
+        assert_eq!("2h".parse(), Ok(PastTime::Age(Duration::from_secs(7_200))));
+        let date: PastTime = "2026-11-29T11:39".parse().unwrap();
+        assert_eq!(date.unix(), 1_795_952_340);
+        assert!("yesterday".parse::<PastTime>().is_err());
     }
 }

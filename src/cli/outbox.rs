@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::contact::words;
 use super::conversation::{ConversationReport, partner};
 
-use super::output::{Printer, duration};
+use super::output::{Printer, duration, one_line};
 use super::remote_node::RemoteNode;
 use super::send::stage;
 use super::{Exit, Failure, conversation};
@@ -121,33 +121,60 @@ async fn unfinished_replies(
         if view.state == ConversationStateView::Asked {
             continue;
         }
-        let params = json!([{"of": view.id}]);
+        let params = json!([{"of": view.id, "unfinished": true}]);
         let history: ConversationReport = node.call("whisht_conversation", params).await?;
         let messages = history.messages.into_iter();
-        let messages = messages.filter(|message| message.stage.as_ref().is_some_and(is_unfinished));
         unfinished.extend(messages.map(|message| (view.clone(), message)));
     }
     Ok(unfinished)
 }
 
-/// Whether a message can still be cancelled or sent again.
-const fn is_unfinished(stage: &ContactStage) -> bool {
-    !matches!(
-        stage,
-        ContactStage::Answered | ContactStage::Expired | ContactStage::Cancelled
-    )
-}
-
 fn reply_row(view: &ConversationView, message: &ConversationMessageView) -> [String; 4] {
-    let stage = message.stage.as_ref().map(words::stage);
+    let delivery = message.delivery.as_ref();
     [
         format!("{} {}", partner(view), message.number),
         message
             .level
             .map_or_else(|| "-".to_owned(), |level| level.to_string()),
-        "-".to_owned(),
-        stage.unwrap_or_default(),
+        price(delivery.and_then(|delivery| delivery.price)),
+        reply_stage(message),
     ]
+}
+
+/// What happened to a message, and what it waits for.
+fn reply_stage(message: &ConversationMessageView) -> String {
+    let reached = message.stage.as_ref();
+    let Some(delivery) = &message.delivery else {
+        return reached.map(words::stage).unwrap_or_default();
+    };
+    match (reached, &delivery.attempt, &delivery.waits_for) {
+        // The attempt says more than the stage while its envelopes leave.
+        (Some(ContactStage::Sealing { attempt }), Some(now), _) => {
+            format!("attempt {attempt}: {}", stage::describe(now))
+        }
+        // Before the first attempt there is nothing but what it waits for.
+        (Some(ContactStage::Sealing { .. }) | None, None, Some(waits_for)) => {
+            waits(waits_for, delivery.wait_seconds)
+        }
+        (Some(reached), None, Some(waits_for)) => format!(
+            "{}; {}",
+            words::stage(reached),
+            waits(waits_for, delivery.wait_seconds)
+        ),
+        (reached, ..) => reached.map(words::stage).unwrap_or_default(),
+    }
+}
+
+fn waits(waits_for: &str, seconds: Option<u64>) -> String {
+    let time = seconds.filter(|seconds| *seconds > 0).map(|seconds| {
+        let time = duration(seconds.saturating_mul(1_000));
+        format!(", {time} at most")
+    });
+    format!(
+        "waits for {}{}",
+        one_line(waits_for),
+        time.unwrap_or_default()
+    )
 }
 
 async fn renew(node: &mut RemoteNode, of: &str, number: u64) -> Result<Exit, Failure> {
@@ -223,4 +250,67 @@ pub(super) async fn renew_message(
         ))?;
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use circuits::level::Level;
+
+    use super::*;
+    use crate::node::{DeliveryView, MessageDirection, Stage};
+
+    fn message(stage: ContactStage, delivery: DeliveryView) -> ConversationMessageView {
+        ConversationMessageView {
+            conversation: "ab".repeat(16),
+            contact: Some("desk".to_owned()),
+            place: 1,
+            direction: MessageDirection::Out,
+            number: 1,
+            time: 1_800_000_000,
+            parts: Vec::new(),
+            stage: Some(stage),
+            level: Some(Level::Dark),
+            read: true,
+            delivery: Some(delivery),
+        }
+    }
+
+    #[test]
+    fn running_attempt_is_shown_with_its_cells_and_the_time_left() {
+        let departing = Stage::Departing {
+            sealed: 7,
+            envelopes: 12,
+            left: 6,
+            cells: 12,
+            wait_seconds: 480,
+        };
+        let delivery = DeliveryView {
+            attempt: Some(departing),
+            waits_for: None,
+            wait_seconds: None,
+            price: None,
+        };
+        let shown = reply_stage(&message(ContactStage::Sealing { attempt: 2 }, delivery));
+        assert!(shown.starts_with("attempt 2: 7 of 12 envelopes complete, 6 of 12 cells"));
+        assert!(shown.ends_with("in about 8 min"), "{shown}");
+    }
+
+    #[test]
+    fn message_without_an_attempt_shows_what_it_waits_for() {
+        let delivery = |waits_for: &str, wait_seconds| DeliveryView {
+            attempt: None,
+            waits_for: Some(waits_for.to_owned()),
+            wait_seconds,
+            price: None,
+        };
+        let ticket = delivery("the proof of work", Some(0));
+        let shown = reply_stage(&message(ContactStage::Sealing { attempt: 1 }, ticket));
+        assert_eq!(shown, "waits for the proof of work");
+        let answer = delivery("an answer", Some(7_200));
+        let shown = reply_stage(&message(ContactStage::Seen { attempt: 1 }, answer));
+        assert_eq!(
+            shown,
+            "attempt 1: came back; the network has it; waits for an answer, 2 h at most"
+        );
+    }
 }

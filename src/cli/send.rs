@@ -52,8 +52,7 @@ pub(super) struct Args {
     /// Send the message even if its body is empty
     #[arg(long)]
     allow_empty: bool,
-    /// Privacy level, or the name of a custom one; to a contact no custom one [default: that of the
-    /// recipient, or of the node]
+    /// Privacy level, or the name of a custom one [default: that of the recipient, or of the node]
     #[arg(long, value_name = "LEVEL")]
     level: Option<LevelChoice>,
     /// Lifetime of the envelope in the network, such as 30m, 1h30m or 2d, at most 59h. The envelope states

@@ -9,12 +9,12 @@ settings! {
     /// The settings of one source; `None` where the source has no value.
     pub struct StateSettings, "state", "Contacts and messages", |all| &mut all.state;
 
-    /// Lock identities, contacts and messages after this number of minutes without a command
+    /// Lock identities, contacts and messages after this number of minutes without use
     lock_after: usize;
         "state.lock-after" "state-lock-after" "WHISHT_STATE_LOCK_AFTER";
         Count(value::LOCK_MINUTES), "MINUTES" "never";
-        "As `whisht lock`; `whisht unlock` goes on. Commands that read or write messages count, in the console \
-         too; views of the node, such as `whisht status`, do not";
+        "As `whisht lock`. Writing, sending, accepting and marking as read put it off; a page or list that is \
+         only shown does not";
 }
 
 impl StateSettings {

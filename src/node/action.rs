@@ -17,7 +17,7 @@ use super::circuits::{
 use super::command::SendRequest;
 use super::contacts::AttemptOwner;
 use super::emission::{CellOwner, QueuedCell};
-use super::event::MessageId;
+use super::event::{MessageId, Stage};
 use super::peers::LinkPurpose;
 use super::relay::OnionKey;
 use super::send::{AttemptEnd, LaneRelays};
@@ -76,6 +76,8 @@ pub(super) enum Action {
     Talk(TalkAction),
 
     // -- from sending
+    /// A single attempt has reached another stage, and has not ended.
+    AttemptProgress(MessageId, Stage),
     /// All envelopes of a single attempt have left this node.
     AttemptLeft(MessageId),
     /// A single attempt has ended. Its component decides whether there is another one.

@@ -87,6 +87,8 @@ pub enum Command {
     Levels,
     /// A command about contacts; [`Reply::Contact`] answers it.
     Contact(ContactCommand),
+    /// A message to a contact at the custom level of this name, whose limits are checked.
+    ContactCustom(String, ContactCommand),
     /// A command about files that are handed over; [`Reply::File`] answers it.
     File(FileCommand),
     /// A command about talk lines; [`Reply::Talk`] answers it.
@@ -95,7 +97,7 @@ pub enum Command {
     Shh(ShhCommand),
     /// Continue with the state of the user, which was locked at the start.
     OpenState(OpenedState),
-    /// Forget the keys of these identities and, if it says so, the state of the user, until they are unlocked
+    /// Forget the keys of these identities and, if it asks for it, the state of the user, until they are unlocked
     /// again. Answered when every change of the state is durable.
     Lock(LockRequest),
     /// Close all links, and emit no further output.
@@ -119,31 +121,31 @@ impl Command {
                         | ContactCommand::Conversations
                         | ContactCommand::Conversation { .. }
                         | ContactCommand::ConversationPage { .. }
+                        | ContactCommand::History { .. }
                 )
         )
     }
 }
 
 impl Command {
-    /// Whether a user gives it who reads or writes messages. A program that watches the node gives others.
+    /// Whether it shows that the user is there. A view does not: a page or a program repeats it by itself.
     #[must_use]
     pub const fn is_use(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::AddIdentity(..)
-                | Self::Send(_)
-                | Self::SendCustom(..)
-                | Self::Cancel(_)
-                | Self::Renew(_)
-                | Self::FetchMail(_)
-                | Self::Inbox(_)
-                | Self::Estimate(_)
-                | Self::EstimateCustom(..)
-                | Self::Contact(_)
-                | Self::File(_)
-                | Self::Talk(_)
-                | Self::OpenState(_)
-        )
+            | Self::Send(_)
+            | Self::SendCustom(..)
+            | Self::Cancel(_)
+            | Self::Renew(_)
+            | Self::FetchMail(_)
+            | Self::Estimate(_)
+            | Self::EstimateCustom(..)
+            | Self::OpenState(_) => true,
+            Self::Contact(command) | Self::ContactCustom(_, command) => !command.is_view(),
+            Self::File(command) => !matches!(command, FileCommand::List),
+            Self::Talk(command) => !matches!(command, TalkCommand::List),
+            _ => false,
+        }
     }
 }
 

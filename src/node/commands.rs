@@ -15,7 +15,7 @@ use super::peers::PeerKnowledge;
 use super::receive::MAX_FILTERS;
 use super::shh_api::{self, Post, PostRoute, SealedPost, ShhCommand, ShhError, ShhInfo, ShhReply};
 use super::views::{DirectoryAge, NodeView, StatusView};
-use super::{Node, hex, locking, talks};
+use super::{Node, contact_levels, hex, locking, talks};
 use crate::bloom::Bloom;
 use crate::endpoint::Endpoint;
 use crate::envelope::EnvelopeHash;
@@ -88,8 +88,10 @@ impl Node {
                     .map(Reply::Fetch)
             }
             Command::Contact(command) => {
-                let (contacts, fx, context) = self.contacting();
-                return contacts.on_command(fx, now, id, command, context);
+                return contact_levels::on_command(self, now, id, None, command);
+            }
+            Command::ContactCustom(name, command) => {
+                return contact_levels::on_command(self, now, id, Some(&name), command);
             }
             Command::File(command) => {
                 let (transfers, fx, context) = self.transferring();
@@ -128,7 +130,7 @@ impl Node {
             Command::Identities => Reply::Identities(self.receive.identity_views()),
             Command::Inbox(query) => Reply::Inbox(self.receive.messages(query)?),
             Command::Node => Reply::Node(self.node_view()),
-            Command::Outbox => Reply::Outbox(self.send.views()),
+            Command::Outbox => Reply::Outbox(self.send.views(now.mono)),
             Command::Peers => Reply::Peers(self.peers.peer_views(&self.gossip)),
             Command::Relays => Reply::Relays(self.directory.relay_views(now)),
             Command::Status => Reply::Status(Box::new(self.status(now))),

@@ -16,6 +16,7 @@ mod command;
 mod commands;
 mod conversations;
 mod delivery;
+mod delivery_view;
 mod event;
 mod file_parts;
 mod first_messages;
@@ -42,14 +43,14 @@ use circuits::level::Level;
 use circuits::time::{Instant, Now, UnixSecs};
 
 pub use command::{
-    Attachment, ContactCommand, ContactReply, ContactSend, HowKnown, IntroductionRequest,
-    SentMessage,
+    Attachment, ContactCommand, ContactReply, ContactSend, HistoryQuery, HowKnown,
+    IntroductionRequest, SentMessage,
 };
 pub use event::{ContactEvent, ContactStage};
 pub use views::{
     AddressView, CardView, ContactState, ContactView, ConversationMessageView,
-    ConversationStateView, ConversationView, FileVerdictView, IntroducedView, MessageDirection,
-    MessagePartView, MissingCardView, SendPriceView,
+    ConversationStateView, ConversationView, DeliveryView, FileVerdictView, IntroducedView,
+    MessageDirection, MessagePartView, MissingCardView, SendPriceView,
 };
 
 pub(super) use self::delivery::AttemptOwner;
@@ -198,9 +199,9 @@ impl Contacts {
             changes.push(StateChange::stale_is_handled());
             fx.store_state(changes);
         }
-        self.conversations.follow_all(now.unix);
+        self.finder.verify_restored();
+        self.follow_restored(fx, now);
         self.follow_keys(fx, now);
-        self.rescan(fx, now.mono, Rescan::Topics);
         self.own.arm(fx, now);
         self.resume_attempts(fx, now);
         self.schedule(fx, now.mono);
@@ -273,11 +274,22 @@ impl Contacts {
         self.scanner.on_link_closed(link);
     }
 
+    /// Computes the topics of restored conversations, a bounded number of them; the timer continues. After the
+    /// last one the mempool is scanned for them.
+    fn follow_restored(&mut self, fx: &mut Effects, now: Now) {
+        match self.conversations.follow_restored(now.unix) {
+            (_, true) => fx.expedite(TimerId::ScanContacts, now.mono),
+            (true, false) => self.rescan(fx, now.mono, Rescan::Topics),
+            (false, false) => {}
+        }
+    }
+
     /// Begins to scan envelopes that wait. Waits while the disk is behind: what is found has to be stored.
     pub(super) fn scan(&mut self, fx: &mut Effects, now: Now, pool: &Pool) {
         if fx.state_is_congested() {
             return fx.expedite(TimerId::ScanContacts, now.mono.after(CONGESTION_DELAY));
         }
+        self.follow_restored(fx, now);
         let watched = Watched {
             conversations: &self.conversations,
             recipients: self.first.recipients(),

@@ -311,25 +311,64 @@ impl LevelPolicy {
     ) -> Result<ChosenLevel<'_>, Refusal> {
         let mut recipients = self.recipients.iter();
         let entry = recipients.find(|entry| entry.is_for(&request.to));
-        let reader = entry.map(|entry| entry.reader);
-        let standard = |level| ChosenLevel {
-            level,
+        let chosen = self.choose_by(name, request.level, entry)?;
+        Ok(chosen.unwrap_or(ChosenLevel {
+            level: default,
             custom: None,
-            reader,
+            reader: entry.map(|entry| entry.reader),
+        }))
+    }
+
+    /// The level of a message to a contact of this name; `None` if neither the message nor an entry names one.
+    /// What a contact reads with is known: an entry of a recipient without whisht changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if there is no custom level of this name.
+    pub fn choose_for_contact(
+        &self,
+        name: Option<&str>,
+        level: Option<Level>,
+        contact: Option<&str>,
+    ) -> Result<Option<ChosenLevel<'_>>, Refusal> {
+        let mut recipients = self.recipients.iter();
+        let entry = contact.and_then(|contact| {
+            recipients.find(|entry| match &entry.to {
+                RecipientName::Shared(own) => own == contact,
+                RecipientName::Key(_) => false,
+            })
+        });
+        self.choose_by(name, level, entry)
+    }
+
+    /// The level by the custom name or the level of a message, else by the entry of its recipient.
+    fn choose_by<'a>(
+        &'a self,
+        name: Option<&str>,
+        level: Option<Level>,
+        entry: Option<&'a RecipientPolicy>,
+    ) -> Result<Option<ChosenLevel<'a>>, Refusal> {
+        let reader = entry.map(|entry| entry.reader);
+        let standard = |level| {
+            Ok(Some(ChosenLevel {
+                level,
+                custom: None,
+                reader,
+            }))
         };
-        let name = match (name, request.level, entry.map(|entry| &entry.level)) {
+        let name = match (name, level, entry.map(|entry| &entry.level)) {
             (Some(name), ..) => name,
-            (None, Some(level), _) => return Ok(standard(level)),
+            (None, Some(level), _) => return standard(level),
             (None, None, Some(LevelChoice::Custom(name))) => name.as_str(),
-            (None, None, Some(LevelChoice::Standard(level))) => return Ok(standard(*level)),
-            (None, None, None) => return Ok(standard(default)),
+            (None, None, Some(LevelChoice::Standard(level))) => return standard(*level),
+            (None, None, None) => return Ok(None),
         };
         let custom = self.named(name).ok_or_else(|| self.unknown(name))?;
-        Ok(ChosenLevel {
+        Ok(Some(ChosenLevel {
             level: custom.base,
             custom: Some(custom),
             reader,
-        })
+        }))
     }
 
     /// The custom levels.

@@ -115,6 +115,7 @@ impl Node {
             Action::CancelAttempt(id) => self.send.cancel_attempt(fx, id),
             Action::Transfer(action) => transfer_routing::run_action(self, now, action),
             Action::Talk(action) => talks::routing::run_action(self, now, action),
+            Action::AttemptProgress(id, at) => self.contacts.on_attempt_progress(fx, id, at),
             Action::AttemptLeft(id) => self.contacts.on_attempt_left(fx, id),
             Action::AttemptEnded(id, end) => self.contacts.on_attempt_ended(fx, now, id, end),
             Action::RestoreTicketBits(epoch, bits) => self.relay.restore_ticket_bits(epoch, bits),

@@ -271,8 +271,14 @@ impl Sender {
             if left {
                 fx.request(Action::AttemptLeft(id));
             }
-            if let Some(end) = end {
-                fx.request(Action::AttemptEnded(id, end));
+            let stage = message.stage().filter(|stage| before != Some(stage));
+            match end {
+                Some(end) => fx.request(Action::AttemptEnded(id, end)),
+                None => {
+                    if let Some(stage) = stage {
+                        fx.request(Action::AttemptProgress(id, stage));
+                    }
+                }
             }
             return;
         }

@@ -90,6 +90,16 @@ pub struct PriceView {
     pub seconds: u64,
 }
 
+impl PriceView {
+    /// The price in an estimate.
+    pub(in crate::node) const fn of(estimate: &EstimateView) -> Self {
+        Self {
+            bytes: estimate.network_bytes,
+            seconds: estimate.p95_ms.div_ceil(1_000),
+        }
+    }
+}
+
 /// A peer.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct PeerView {

@@ -8,6 +8,7 @@
 use core::time::Duration;
 
 use circuits::level::Level;
+use circuits::time::UnixSecs;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -16,8 +17,8 @@ use super::call::{bad, nothing, object, text};
 use super::{RpcCall, RpcError};
 use crate::contact::address::ContactAddress;
 use crate::node::{
-    Attachment, Command, ContactCommand, ContactReply, ContactSend, HowKnown, IntroductionRequest,
-    LevelChoice, SentMessage,
+    Attachment, Command, ContactCommand, ContactReply, ContactSend, HistoryQuery, HowKnown,
+    IntroductionRequest, LevelChoice, SentMessage,
 };
 
 /// The methods of this module.
@@ -48,14 +49,47 @@ const CONTACT_METHODS: [&str; 24] = [
     "whisht_verifyContact",
 ];
 
+/// The methods that write or price a message, whose level may be a custom one.
+const MESSAGE_METHODS: [&str; 5] = [
+    "whisht_estimateReply",
+    "whisht_goodbye",
+    "whisht_introduce",
+    "whisht_renewContact",
+    "whisht_reply",
+];
+
 /// Whether this module reads the parameters of a method.
 pub(super) fn has(method: &str) -> bool {
     CONTACT_METHODS.contains(&method)
 }
 
 /// Parses the parameters of a method.
-pub(super) fn read(method: &str, params: Value) -> Result<RpcCall, RpcError> {
-    command(method, params).map(|command| RpcCall::plain(Command::Contact(command)))
+pub(super) fn read(method: &str, mut params: Value) -> Result<RpcCall, RpcError> {
+    let custom = take_custom_level(method, &mut params);
+    let command = command(method, params)?;
+    Ok(RpcCall::plain(match custom {
+        Some(name) => Command::ContactCustom(name, command),
+        None => Command::Contact(command),
+    }))
+}
+
+/// Takes the name of a custom level out of the parameters of a message, if it names one.
+fn take_custom_level(method: &str, params: &mut Value) -> Option<String> {
+    if !MESSAGE_METHODS.contains(&method) {
+        return None;
+    }
+    let object = match params {
+        Value::Array(list) => list.first_mut()?.as_object_mut()?,
+        params => params.as_object_mut()?,
+    };
+    let level: LevelChoice = object.get("level")?.as_str()?.parse().ok()?;
+    match level {
+        LevelChoice::Standard(_) => None,
+        LevelChoice::Custom(name) => {
+            object.remove("level");
+            Some(name)
+        }
+    }
 }
 
 fn command(method: &str, params: Value) -> Result<ContactCommand, RpcError> {
@@ -169,25 +203,39 @@ fn new_address(params: Value) -> Result<ContactCommand, RpcError> {
     Ok(ContactCommand::CreateAddress { name, seed })
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConversationParams {
     of: String,
     /// The place of the last message that the caller has.
     after: Option<u64>,
+    since: Option<u32>,
+    before: Option<u32>,
+    limit: Option<usize>,
+    #[serde(default)]
+    unfinished: bool,
 }
 
 fn conversation(params: Value) -> Result<ContactCommand, RpcError> {
     let params = match params {
         Value::Array(list) if matches!(list.as_slice(), [Value::String(_)]) => {
             let of = text(Value::Array(list), "of")?;
-            ConversationParams { of, after: None }
+            ConversationParams {
+                of,
+                ..ConversationParams::default()
+            }
         }
         named => object(named)?,
     };
-    Ok(ContactCommand::Conversation {
+    Ok(ContactCommand::History {
         of: params.of,
-        after: params.after.unwrap_or(0),
+        query: HistoryQuery {
+            after: params.after.unwrap_or(0),
+            since: params.since.map(UnixSecs),
+            before: params.before.map(UnixSecs),
+            limit: params.limit,
+            unfinished: params.unfinished,
+        },
     })
 }
 
@@ -267,7 +315,7 @@ pub(super) fn level(word: &str) -> Result<Level, RpcError> {
         LevelChoice::Custom(name) => Err(bad(
             "level",
             format_args!(
-                "`{name}` is not a level of the program; messages to contacts use those only"
+                "`{name}` is not a level of the program; files and talk lines use those only"
             ),
             "see whisht_levels",
         )),

@@ -133,11 +133,9 @@ impl Console {
         let listener = super::listen::bind_one(address).map_err(refused)?;
         let bound = listener.local_addr().map_err(refused)?;
         let host = self.config.host.name(&self.label);
-        let handle = self.parts.handle.for_new_client();
         let state = Arc::new(ConsoleState {
             origin: ConsoleOrigin::new(&host, bound.port()),
-            unattended: NodeClient::new(handle.unattended()),
-            node: NodeClient::new(handle),
+            node: NodeClient::new(self.parts.handle.for_new_client()),
             parts: self.parts.clone(),
             sessions: Mutex::default(),
             login: Mutex::default(),
@@ -173,8 +171,6 @@ impl core::fmt::Debug for ConsoleUrl {
 struct ConsoleState {
     origin: ConsoleOrigin,
     node: NodeClient,
-    /// The node, for pages that load themselves again.
-    unattended: NodeClient,
     parts: ConsoleParts,
     sessions: Mutex<Sessions>,
     login: Mutex<LoginTokens>,

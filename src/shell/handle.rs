@@ -46,14 +46,6 @@ impl Handle {
         }
     }
 
-    /// A handle for programs that ask by themselves: its commands do not show that a user is there.
-    pub(super) fn unattended(&self) -> Self {
-        Self {
-            last_use: LastUse::new(),
-            ..self.clone()
-        }
-    }
-
     /// Sends the node a command and waits for its reply.
     ///
     /// # Errors

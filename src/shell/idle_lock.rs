@@ -36,12 +36,6 @@ impl LastUse {
         self.millis.fetch_max(millis, Ordering::Relaxed);
     }
 
-    /// When the last command was given, in milliseconds of this clock.
-    #[cfg(test)]
-    pub(super) fn last(&self) -> u64 {
-        self.millis.load(Ordering::Relaxed)
-    }
-
     /// Time since the last command.
     fn idle(&self) -> Duration {
         let last = Duration::from_millis(self.millis.load(Ordering::Relaxed));
@@ -73,9 +67,14 @@ impl LastUse {
 pub(super) struct IdleLock(AbortHandle);
 
 impl IdleLock {
-    /// Locks a node whenever no command has come for this time.
-    pub(super) fn start(handle: Handle, identities: IdentityService, after: Duration) -> Self {
-        Self(tokio::spawn(run(handle, identities, after)).abort_handle())
+    /// Locks a node whenever no command has come for this time; never if there is none.
+    pub(super) fn start(
+        handle: &Handle,
+        identities: &IdentityService,
+        after: Option<Duration>,
+    ) -> Option<Self> {
+        let task = run(handle.clone(), identities.clone(), after?);
+        Some(Self(tokio::spawn(task).abort_handle()))
     }
 }
 

@@ -151,9 +151,7 @@ impl RunningNode {
         for command in identities.into_commands() {
             handle.command(command).await??;
         }
-        let idle_lock = config
-            .lock_after
-            .map(|after| IdleLock::start(handle.clone(), identity_service.clone(), after));
+        let idle_lock = IdleLock::start(&handle, &identity_service, config.lock_after);
         let (console, service) = services(config.console, &handle, identity_service, place)?;
         let rpc = RpcServer::open(&socket, bound, &config.rpc, token, &service)?;
         Ok(Self {

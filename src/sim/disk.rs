@@ -179,7 +179,8 @@ impl SimDisk {
     }
 
     /// The rows of the user's state.
-    fn state(&self) -> StateRows {
+    #[must_use]
+    pub fn state(&self) -> StateRows {
         let rows = self.state.iter();
         StateRows::new(
             rows.map(|((table, id), value)| StateRow {

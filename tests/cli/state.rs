@@ -88,3 +88,39 @@ fn killed_reader_has_its_messages_after_the_restart_and_only_with_the_password()
     let node = Running::start(&two.path, &with(&next));
     assert_eq!(inbox(&node), [received]);
 }
+
+#[test]
+fn locked_node_shows_nothing_until_it_is_unlocked() {
+    let data = scratch();
+    let hedge = secret_file(&data.parent, "hedge", "hedge at nine\n");
+    let node = Running::start(&data.path, &["--no-listen", LIGHT]);
+    let said = fails(&node.run(&["lock"]), 2);
+    assert!(said.contains("no password protects"), "{said}");
+
+    succeeds(&node.run(&["id", "new", "press", "--address"]));
+    let new = ["id", "new", "desk", LIGHT, "--password-file", &hedge];
+    succeeds(&node.run(&new));
+    let address = |node: &Running| -> Value {
+        let shown = succeeds(&node.run(&["id", "address", "press", "--json"]));
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        shown["address"].clone()
+    };
+    let before = address(&node);
+
+    let said = succeeds(&node.run(&["lock"]));
+    assert!(said.contains("locked desk"), "{said}");
+    assert!(said.contains("locked contacts and messages"), "{said}");
+    for command in [&["id", "address"][..], &["contact", "list"], &["inbox"]] {
+        fails(&node.run(command), 6);
+    }
+    let status =
+        || -> Value { serde_json::from_str(&succeeds(&node.run(&["status", "--json"]))).unwrap() };
+    assert_eq!(status()["state_locked"], true);
+    // What is locked already stays so.
+    let again: Value = serde_json::from_str(&succeeds(&node.run(&["lock", "--json"]))).unwrap();
+    assert_eq!(again["identities"], serde_json::json!([]));
+
+    succeeds(&node.run(&["unlock", "--password-file", &hedge]));
+    assert_eq!(status()["state_locked"], false);
+    assert_eq!(address(&node), before);
+}

@@ -67,3 +67,5 @@ pub mod shard;
 pub mod shh5_packet;
 #[path = "../../fuzz/targets/shh_packet.rs"]
 pub mod shh_packet;
+#[path = "../../fuzz/targets/talk_part.rs"]
+pub mod talk_part;

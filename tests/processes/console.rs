@@ -277,47 +277,6 @@ fn panic_in_the_console_deletes_the_directory_and_ends_the_process() {
     assert_eq!(left, ["panicked.log"], "nothing else is left");
 }
 
-/// The figure of docs/benchmarks.md: the first byte of a page at 1,000 messages.
-#[test]
-#[ignore = "a figure, and not a property: it depends on the machine"]
-fn first_byte_of_a_thousand_messages() {
-    let mut network = ProcessNetwork::start_with(&CARD_OPTIONS);
-    let made = network.reader.ask(&["id", "new", "desk", "--address"]);
-    let address = made["address"].as_str().unwrap();
-    network
-        .source
-        .ask(&["contact", "add", address, "--as", "desk", "--no-wait"]);
-    wait_long("the source finds the card", || {
-        let found = network.source.ask(&["contact", "show", "desk"]);
-        (found["state"] == "ready").then_some(())
-    });
-    // Nothing leaves, so that the messages are stored and no more.
-    for relay in &mut network.relays {
-        relay.kill();
-    }
-    let visitor = ConsoleVisitor::enter(&network.source);
-    let text = "x".repeat(200);
-    for number in 0..1_000_u32 {
-        let page = visitor.get("/send").body;
-        let (_, submission) = page.split_once("name=\"submission\" value=\"").unwrap();
-        let submission = submission.split('"').next().unwrap();
-        let fields =
-            format!("&submission={submission}&to=desk&action=send&level=open&text={number}{text}");
-        let sent = visitor.post("/send", &fields);
-        assert_eq!(sent.status, 303, "message {number}: {}", sent.body);
-    }
-    for page in ["/", "/c/1", "/c/1?before=500", "/outbox"] {
-        let mut times: Vec<_> = (0..20).map(|_| visitor.get(page)).collect();
-        times.sort_by_key(|answer| answer.first_byte);
-        println!(
-            "{page}: first byte after {:?} (median), {:?} (slowest of 20), {} bytes",
-            times[10].first_byte,
-            times[19].first_byte,
-            times[19].body.len()
-        );
-    }
-}
-
 /// The page of the network in a window of 1,024 x 768, in both colour schemes. WHISHT_SCREENSHOTS names a
 /// folder for pictures of it.
 fn network_fits_one_screen(program: &Path, node: &NodeProcess) {

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::TorWorld;
-use crate::node::{NodeProcess, until};
+use crate::node::{NodeProcess, until, until_within};
 
 impl TorWorld {
     /// The source finds the card of the reader and writes; the reader accepts and answers.
@@ -47,6 +48,45 @@ impl TorWorld {
         self.assert_reader_knows_no_address_of_the_source();
     }
 
+    /// Two messages each way at `dark`, one after the other.
+    pub(crate) fn assert_strangers_converse_at_dark(&self) {
+        let begun = Instant::now();
+        let made = self.reader.ask(&["id", "new", "press", "--address"]);
+        let address = made["address"].as_str().unwrap();
+        let add = ["contact", "add", address, "--as", "press"];
+        let found = self.source.ask(&[&add[..], &["--timeout", "85s"]].concat());
+        assert_eq!(found["state"], "ready", "{found}");
+
+        self.write_at(&self.source, "press", 1, "dark");
+        let request = until_within(DARK_TIMEOUT, "the reader has a request", || {
+            request(&self.reader)
+        });
+        println!(
+            "{} s: the reader has the request",
+            begun.elapsed().as_secs()
+        );
+        let accept = ["contact", "accept", &request, "--as", "heron"];
+        self.reader.ask(&accept);
+        let ends = [
+            (&self.reader, "heron", &self.source, "press", 1),
+            (&self.source, "press", &self.reader, "heron", 2),
+            (&self.reader, "heron", &self.source, "press", 2),
+        ];
+        for (from, to, at, of, number) in ends {
+            self.write_at(from, to, number, "dark");
+            until_within(DARK_TIMEOUT, "the message arrives", || {
+                let arrived = arrived(at, of);
+                assert!(arrived.len() <= number, "twice: {arrived:?}");
+                arrived.contains(&text(number)).then_some(())
+            });
+            println!(
+                "{} s: message {number} from {of}",
+                begun.elapsed().as_secs()
+            );
+        }
+        self.assert_reader_knows_no_address_of_the_source();
+    }
+
     /// What the reader shows and logs contains nothing by which the source could be reached.
     fn assert_reader_knows_no_address_of_the_source(&self) {
         let status = self.source.ask(&["status"]);
@@ -69,10 +109,14 @@ impl TorWorld {
 
     /// Stores a message for sending, and returns before it leaves.
     fn write(&self, node: &NodeProcess, to: &str, number: usize) {
+        self.write_at(node, to, number, "normal");
+    }
+
+    fn write_at(&self, node: &NodeProcess, to: &str, number: usize, level: &str) {
         let file = self.scratch.path().join("text");
         fs::write(&file, text(number)).unwrap();
         let file = file.to_str().unwrap();
-        let send = ["send", "--to", to, "-f", file, "--level", "normal"];
+        let send = ["send", "--to", to, "-f", file, "--level", level];
         node.ask(&[&send[..], &["--no-wait"]].concat());
     }
 }
@@ -100,3 +144,5 @@ fn arrived(node: &NodeProcess, of: &str) -> Vec<String> {
 
 /// Number of messages each way.
 const MESSAGES: usize = 5;
+/// Longest time for one step at `dark`.
+const DARK_TIMEOUT: Duration = Duration::from_secs(1_200);

@@ -83,7 +83,8 @@ impl ShownReplies {
             }
             ContactEvent::Conversation(_)
             | ContactEvent::Contact(_)
-            | ContactEvent::Outgoing(..) => Ok(()),
+            | ContactEvent::Outgoing(..)
+            | ContactEvent::Progress(..) => Ok(()),
         }
     }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::body;
+use super::stage::describe;
 use crate::cli::contact::words;
 use crate::cli::durations::{lifetime, time};
 use crate::cli::levels;
@@ -21,14 +22,14 @@ use crate::cli::remote_node::RemoteNode;
 use crate::cli::{Exit, Failure};
 use crate::node::{
     ContactEvent, ContactStage, ConversationMessageView, Event, LevelChoice, MessageDirection,
-    SendPriceView, SentMessage,
+    SendPriceView, SentMessage, Stage,
 };
 use crate::rpc::EventNotice;
 
 /// Options of all messages to contacts.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct MessageOptions {
-    /// Privacy level [default: the stronger one of the node's and the card's]
+    /// Privacy level, or the name of a custom one [default: that of the recipient, or of the node]
     #[arg(long, value_name = "LEVEL")]
     pub(super) level: Option<LevelChoice>,
     /// Lifetime of each envelope in the network, such as 6h or 2d, at most 59h [default: as the node
@@ -203,6 +204,12 @@ async fn follow(
             _ = tokio::signal::ctrl_c() => break Exit::Pending,
             () = &mut limit => break Exit::Pending,
         };
+        if let EventNotice::Event(Event::Contact(event)) = &notice
+            && let ContactEvent::Progress(own, stage) = &**event
+            && *own == sent
+        {
+            progress.show_attempt(stage);
+        }
         let Some(stage) = stage_of(node, &sent, notice).await? else {
             continue;
         };
@@ -307,6 +314,15 @@ impl ContactProgress {
             Self::Json(sent) => say_value(&json!({"message": sent, "reached": stage})),
             Self::Lines => say(words::stage(stage)),
             Self::Spinner(spinner) => spinner.next(words::stage(stage)),
+        }
+    }
+
+    /// Shows what the running attempt does. Without a terminal there would be a line for each cell.
+    fn show_attempt(&self, stage: &Stage) {
+        match self {
+            Self::Json(sent) => say_value(&json!({"message": sent, "attempt": stage})),
+            Self::Lines => {}
+            Self::Spinner(spinner) => spinner.next(describe(stage)),
         }
     }
 

@@ -4,5 +4,6 @@ mod attack;
 mod basics;
 mod fixture;
 mod loss;
+mod recorded;
 mod restore;
 mod vectors;

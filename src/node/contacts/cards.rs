@@ -34,6 +34,8 @@ use crate::state::{StateChange, StateRow, StateTable};
 /// Looks for the cards of contacts.
 pub(super) struct CardFinder {
     contacts: BTreeMap<ContactId, WatchedContact>,
+    /// Cards of the last run whose signatures are still to be checked.
+    restored: BTreeMap<ContactId, SignedCard>,
     keys: BTreeMap<Topic, Vec<Arc<CardKey>>>,
     /// Candidates that were not opened yet, in no order; those that are not in `is_waiting` any more are
     /// skipped.
@@ -63,6 +65,7 @@ impl CardFinder {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             contacts: BTreeMap::new(),
+            restored: BTreeMap::new(),
             keys: BTreeMap::new(),
             waiting: Vec::new(),
             is_waiting: BTreeSet::new(),
@@ -89,14 +92,16 @@ impl CardFinder {
         if let Some(watched) = self.contacts.remove(id) {
             self.drop_keys(id, &watched.topics);
         }
+        self.restored.remove(id);
         StateChange::delete(StateTable::Contact, row_id(id))
     }
 
-    /// Reads a row of the last run, if it is one of this module. The caller then watches the contact.
+    /// Reads a row of the last run, if it is one of this module. The caller then watches the contact, and
+    /// [`verify_restored`](Self::verify_restored) checks the card.
     ///
     /// # Errors
     ///
-    /// [`BadState`] if the card is not one that this module stored.
+    /// [`BadState`] if the row is not one that this module stored.
     pub(super) fn restore(&mut self, row: &StateRow) -> Result<bool, BadState> {
         let id = row.id.as_bytes().strip_prefix(ROW_PREFIX);
         let Some(id) = id.and_then(|id| <[u8; 32]>::try_from(id).ok()) else {
@@ -104,11 +109,24 @@ impl CardFinder {
         };
         let id = ContactId(id);
         let card = SignedCard::from_bytes(&row.value).map_err(|_| BadState::Length)?;
-        let period = card.claimed_period().ok_or(BadState::Length)?;
-        let card = card.verify(&id, period);
-        let card = card.map_err(|_| BadState::Field("card"))?;
-        self.contacts.entry(id).or_default().card = Some(card);
+        self.restored.insert(id, card);
         Ok(true)
+    }
+
+    /// Checks cards of the last run, a bounded number of them: each costs two signatures. No card of the
+    /// mempool is opened before all are checked, so that none replaces a newer one.
+    pub(super) fn verify_restored(&mut self) {
+        let mut checked = 0_usize;
+        while checked < MAX_VERIFIED
+            && let Some((id, card)) = self.restored.pop_first()
+        {
+            checked = checked.saturating_add(1);
+            let period = card.claimed_period();
+            match period.map(|period| card.verify(&id, period)) {
+                Some(Ok(card)) => self.contacts.entry(id).or_default().card = Some(card),
+                _ => tracing::error!("a stored card of a contact is damaged and is left out"),
+            }
+        }
     }
 
     /// The card to write to a contact with, if there is one of now.
@@ -156,7 +174,11 @@ impl CardFinder {
     /// candidates. Bounded; the timer continues.
     pub(super) fn run(&mut self, fx: &mut Effects, now: Now, pool: &Pool) {
         let turns = self.turn_periods(now.unix);
+        self.verify_restored();
         self.scan_pool(pool);
+        if !self.restored.is_empty() {
+            return fx.arm(TimerId::FindCards, Some(now.mono));
+        }
         self.begin_search(fx, now.mono, pool);
         let next_turn = now.mono.after(turns);
         let continues = if self.scan.is_some() {
@@ -341,6 +363,8 @@ const MAX_SKIPPED: usize = 1024;
 const MAX_OPENED: usize = 65_536;
 /// Envelopes of the mempool that are looked at in one turn.
 const MAX_SCANNED: usize = 512;
+/// Maximum number of cards of the last run that one turn checks.
+const MAX_VERIFIED: usize = 16;
 /// Contacts whose topics are computed in one turn: about 4 ms.
 const MAX_TURNS: usize = 64;
 /// Time from the arrival of a candidate until it is opened, and between two turns of a scan.

@@ -6,6 +6,7 @@
 use core::time::Duration;
 
 use circuits::level::Level;
+use circuits::time::UnixSecs;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -67,6 +68,13 @@ pub enum ContactCommand {
         before: Option<u64>,
         /// Maximum number of messages.
         limit: usize,
+    },
+    /// Show a conversation and those of its messages that a query selects: [`ContactReply::Conversation`].
+    History {
+        /// A contact's name, or the first digits of the conversation's id.
+        of: String,
+        /// Which messages.
+        query: HistoryQuery,
     },
     /// Mark the messages of a conversation up to this place as read: [`ContactReply::Done`].
     MarkRead {
@@ -142,10 +150,54 @@ pub enum ContactCommand {
     CardPublish(Vec<u8>),
 }
 
+impl ContactCommand {
+    /// The message that it writes or prices, if it does.
+    pub(in crate::node) const fn message_mut(&mut self) -> Option<&mut ContactSend> {
+        match self {
+            Self::Send(send) | Self::Price(send) | Self::Close(send) | Self::Renew { send, .. } => {
+                Some(send)
+            }
+            Self::Introduce(introduction) => Some(&mut introduction.send),
+            _ => None,
+        }
+    }
+
+    /// Whether it asks for a view, and changes nothing.
+    pub(in crate::node) const fn is_view(&self) -> bool {
+        matches!(
+            self,
+            Self::Addresses
+                | Self::Contacts
+                | Self::Contact(_)
+                | Self::Conversations
+                | Self::Conversation { .. }
+                | Self::ConversationPage { .. }
+                | Self::History { .. }
+                | Self::UnderWay { .. }
+                | Self::CardShow(_)
+        )
+    }
+}
+
 impl core::fmt::Debug for ContactCommand {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("ContactCommand(..)")
     }
+}
+
+/// A selection of the messages of a conversation.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct HistoryQuery {
+    /// Only messages with a place after this one.
+    pub after: u64,
+    /// Only messages that were received or written at this time or later.
+    pub since: Option<UnixSecs>,
+    /// Only messages that were received or written before this time.
+    pub before: Option<UnixSecs>,
+    /// The last ones of these, at most so many; all if `None`.
+    pub limit: Option<usize>,
+    /// Only messages of this node whose sending has not ended.
+    pub unfinished: bool,
 }
 
 /// A message to a contact or in a conversation.

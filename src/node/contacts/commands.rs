@@ -181,13 +181,21 @@ impl Contacts {
                 ContactReply::Conversations(views)
             }
             ContactCommand::Conversation { of, after } => {
-                self.conversation_reply(of, |own, id| own.message_views(id, *after))?
+                let after = *after;
+                self.history_reply(now, of, |own, id| own.message_views(id, after), context)?
             }
             ContactCommand::ConversationPage { of, before, limit } => {
-                let before = before.unwrap_or(u64::MAX);
-                self.conversation_reply(of, |own, id| own.message_page(id, before, *limit))?
+                let (before, limit) = (before.unwrap_or(u64::MAX), *limit);
+                let page = |own: &Self, id| own.message_page(id, before, limit);
+                self.history_reply(now, of, page, context)?
             }
-            ContactCommand::UnderWay { limit } => ContactReply::UnderWay(self.under_way(*limit)),
+            ContactCommand::History { of, query } => {
+                let selected = |own: &Self, id| own.selected_messages(id, query);
+                self.history_reply(now, of, selected, context)?
+            }
+            ContactCommand::UnderWay { limit } => {
+                ContactReply::UnderWay(self.under_way(now, *limit, context))
+            }
             ContactCommand::CardShow(name) => {
                 let Some(card) = self.card_of(now, name) else {
                     // A name that neither a contact nor an own address has is another mistake.

@@ -1,6 +1,6 @@
 //! All conversations of this node, and which envelopes they await.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use circuits::time::UnixSecs;
 
@@ -22,6 +22,8 @@ pub(super) struct Conversations {
     index: StepIndex,
     /// When keys of each conversation expire next.
     ticks: BTreeMap<ConversationId, UnixSecs>,
+    /// Conversations of the last run whose topics are still to be computed.
+    restored: BTreeSet<ConversationId>,
 }
 
 impl Conversations {
@@ -32,7 +34,8 @@ impl Conversations {
     /// [`BadState`] if this version did not write it.
     pub(super) fn restore(&mut self, row: &StateRow) -> Result<(), BadState> {
         let record = ConversationRecord::from_bytes(&row.value)?;
-        self.insert(record);
+        let id = self.insert(record);
+        self.restored.insert(id);
         Ok(())
     }
 
@@ -63,6 +66,7 @@ impl Conversations {
             self.by_tau.remove(record.conversation.tau());
         }
         self.index.forget(id);
+        self.restored.remove(&id);
         self.ticks.remove(&id);
         ConversationRecord::delete(id)
     }
@@ -100,12 +104,17 @@ impl Conversations {
         self.index.follow(id, record.conversation.watch_changes())
     }
 
-    /// Follows what all conversations await, after a start.
-    pub(super) fn follow_all(&mut self, unix: UnixSecs) {
-        let ids: Vec<_> = self.records.keys().copied().collect();
-        for id in ids {
+    /// Follows what conversations of the last run await, a bounded number of them: each has hundreds of
+    /// topics. Returns whether there were any, and whether there are more.
+    pub(super) fn follow_restored(&mut self, unix: UnixSecs) -> (bool, bool) {
+        let mut followed = 0_usize;
+        while followed < MAX_FOLLOWED
+            && let Some(id) = self.restored.pop_first()
+        {
+            followed = followed.saturating_add(1);
             self.follow(id, unix);
         }
+        (followed > 0, !self.restored.is_empty())
     }
 
     /// Marks every conversation as restored from an old copy.
@@ -259,5 +268,7 @@ fn rank(record: &ConversationRecord) -> u8 {
     }
 }
 
+/// Maximum number of conversations of the last run whose topics one turn computes: about 530 each.
+const MAX_FOLLOWED: usize = 4;
 /// Maximum number of conversations whose keys one turn checks.
 const MAX_TICKS: usize = 64;

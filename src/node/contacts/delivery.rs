@@ -321,18 +321,25 @@ impl Contacts {
 
     /// The event of a stage, unless the conversation is muted.
     pub(super) fn stage_event(&self, id: PendingId, stage: ContactStage) -> Option<ContactEvent> {
-        let record = self.conversations.get(id.0);
-        let is_muted = match record {
-            Some(record) => record.facts.marks.is_muted,
-            None => self.letters.get(id.0)?.marks().is_muted,
-        };
-        (!is_muted).then(|| {
+        let is_known = self.conversations.get(id.0).is_some() || self.letters.has(id.0);
+        (is_known && !self.is_muted(id.0)).then(|| {
             let message = SentMessage {
                 conversation: hex(&id.0.0),
                 number: id.1,
             };
             ContactEvent::Outgoing(message, stage)
         })
+    }
+
+    /// Whether the user wants no events of a conversation.
+    pub(super) fn is_muted(&self, id: ConversationId) -> bool {
+        match self.conversations.get(id) {
+            Some(record) => record.facts.marks.is_muted,
+            None => self
+                .letters
+                .get(id)
+                .is_some_and(|record| record.marks().is_muted),
+        }
     }
 
     // -- tickets

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::command::SentMessage;
 use super::views::{ContactView, ConversationMessageView, ConversationView};
 use crate::contact::codec::{BadState, StateReader, StateWriter};
+use crate::node::event::Stage;
 use crate::printable::one_line;
 
-/// A report about contacts. What it tells survives a crash.
+/// A report about contacts. What it tells survives a crash, but for the progress of an attempt.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ContactEvent {
@@ -19,13 +20,15 @@ pub enum ContactEvent {
     Conversation(ConversationView),
     /// A message that this node sends reached another stage.
     Outgoing(SentMessage, ContactStage),
+    /// The running attempt of a message that this node sends went on. Nothing of it survives a crash.
+    Progress(SentMessage, Stage),
 }
 
 /// The stage of a message in a conversation, as far as this node knows it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "stage")]
 pub enum ContactStage {
-    /// An envelope is being made.
+    /// Envelopes are made, and leave.
     Sealing {
         /// The attempt, from 1.
         attempt: u32,
@@ -59,7 +62,9 @@ impl ContactStage {
     #[must_use]
     pub fn words(&self) -> String {
         match self {
-            Self::Sealing { attempt } => format!("attempt {attempt}: being encrypted"),
+            Self::Sealing { attempt } => {
+                format!("attempt {attempt}: its envelopes are made and leave")
+            }
             Self::Dispatched { attempt } => format!("attempt {attempt}: has left"),
             Self::Seen { attempt } => format!("attempt {attempt}: came back; the network has it"),
             Self::Answered => "answered".to_owned(),

@@ -6,7 +6,6 @@ use circuits::time::Now;
 
 use super::Contacts;
 use super::command::{ContactCommand, ContactReply};
-use super::views::ConversationMessageView;
 use crate::contact::codec::BadState;
 use crate::contact::conversation::ConversationId;
 use crate::node::command::Refusal;
@@ -122,15 +121,6 @@ impl Contacts {
             ));
         }
         Ok(self.history.erase(conversation, places))
-    }
-
-    /// The messages whose sending has not ended, of all conversations that are shown.
-    pub(super) fn under_way(&self, limit: usize) -> Vec<ConversationMessageView> {
-        let messages = self.history.under_way().map(|(place, _)| place);
-        messages
-            .filter_map(|(id, place)| self.message_view(id, place))
-            .take(limit)
-            .collect()
     }
 }
 

@@ -15,6 +15,7 @@ use crate::contact::codec::{BadState, StateReader, StateWriter};
 use crate::contact::conversation::{ComposedMessage, ConversationId};
 use crate::node::event::MessageId;
 use crate::node::send::AttemptEnd;
+use crate::node::views::PriceView;
 use crate::state::{StateChange, StateRow, StateTable};
 
 /// Names a message that this node sends: its conversation, and its number there.
@@ -33,6 +34,8 @@ pub(super) struct PendingMessage {
     pub(super) attempts: u32,
     /// After this time it is not sent any more.
     pub(super) until: UnixSecs,
+    /// What an attempt costs, as estimated when it was written.
+    pub(super) price: Option<PriceView>,
     /// What it waits for.
     pub(super) progress: PendingProgress,
 }
@@ -244,12 +247,19 @@ impl PendingMessage {
         };
         writer.u8(code);
         writer.u32(at.0);
+        writer.option(self.price, |writer, price| {
+            writer.u64(price.bytes);
+            writer.u64(price.seconds);
+        });
         writer.finish()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, BadState> {
-        let mut reader = StateReader::new(bytes, VERSION)?;
-        let message = Self {
+        let (mut reader, has_price) = match StateReader::new(bytes, VERSION) {
+            Ok(reader) => (reader, true),
+            Err(_) => (StateReader::new(bytes, VERSION_WITHOUT_PRICE)?, false),
+        };
+        let mut message = Self {
             composed: reader.option(|reader| ComposedMessage::from_bytes(reader.bytes()?))?,
             level: reader
                 .text()?
@@ -265,7 +275,16 @@ impl PendingMessage {
                 (USER, _) => PendingProgress::User,
                 _ => return Err(BadState::Field("progress")),
             },
+            price: None,
         };
+        if has_price {
+            message.price = reader.option(|reader| {
+                Ok(PriceView {
+                    bytes: reader.u64()?,
+                    seconds: reader.u64()?,
+                })
+            })?;
+        }
         reader.finish()?;
         Ok(message)
     }
@@ -283,4 +302,49 @@ const NEXT: u8 = 1;
 const IN_NETWORK: u8 = 2;
 const USER: u8 = 3;
 const RUNNING: u8 = 4;
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Rows of this version lack the price; they are written again at the next change.
+const VERSION_WITHOUT_PRICE: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(price: Option<PriceView>) -> PendingMessage {
+        PendingMessage {
+            composed: None,
+            level: Level::Dark,
+            life: Duration::from_secs(7_200),
+            attempts: 2,
+            until: UnixSecs(1_800_000_000),
+            price,
+            progress: PendingProgress::InNetwork(UnixSecs(1_799_999_000)),
+        }
+    }
+
+    fn read(bytes: &[u8]) -> (Option<PriceView>, u32, PendingProgress) {
+        let message = PendingMessage::from_bytes(bytes).unwrap();
+        (message.price, message.attempts, message.progress)
+    }
+
+    #[test]
+    fn price_of_a_message_survives_a_restart() {
+        let price = Some(PriceView {
+            bytes: 65_664,
+            seconds: 141,
+        });
+        let progress = PendingProgress::InNetwork(UnixSecs(1_799_999_000));
+        assert_eq!(read(&message(price).to_bytes()), (price, 2, progress));
+        assert_eq!(read(&message(None).to_bytes()), (None, 2, progress));
+    }
+
+    #[test]
+    fn row_of_version_1_is_read_without_a_price() {
+        let mut bytes = message(None).to_bytes();
+        bytes[0] = VERSION_WITHOUT_PRICE;
+        // Its last byte says that no price follows.
+        bytes.pop();
+        let progress = PendingProgress::InNetwork(UnixSecs(1_799_999_000));
+        assert_eq!(read(&bytes), (None, 2, progress));
+    }
+}

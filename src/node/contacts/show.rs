@@ -3,7 +3,7 @@
 use circuits::time::{Now, UnixSecs};
 
 use super::book::ContactKey;
-use super::command::{ContactReply, HowKnown};
+use super::command::{ContactReply, HistoryQuery, HowKnown};
 use super::commands::not_begun;
 use super::history::HistoryMessage;
 use super::views::{
@@ -177,6 +177,24 @@ impl Contacts {
             .collect()
     }
 
+    /// The messages of a conversation that a query selects, in their order.
+    pub(super) fn selected_messages(
+        &self,
+        id: ConversationId,
+        query: &HistoryQuery,
+    ) -> Vec<ConversationMessageView> {
+        let messages = self.history.of(id).rev();
+        let messages = messages
+            .take_while(|(place, _)| *place > query.after)
+            .filter(|(_, message)| query.selects(message))
+            .take(query.limit.unwrap_or(usize::MAX));
+        let mut views: Vec<_> = messages
+            .map(|(place, message)| self.view_of_message(id, place, message))
+            .collect();
+        views.reverse();
+        views
+    }
+
     /// A conversation, with the messages that `messages` selects.
     pub(super) fn conversation_reply(
         &self,
@@ -229,7 +247,16 @@ impl Contacts {
                 .map(|sending| sending.stage.clone()),
             level: message.sending.as_ref().map(|sending| sending.level),
             read: message.is_read || message.direction == MessageDirection::Out,
+            delivery: None,
         }
+    }
+
+    /// The name of the contact to whom a message to this name goes: a contact, or digits of a conversation.
+    pub(in crate::node) fn contact_named(&self, to: &str) -> Option<String> {
+        if let Some((_, entry)) = self.book.by_name(to) {
+            return Some(entry.name.clone());
+        }
+        self.contact_name(self.conversation_named(to).ok()?)
     }
 
     fn contact_name(&self, id: ConversationId) -> Option<String> {
@@ -238,6 +265,18 @@ impl Contacts {
             None => self.letters.get(id)?.contact(),
         };
         Some(self.book.get(contact?)?.name.clone())
+    }
+}
+
+impl HistoryQuery {
+    fn selects(&self, message: &HistoryMessage) -> bool {
+        let is_unfinished = message
+            .sending
+            .as_ref()
+            .is_some_and(|sending| !sending.stage.is_final());
+        self.since.is_none_or(|since| message.time >= since)
+            && self.before.is_none_or(|before| message.time < before)
+            && (!self.unfinished || is_unfinished)
     }
 }
 

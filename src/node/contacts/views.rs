@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::command::HowKnown;
 use super::event::ContactStage;
-use crate::node::views::{EstimateView, level_word};
+use crate::node::event::Stage;
+use crate::node::views::{EstimateView, PriceView, level_word};
 
 /// An own address.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -201,7 +202,7 @@ pub enum MessageDirection {
 }
 
 /// A message in a conversation.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct ConversationMessageView {
     /// The conversation's id, hexadecimal.
     pub conversation: String,
@@ -226,6 +227,26 @@ pub struct ConversationMessageView {
     pub level: Option<Level>,
     /// Whether the user has read it, or wrote it.
     pub read: bool,
+    /// How far its sending is; `None` in events, and for a message that this node does not send any more.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub delivery: Option<DeliveryView>,
+}
+
+/// How far the sending of a message is.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct DeliveryView {
+    /// The stage of the attempt that is running.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub attempt: Option<Stage>,
+    /// What the message waits for if no attempt is running.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub waits_for: Option<String>,
+    /// Seconds for which it waits at most; `None` if that is not known.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub wait_seconds: Option<u64>,
+    /// What an attempt was estimated to cost when the message was written.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub price: Option<PriceView>,
 }
 
 /// A part of a message. Texts are shown with control characters made visible (`printable`); they are not

@@ -33,6 +33,7 @@ use crate::node::command::Refusal;
 use crate::node::effects::Effects;
 use crate::node::hex;
 use crate::node::input::CommandId;
+use crate::node::views::PriceView;
 use crate::state::StateChange;
 
 /// Where a message goes.
@@ -121,7 +122,7 @@ impl Contacts {
         self.check_room(fx)?;
         let price = self.price_of(now, &draft, context)?;
         // A level that cannot be used now is refused before a number is used up.
-        price.estimate.ok_or_else(no_estimate)?;
+        let estimate = price.estimate.ok_or_else(no_estimate)?;
         let (id, mut changes) = self.open_target(fx, now, &draft)?;
         // The proof names the new conversation, so it is made when that exists.
         let old = draft.renews.and_then(|old| self.conversations.get(old));
@@ -150,6 +151,7 @@ impl Contacts {
                 life: draft.life,
                 attempts: 0,
                 until: now.unix.after(MAX_TIME_SECS),
+                price: Some(PriceView::of(&estimate)),
                 progress: PendingProgress::Next(now.unix),
             },
         ));
@@ -181,7 +183,7 @@ impl Contacts {
     /// # Errors
     ///
     /// [`Refusal`] for which [`write`](Self::write) would refuse it.
-    pub(super) fn price(
+    pub(in crate::node) fn price(
         &self,
         now: Now,
         send: &ContactSend,

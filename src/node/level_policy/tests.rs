@@ -106,6 +106,27 @@ fn message_then_recipient_then_node_decides_the_level() {
 }
 
 #[test]
+fn contact_has_the_level_of_its_entry_unless_the_message_names_one() {
+    let policy = policy();
+    let level = |name: Option<&str>, level: Option<Level>, contact: Option<&str>| {
+        let chosen = policy.choose_for_contact(name, level, contact).unwrap();
+        chosen.map(|chosen| (chosen.level, chosen.custom.map(CustomLevel::name)))
+    };
+    assert_eq!(level(None, None, Some("heron")), None);
+    assert_eq!(level(None, None, None), None);
+    assert_eq!(level(None, None, Some("band")), Some((Level::Swift, None)));
+    let named = level(None, Some(Level::Hush), Some("band"));
+    assert_eq!(named, Some((Level::Hush, None)));
+    let custom = level(Some("careful"), None, Some("heron"));
+    assert_eq!(custom, Some((Level::Dark, Some("careful"))));
+    assert!(
+        policy
+            .choose_for_contact(Some("carefull"), None, None)
+            .is_err()
+    );
+}
+
+#[test]
 fn unknown_custom_level_is_refused_with_the_nearest_name() {
     let policy = policy();
     let refusal = policy.choose(Level::Normal, Some("carefull"), &request(to_key(9), None));

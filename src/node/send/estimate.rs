@@ -72,10 +72,7 @@ impl Sender {
         let estimate = unpriced
             .and_then(|(level, request)| self.estimate_at(now, level, request, context).ok());
         if let (Some(estimate), Some(message)) = (estimate, self.messages.get_mut(&id)) {
-            message.set_price(PriceView {
-                bytes: estimate.network_bytes,
-                seconds: estimate.p95_ms.div_ceil(1_000),
-            });
+            message.set_price(PriceView::of(&estimate));
         }
     }
 

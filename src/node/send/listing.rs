@@ -1,12 +1,12 @@
 //! What users and other components see of messages, and how a user ends one.
 
 use circuits::level::Level;
+use circuits::time::Instant;
 
 use super::Sender;
 use super::message::{Outgoing, SendState};
 use crate::node::effects::Effects;
 use crate::node::event::MessageId;
-#[cfg(test)]
 use crate::node::event::Stage;
 use crate::node::input::Connectivity;
 use crate::node::views::OutgoingView;
@@ -74,8 +74,13 @@ impl Sender {
         self.messages.get(&id)?.stage()
     }
 
+    /// The stage of a message or single attempt for a view; `None` if it is forgotten.
+    pub(in crate::node) fn stage_at(&self, now: Instant, id: MessageId) -> Option<Stage> {
+        self.messages.get(&id)?.stage_at(now)
+    }
+
     /// All messages of users, for a listing.
-    pub(in crate::node) fn views(&self) -> Vec<OutgoingView> {
+    pub(in crate::node) fn views(&self, now: Instant) -> Vec<OutgoingView> {
         let view = |(id, message): (&MessageId, &Outgoing)| {
             if message.is_single_attempt() {
                 return None;
@@ -83,7 +88,7 @@ impl Sender {
             Some(OutgoingView {
                 id: *id,
                 level: message.level(),
-                stage: message.stage()?,
+                stage: message.stage_at(now)?,
                 price: message.price(),
             })
         };

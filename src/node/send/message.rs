@@ -295,6 +295,14 @@ impl Outgoing {
         }
     }
 
+    /// What users see who look at `now`; `None` for a message that has just been accepted.
+    pub(super) fn stage_at(&self, now: Instant) -> Option<Stage> {
+        match &self.state {
+            SendState::Mixed(mixed) => Some(mixed.stage_at(now)),
+            _ => self.stage(),
+        }
+    }
+
     /// What users see; `None` for a message that has just been accepted.
     pub(super) fn stage(&self) -> Option<Stage> {
         let watch = self.state.watch().filter(|watch| watch.peers > 0);

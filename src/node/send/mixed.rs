@@ -38,8 +38,9 @@ pub(super) struct MixedMessage {
     search: Option<MixedSearch>,
     /// When to go on, or, once everything has left, when to try again.
     due: Option<Instant>,
-    /// Expected time until the last cell leaves.
+    /// Expected time until the last cell leaves, and since when it counts.
     wait: Duration,
+    waits_since: Instant,
     /// Whether this node sent the first part that came back before a peer had.
     first_gossip: bool,
 }
@@ -117,6 +118,7 @@ impl MixedMessage {
             search: None,
             due: None,
             wait: Duration::ZERO,
+            waits_since: Instant::ZERO,
             first_gossip: false,
         }
     }
@@ -182,7 +184,17 @@ impl MixedMessage {
         }
     }
 
-    /// What users see.
+    /// What users see who look at `now`, which may be long after the last cell left.
+    pub(super) fn stage_at(&self, now: Instant) -> Stage {
+        let mut stage = self.stage();
+        if let Stage::Departing { wait_seconds, .. } = &mut stage {
+            let wait = self.wait.saturating_sub(now.since(self.waits_since));
+            *wait_seconds = wait.as_secs();
+        }
+        stage
+    }
+
+    /// What users see when something happens to the message.
     pub(super) fn stage(&self) -> Stage {
         let of = self.cells();
         if !self.has_left() {

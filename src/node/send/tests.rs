@@ -98,7 +98,10 @@ fn cancelled_message_stops_its_job_and_stays_in_the_list() {
             Output::Notify(Event::Outgoing(_, Stage::Failed { .. }))
         ]
     ));
-    assert!(matches!(sender.views()[0].stage, Stage::Failed { .. }));
+    assert!(matches!(
+        sender.views(START.mono)[0].stage,
+        Stage::Failed { .. }
+    ));
     sender.on_nonce(fx, START, id, Ok(1), context);
     assert!(fx.take_actions().is_empty());
 }
@@ -267,7 +270,10 @@ fn cancelled_message_stays_cancelled_when_its_echo_arrives() {
     assert!(sender.by_hash.is_empty());
     taken(fx);
     assert!(echo(&mut test, &mut sender, 1, &[1, 2]).is_empty());
-    assert!(matches!(sender.views()[0].stage, Stage::Failed { .. }));
+    assert!(matches!(
+        sender.views(START.mono)[0].stage,
+        Stage::Failed { .. }
+    ));
 }
 
 #[test]

@@ -101,6 +101,45 @@ fn invalid_parameter_of_a_message_is_named() {
 }
 
 #[test]
+fn message_to_a_contact_may_be_at_a_custom_level() {
+    for (method, about) in [("whisht_reply", None), ("whisht_introduce", Some("robin"))] {
+        let mut params = json!([{"to": "desk", "text": "hello", "level": "careful"}]);
+        if let Some(about) = about {
+            params[0]["about"] = json!(about);
+        }
+        let permissions = Permissions {
+            contacts: true,
+            ..Permissions::default()
+        };
+        let called = call_as(permissions, method, params).unwrap();
+        let RpcCall::Node(Command::ContactCustom(name, _), _) = called else {
+            panic!("another command for {method}");
+        };
+        assert_eq!(name, "careful");
+    }
+    // A name that no level has is refused with its rule.
+    let params = json!([{"to": "desk", "text": "hello", "level": "Careful!"}]);
+    assert!(refusal("whisht_reply", params).contains("`level`"));
+}
+
+#[test]
+fn history_is_selected_by_time_and_number() {
+    let params = json!([{"of": "desk", "since": 1_000, "before": 2_000, "limit": 20}]);
+    let command = call("whisht_conversation", params).unwrap();
+    let ContactCommand::History { of, query } = command else {
+        panic!("another command");
+    };
+    assert_eq!(of, "desk");
+    let expected = HistoryQuery {
+        since: Some(UnixSecs(1_000)),
+        before: Some(UnixSecs(2_000)),
+        limit: Some(20),
+        ..HistoryQuery::default()
+    };
+    assert_eq!(query, expected);
+}
+
+#[test]
 fn text_of_a_message_is_redacted_in_debug() {
     let params = json!([{"to": "desk", "text": "the hedge"}]);
     let shown = format!("{:?}", call("whisht_reply", params).unwrap());

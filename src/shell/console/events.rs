@@ -55,6 +55,8 @@ impl Kind {
                 ContactEvent::Contact(_) => Self::Contact,
                 ContactEvent::Message(_) | ContactEvent::Conversation(_) => Self::Message,
                 ContactEvent::Outgoing(..) => Self::Outgoing,
+                // The page of the outbox shows it when it is loaded again.
+                ContactEvent::Progress(..) => return None,
             },
             Event::File(_) => Self::File,
             Event::Outgoing(..) => Self::Outgoing,

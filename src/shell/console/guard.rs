@@ -143,7 +143,7 @@ fn visit(state: &Arc<ConsoleState>, parts: &request::Parts) -> Option<Visit> {
         .filter_map(|key| sessions.find(key, activity, now))
         .next()?;
     drop(sessions);
-    Some(Visit::new(Arc::clone(state), session, activity))
+    Some(Visit::new(Arc::clone(state), session))
 }
 
 /// The headers of every answer.

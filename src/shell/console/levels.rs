@@ -90,8 +90,8 @@ impl LevelTable {
 
     /// Whether a message at one of the levels leaves in place of cover.
     pub(super) fn replaces_cover(&self) -> bool {
-        let prices = self.rows.iter().filter_map(|row| row.price.as_ref());
-        prices.into_iter().any(|price| price.is_cover)
+        let mut prices = self.rows.iter().filter_map(|row| row.price.as_ref());
+        prices.any(|price| price.is_cover)
     }
 }
 

@@ -17,8 +17,8 @@ use super::server::Shared;
 use super::visit::Visit;
 use super::words;
 use crate::node::{
-    Command, ContactCommand, ContactReply, ContactStage, MessageId, OutgoingView, RefusalKind,
-    Stage,
+    Command, ContactCommand, ContactReply, ContactStage, DeliveryView, MessageId, OutgoingView,
+    PriceView, RefusalKind, Stage,
 };
 
 /// The routes of this page.
@@ -49,6 +49,10 @@ struct ReplyRow {
     stage: String,
     /// How far it is, 0 to 4.
     step: u8,
+    /// What it costs, if that is known.
+    price: String,
+    /// What it waits for, or where its attempt is.
+    waits: Option<String>,
     can_repeat: bool,
 }
 
@@ -107,6 +111,8 @@ async fn replies(visit: &Visit) -> Result<Vec<ReplyRow>, PageError> {
             level: message.level.map_or("", |level| level.word()),
             step: step(&stage),
             stage: stage.words(),
+            price: price_words(message.delivery.as_ref().and_then(|view| view.price)),
+            waits: message.delivery.as_ref().and_then(waits),
             can_repeat: matches!(stage, ContactStage::Unanswered { .. }),
         })
     });
@@ -117,13 +123,31 @@ fn message_row(view: &OutgoingView) -> WhisperRow {
     WhisperRow {
         id: view.id.0,
         level: view.level.word(),
-        price: view.price.map_or_else(String::new, |price| {
-            let time = words::duration(price.seconds.saturating_mul(1_000));
-            format!("{}, {time}", words::bytes(price.bytes))
-        }),
+        price: price_words(view.price),
         stage: stage_words(&view.stage),
         has_failed: matches!(view.stage, Stage::Failed { .. }),
     }
+}
+
+fn price_words(price: Option<PriceView>) -> String {
+    price.map_or_else(String::new, |price| {
+        let time = words::duration(price.seconds.saturating_mul(1_000));
+        format!("{}, {time}", words::bytes(price.bytes))
+    })
+}
+
+/// What a message to a contact waits for, or where its attempt is.
+fn waits(delivery: &DeliveryView) -> Option<String> {
+    if let Some(attempt) = &delivery.attempt {
+        return Some(stage_words(attempt));
+    }
+    let waits_for = words::line(delivery.waits_for.as_ref()?);
+    let left = delivery.wait_seconds.filter(|seconds| *seconds > 0);
+    let left = left.map_or_else(String::new, |seconds| {
+        let time = words::duration(seconds.saturating_mul(1_000));
+        format!(", at most {time}")
+    });
+    Some(format!("waits for {waits_for}{left}"))
 }
 
 /// The stage of a message to a key of Whisper.
@@ -188,6 +212,20 @@ const MAX_REPLIES: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn message_names_what_it_waits_for_and_for_how_long() {
+        let delivery = |wait_seconds| DeliveryView {
+            attempt: None,
+            waits_for: Some("an answer".to_owned()),
+            wait_seconds,
+            price: None,
+        };
+        let words = |wait_seconds| waits(&delivery(wait_seconds)).unwrap();
+        assert_eq!(words(Some(7_200)), "waits for an answer, at most 2 h");
+        assert_eq!(words(Some(0)), "waits for an answer");
+        assert_eq!(words(None), "waits for an answer");
+    }
 
     #[test]
     fn no_stage_says_sent_or_read() {

@@ -210,19 +210,3 @@ async fn panic_erases_only_after_the_typed_word() {
         .await
         .expect("the directory is deleted");
 }
-
-#[tokio::test]
-async fn page_that_loads_itself_does_not_put_off_the_idle_lock() {
-    let node = node(&DataLocation::Ephemeral).await;
-    let visitor = Visitor::enter(&node).await;
-    visitor.get("/").await;
-    let last_use = node.handle().last_use.clone();
-    let used = last_use.last();
-    // The clock of the lock counts milliseconds.
-    sleep(Duration::from_millis(5)).await;
-    assert_eq!(visitor.get("/?auto=1").await.status, 200);
-    assert_eq!(last_use.last(), used, "an automatic request");
-    assert_eq!(visitor.get("/").await.status, 200);
-    assert!(last_use.last() > used, "a request of the user");
-    node.shutdown().await;
-}

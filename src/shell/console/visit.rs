@@ -9,7 +9,7 @@ use super::ConsoleState;
 use super::ask::{NodeClient, PageError};
 use super::forms::Submission;
 use super::layout::{Layout, Nav};
-use super::session::{BrowserSessionId, RequestActivity};
+use super::session::BrowserSessionId;
 use crate::node::ContactCommand;
 
 /// Proof that a request passed all checks of [`super::guard`]; only the guard creates one. Handlers
@@ -18,28 +18,16 @@ use crate::node::ContactCommand;
 pub(super) struct Visit {
     state: Arc<ConsoleState>,
     session: BrowserSessionId,
-    activity: RequestActivity,
 }
 
 impl Visit {
-    pub(super) const fn new(
-        state: Arc<ConsoleState>,
-        session: BrowserSessionId,
-        activity: RequestActivity,
-    ) -> Self {
-        Self {
-            state,
-            session,
-            activity,
-        }
+    pub(super) const fn new(state: Arc<ConsoleState>, session: BrowserSessionId) -> Self {
+        Self { state, session }
     }
 
-    /// The node, for commands and queries. A page that loads itself again does not put off the idle lock.
+    /// The node, for commands and queries.
     pub(super) fn node(&self) -> &NodeClient {
-        match self.activity {
-            RequestActivity::User => &self.state.node,
-            RequestActivity::Automatic => &self.state.unattended,
-        }
+        &self.state.node
     }
 
     /// What all requests share.

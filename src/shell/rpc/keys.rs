@@ -59,13 +59,7 @@ async fn keys(service: &Service, call: KeyCall) -> Result<Value, RpcError> {
                 file,
             }));
         }
-        KeyCall::Lock => {
-            let LockResult { identities, state } = identities.lock(handle).await?;
-            return Ok(to_value(&LockView {
-                identities: texts(&identities),
-                state,
-            }));
-        }
+        KeyCall::Lock => return Ok(to_value(&locked(identities.lock(handle).await?))),
         KeyCall::Unlock { password, name } => {
             let UnlockResult {
                 opened,
@@ -93,6 +87,14 @@ async fn identity(
     };
     let mut known = known.into_iter();
     Ok(known.find(|identity| identity.name == name.as_str()))
+}
+
+fn locked(result: LockResult) -> LockView {
+    let LockResult { identities, state } = result;
+    LockView {
+        identities: texts(&identities),
+        state,
+    }
 }
 
 fn texts(names: &[IdentityName]) -> Vec<String> {

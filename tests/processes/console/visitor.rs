@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::time::{Duration, Instant};
 
 use crate::node::NodeProcess;
 
@@ -17,8 +16,6 @@ pub(super) struct Answer {
     pub(super) status: u16,
     head: String,
     pub(super) body: String,
-    /// Until the first byte came.
-    pub(super) first_byte: Duration,
 }
 
 impl ConsoleVisitor {
@@ -53,7 +50,6 @@ impl ConsoleVisitor {
     fn send(&self, what: &str, body: &str) -> Answer {
         let port = self.host.rsplit(':').next().unwrap().parse().unwrap();
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-        let began = Instant::now();
         write!(
             stream,
             "{what} HTTP/1.1\r\nHost: {}\r\nOrigin: http://{0}\r\nCookie: {}\r\n\
@@ -63,9 +59,7 @@ impl ConsoleVisitor {
             body.len()
         )
         .unwrap();
-        let mut answer = vec![0];
-        stream.read_exact(&mut answer).unwrap();
-        let first_byte = began.elapsed();
+        let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         let answer = String::from_utf8(answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -73,7 +67,6 @@ impl ConsoleVisitor {
             status: head.split(' ').nth(1).unwrap().parse().unwrap(),
             head: head.to_ascii_lowercase(),
             body: body.to_owned(),
-            first_byte,
         }
     }
 }

@@ -108,7 +108,8 @@ impl Story {
             ContactEvent::Contact(_)
             | ContactEvent::Conversation(_)
             | ContactEvent::Message(_)
-            | ContactEvent::Outgoing(..) => {}
+            | ContactEvent::Outgoing(..)
+            | ContactEvent::Progress(..) => {}
         }
     }
 

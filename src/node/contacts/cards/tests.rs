@@ -66,6 +66,15 @@ impl Scene {
         signer.sign(period, rank, keys.block(), terms).unwrap()
     }
 
+    /// The row of a card of this owner.
+    fn row(&self, card: &SignedCard) -> StateRow {
+        StateRow {
+            table: StateTable::Contact,
+            id: crate::state::StateId::new(row_id(&self.id())),
+            value: Zeroizing::new(card.as_bytes().to_vec()),
+        }
+    }
+
     fn publish(&mut self, period: Period, replica: u8, card: &SignedCard) -> EnvelopeHash {
         let replica = Replica::new(replica).unwrap();
         let key = CardKey::of(&self.id(), PeriodReplica { period, replica });
@@ -205,13 +214,8 @@ fn replayed_older_card_is_refused_after_a_restart() {
     let replay = scene.card(today.after(3), today.before(1));
     scene.publish(today, 0, &new);
     scene.run_for(1);
-    let row = StateRow {
-        table: StateTable::Contact,
-        id: crate::state::StateId::new(row_id(&scene.id())),
-        value: Zeroizing::new(new.as_bytes().to_vec()),
-    };
     let mut restarted = CardFinder::new(scene.now.mono);
-    assert_eq!(restarted.restore(&row), Ok(true));
+    assert_eq!(restarted.restore(&scene.row(&new)), Ok(true));
     scene.finder = restarted;
     scene.pass(3 * DAY);
     scene.watch();
@@ -219,6 +223,30 @@ fn replayed_older_card_is_refused_after_a_restart() {
     scene.publish(today.after(3), 0, &replay);
     assert_eq!(scene.run_for(1), []);
     assert_eq!(scene.finder.newest(&scene.id()).unwrap().card(), &new);
+}
+
+#[test]
+fn restored_cards_are_checked_sixteen_a_turn_and_before_any_candidate() {
+    let mut scene = Scene::new();
+    let mut ids = Vec::new();
+    for seed in 2..42 {
+        scene.key = AddressKey::from_seed(Zeroizing::new([seed; 32]));
+        let today = scene.today();
+        let card = scene.card(today, today);
+        assert_eq!(scene.finder.restore(&scene.row(&card)), Ok(true));
+        let id = scene.id();
+        scene.finder.watch(&mut scene.fx, scene.now.mono, id);
+        ids.push(id);
+    }
+    for expected in [16, 32, 40] {
+        assert_eq!(scene.opened, 0);
+        scene.run();
+        let known = ids.iter().filter(|id| scene.finder.newest(id).is_some());
+        assert_eq!(known.count(), expected);
+        scene.flood(0, 1);
+    }
+    scene.run_for(1);
+    assert!(scene.opened > 0);
 }
 
 /// Suppression: a holder of the address fills all topics with junk that decrypts, before the card.

@@ -34,6 +34,7 @@ use crate::node::effects::Effects;
 use crate::node::hex;
 use crate::node::input::CommandId;
 use crate::node::jobs::{Job, JobOwner};
+use crate::node::views::PriceView;
 
 impl Contacts {
     /// Sends a letter. It is answered when the letter is durable.
@@ -54,7 +55,7 @@ impl Contacts {
         }
         let price = self.price_of_letter(now, id, send, context)?;
         self.check_room(fx)?;
-        price.estimate.ok_or_else(no_estimate)?;
+        let estimate = price.estimate.ok_or_else(no_estimate)?;
         let drawn = LetterNumber::draw(fx.key_rng());
         let mut number = None;
         let change = self.letters.update(id, |record| {
@@ -75,6 +76,7 @@ impl Contacts {
                 life: send.life.unwrap_or(DEFAULT_LIFE),
                 attempts: 0,
                 until: now.unix.after(MAX_TIME_SECS),
+                price: Some(PriceView::of(&estimate)),
                 progress: PendingProgress::Next(now.unix),
             },
         ));

@@ -183,3 +183,61 @@ const KNOWN_CARD_SECS: u32 = 5 * 86_400;
 const VERSION: u8 = 2;
 /// Rows of this version lack the field; they are written again at the next change.
 const VERSION_WITHOUT_EARLIER_BITS: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+
+    const NOW: UnixSecs = UnixSecs(1_800_000_000);
+
+    fn address() -> OwnAddress {
+        let mut rng = ChaCha20Rng::from_seed([4; 32]);
+        let seed = Key32::new([3; 32]);
+        OwnAddress::new(&mut rng, "desk".to_owned(), seed, |id| Period::at(id, NOW))
+    }
+
+    fn row(address: &OwnAddress) -> Zeroizing<Vec<u8>> {
+        match address.change() {
+            StateChange::Put { value, .. } => value,
+            StateChange::Delete { .. } => panic!("an address is put"),
+        }
+    }
+
+    #[test]
+    fn row_of_version_1_is_read_and_written_as_version_2() {
+        let address = address();
+        let mut old = row(&address);
+        assert_eq!(old[0], VERSION);
+        old[0] = VERSION_WITHOUT_EARLIER_BITS;
+        // Its last byte says that there are no earlier bits.
+        assert_eq!(old.pop(), Some(0));
+        let read = OwnAddress::from_bytes(&old).unwrap();
+        assert_eq!(read.id(), address.id());
+        assert_eq!(read.name(), "desk");
+        assert_eq!(read.required_bits(NOW), address.terms().ticket_bits);
+        assert_eq!(*row(&read), *row(&address));
+    }
+
+    #[test]
+    fn earlier_ticket_bits_are_read_as_they_were_written() {
+        let mut address = address();
+        let mut terms = address.terms();
+        let before = terms.ticket_bits;
+        terms.ticket_bits = before.saturating_add(3);
+        address.set_terms(terms, NOW);
+        let read = OwnAddress::from_bytes(&row(&address)).unwrap();
+        assert_eq!(read.required_bits(NOW), before);
+        let later = NOW.after(KNOWN_CARD_SECS);
+        assert_eq!(read.required_bits(later), before.saturating_add(3));
+    }
+
+    #[test]
+    fn row_of_another_version_is_refused() {
+        let mut later = row(&address());
+        later[0] = 3;
+        assert!(OwnAddress::from_bytes(&later).is_err());
+    }
+}

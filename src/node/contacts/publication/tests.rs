@@ -9,6 +9,8 @@ use crate::contact::period::DAY;
 use crate::node::fixture::START;
 use crate::state::StateId;
 
+mod locked;
+
 const NAME: &str = "desk";
 
 /// A node with own cards, its clock, and its disk.

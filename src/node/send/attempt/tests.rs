@@ -97,7 +97,7 @@ fn attempt_is_reported_when_it_left_and_when_it_ended_once_each() {
         assert_eq!(sender.stage(id), Some(Stage::Delivered));
     }
     // Users see nothing of it: the component has its own events and listings.
-    assert!(sender.views().is_empty());
+    assert!(sender.views(START.mono).is_empty());
     let events = fx.take_outputs().into_iter();
     let mut events = events.filter(|output| matches!(output, Output::Notify(Event::Outgoing(..))));
     assert!(events.next().is_none());

@@ -60,6 +60,11 @@ impl Sender {
             link: DEFAULT_LINK,
         };
         let predicted = model.latency();
+        // The limit of shards holds for all messages together.
+        let limited = match plan.envelopes {
+            0 | 1 => Duration::ZERO,
+            _ => self.window.wait(now.mono, plan.cells),
+        };
         let hashes = plan.expected_hashes((draft, job), context);
         let seconds = context.gossip.expected_seconds(job);
         let seconds = seconds.map(|seconds| seconds * hashes / job.expected_hashes());
@@ -76,9 +81,9 @@ impl Sender {
             own_bytes: 0,
             network_bytes: whole(cell_hops).saturating_mul(CELL_FRAME_LEN),
             flood_bytes: whole(plan.envelopes.saturating_mul(plan.envelope_bytes)),
-            wait_ms: millis(wait),
-            median_ms: millis(predicted.latency.median),
-            p95_ms: millis(predicted.latency.p95),
+            wait_ms: millis(wait.saturating_add(limited)),
+            median_ms: millis(predicted.latency.median.saturating_add(limited)),
+            p95_ms: millis(predicted.latency.p95.saturating_add(limited)),
             first_attempt: Some(predicted.first_attempt),
             profile: self.profile,
         }

@@ -93,12 +93,13 @@ impl Sender {
             let unqueued = mixed.parts.iter().filter(unqueued).count();
             let slots = u32::try_from(unqueued).unwrap_or(u32::MAX);
             let spread = match mixed.form {
-                MixedForm::Scatter => self.window.wait(unqueued),
+                MixedForm::Scatter => self.window.wait(now.mono, unqueued),
                 MixedForm::Whole | MixedForm::Converge => Duration::ZERO,
             };
             let queue = context.emission.wait();
             let slots = context.emission.slot_time().saturating_mul(slots);
             mixed.wait = queue.saturating_add(slots).max(spread);
+            mixed.waits_since = now.mono;
         }
         self.settle(fx, id, before.as_ref());
     }

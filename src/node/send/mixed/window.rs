@@ -48,12 +48,26 @@ impl ShardWindow {
         self.underway = self.underway.saturating_sub(shards);
     }
 
-    /// Expected additional time until `shards` more have left.
-    pub(super) fn wait(&self, shards: usize) -> Duration {
-        let used = self.underway.saturating_add(self.left.len());
-        let ahead = used.saturating_add(shards).saturating_sub(1);
-        let windows = ahead.checked_div(MAX_SHARDS).unwrap_or(0);
-        WINDOW.saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX))
+    /// Expected time from `now` until `shards` more may begin. Those underway count as if they left now.
+    pub(in crate::node::send) fn wait(&self, now: Instant, shards: usize) -> Duration {
+        let counted = self
+            .left
+            .iter()
+            .filter(|left| now.since(**left) < WINDOW)
+            .copied();
+        let used = self.underway.saturating_add(counted.clone().count());
+        let Some(beyond) = used.saturating_add(shards).checked_sub(MAX_SHARDS) else {
+            return Duration::ZERO;
+        };
+        let Some(last) = beyond.checked_sub(1) else {
+            return Duration::ZERO;
+        };
+        // Places become free in the order in which shards left; then those that take them count.
+        let (round, place) = (last / MAX_SHARDS, last % MAX_SHARDS);
+        let left = counted.chain(core::iter::repeat(now)).nth(place);
+        let first = left.unwrap_or(now).after(WINDOW).since(now);
+        let rounds = WINDOW.saturating_mul(u32::try_from(round).unwrap_or(u32::MAX));
+        first.saturating_add(rounds)
     }
 }
 
@@ -100,8 +114,22 @@ mod tests {
     #[test]
     fn wait_counts_windows_of_eighteen() {
         let window = ShardWindow::default();
-        assert_eq!(window.wait(18), Duration::ZERO);
-        assert_eq!(window.wait(19), WINDOW);
-        assert_eq!(window.wait(96), WINDOW * 5);
+        assert_eq!(window.wait(at(0), 18), Duration::ZERO);
+        assert_eq!(window.wait(at(0), 19), WINDOW);
+        assert_eq!(window.wait(at(0), 96), WINDOW * 5);
+    }
+
+    #[test]
+    fn wait_ends_when_enough_shards_left_ten_minutes_ago() {
+        let mut window = ShardWindow::default();
+        for second in 0..12 {
+            assert_eq!(window.begin(at(second)), Ok(()));
+            window.on_left(at(second));
+        }
+        assert_eq!(window.wait(at(100), 6), Duration::ZERO);
+        // The seventh takes the place of the first, and the twelfth that of the sixth.
+        assert_eq!(window.wait(at(100), 7), Duration::from_secs(500));
+        assert_eq!(window.wait(at(100), 12), Duration::from_secs(505));
+        assert_eq!(window.wait(at(606), 12), Duration::ZERO);
     }
 }

@@ -259,7 +259,7 @@ fn listed_message_has_its_price() {
         .unwrap();
     let estimate = sender.estimate(START, &request(Level::Open), context);
     let estimate = estimate.unwrap();
-    let price = sender.views()[0].price.unwrap();
+    let price = sender.views(START.mono)[0].price.unwrap();
     assert_eq!(price.bytes, estimate.network_bytes);
     assert_eq!(price.seconds, estimate.p95_ms.div_ceil(1_000));
 }

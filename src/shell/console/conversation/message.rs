@@ -69,11 +69,13 @@ pub(super) fn rows(messages: &[ConversationMessageView]) -> Vec<MessageRow> {
 
 impl MessageRow {
     fn of(view: &ConversationMessageView) -> Self {
-        let parts: Vec<_> = view.parts.iter().map(part).collect();
+        let is_own = view.direction == MessageDirection::Out;
+        let parts = view.parts.iter().map(|shown| part(shown, is_own));
+        let parts: Vec<_> = parts.collect();
         Self {
             place: view.place,
             number: view.number,
-            is_own: view.direction == MessageDirection::Out,
+            is_own,
             is_first_unread: false,
             day: None,
             time: words::minute(view.time),
@@ -123,7 +125,7 @@ pub(in crate::shell::console) const fn step(stage: &ContactStage) -> u8 {
     }
 }
 
-fn part(part: &MessagePartView) -> PartRow {
+fn part(part: &MessagePartView, is_own: bool) -> PartRow {
     PartRow::Note(match part {
         MessagePartView::Text { text } => return PartRow::Text(words::text(text)),
         MessagePartView::File { name, bytes } => {
@@ -150,6 +152,10 @@ fn part(part: &MessagePartView) -> PartRow {
         MessagePartView::Continuity { .. } => {
             "a new session, which continues an earlier conversation".to_owned()
         }
+        MessagePartView::FileOffer { name, size } if is_own => format!(
+            "offers the file {:?}, {size} bytes; it is among the files",
+            words::line(name)
+        ),
         MessagePartView::FileOffer { name, size } => format!(
             "offers the file {:?}, {size} bytes; it is among the files, and nothing is received before you \
              accept it",

@@ -62,6 +62,7 @@ mod tests {
             stage: None,
             level: None,
             read: true,
+            delivery: None,
         };
         (1..=count).map(message).collect()
     }

@@ -49,6 +49,7 @@ fn last_of(history: u64, text: &str) -> Vec<ConversationMessageView> {
         stage: Some(ContactStage::Unanswered { reason: None }),
         level: Some(Level::Normal),
         read: true,
+        delivery: None,
     };
     let limit = u64::try_from(PAGE_LEN).unwrap();
     (history.saturating_sub(limit) + 1..=history)
