@@ -42,6 +42,7 @@ pub mod process;
 pub mod relay_list_file;
 pub mod rpc;
 pub mod runtime;
+pub mod sealed_spool;
 pub mod signal;
 pub mod state_store;
 pub mod store;

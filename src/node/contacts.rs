@@ -22,6 +22,7 @@ mod file_parts;
 mod first_messages;
 mod history;
 mod letters;
+mod marks;
 mod pending;
 mod publication;
 mod record;

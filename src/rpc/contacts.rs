@@ -152,6 +152,7 @@ pub(super) fn result(reply: &ContactReply) -> Value {
             conversation,
             messages,
         } => json!({"conversation": conversation, "messages": messages}),
+        ContactReply::UnderWay(list) => super::to_value(list),
         ContactReply::Card(card) => super::to_value(card),
         ContactReply::CardFile(bytes) => Value::String(hex::encode(bytes)),
         ContactReply::CardsPublished(count) => super::to_value(count),

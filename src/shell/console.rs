@@ -29,6 +29,7 @@ mod outbox;
 mod panic;
 mod picture;
 mod precision;
+mod selection;
 mod server;
 mod session;
 mod settings;

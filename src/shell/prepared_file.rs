@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::sealed_spool::SealedSpool;
 use crate::metadata::{self, CleanError, CleanedFile, FileKind, MAX_PICTURE};
 use crate::sealed_file::FILE_CHUNK;
 
@@ -41,6 +42,8 @@ enum FileContent {
     Cleaned(CleanedFile, usize),
     /// The file itself.
     Original(File),
+    /// The file itself, as a browser uploaded it.
+    Spooled(SealedSpool),
 }
 
 impl PreparedFile {
@@ -77,9 +80,7 @@ impl PreparedFile {
         (&file).take(HEAD_LEN).read_to_end(&mut head)?;
         file.rewind()?;
         let kind = FileKind::of(original, &head);
-        let ending = kind
-            .extension()
-            .map_or_else(|| ending(original), |known| Some(known.to_owned()));
+        let ending = ending_of(kind, original);
         let name = shown_name(wishes, ending.as_deref())?;
         if wishes.as_is {
             return Ok(Self {
@@ -95,6 +96,27 @@ impl PreparedFile {
             size: u64::try_from(cleaned.bytes.len()).unwrap_or(u64::MAX),
             notes: cleaned.notes.clone(),
             content: FileContent::Cleaned(cleaned, 0),
+        })
+    }
+
+    /// Prepares a finished upload, whose name was this, to be handed over as it is. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`PrepareCause`] with the remedy.
+    pub fn of_spool(
+        mut spool: SealedSpool,
+        original: &str,
+        wishes: &FileWishes,
+    ) -> Result<Self, PrepareCause> {
+        let first = spool.next_chunk()?.ok_or(PrepareCause::Empty)?;
+        let kind = FileKind::of(original, &first);
+        spool.rewind()?;
+        Ok(Self {
+            name: shown_name(wishes, ending_of(kind, original).as_deref())?,
+            size: spool.len(),
+            content: FileContent::Spooled(spool),
+            notes: Vec::new(),
         })
     }
 
@@ -125,6 +147,7 @@ impl PreparedFile {
         match &mut self.content {
             FileContent::Cleaned(_, at) => *at = 0,
             FileContent::Original(file) => file.rewind()?,
+            FileContent::Spooled(spool) => spool.rewind()?,
         }
         Ok(())
     }
@@ -147,6 +170,7 @@ impl PreparedFile {
                 let limit = u64::try_from(FILE_CHUNK).unwrap_or(u64::MAX);
                 file.take(limit).read_to_end(&mut chunk)?;
             }
+            FileContent::Spooled(spool) => return spool.next_chunk(),
         }
         Ok((!chunk.is_empty()).then_some(chunk))
     }
@@ -180,6 +204,12 @@ fn shown_name(wishes: &FileWishes, ending: Option<&str>) -> Result<String, Prepa
         Some(name) => Ok(name.clone()),
         None => Ok(ending.map_or_else(|| "file".to_owned(), |ending| format!("file.{ending}"))),
     }
+}
+
+/// The ending that the recipient sees: that of a known kind, else the original's.
+fn ending_of(kind: FileKind, original: &str) -> Option<String> {
+    let known = kind.extension();
+    known.map_or_else(|| ending(original), |known| Some(known.to_owned()))
 }
 
 /// The ending of a file name, in small letters, if it is short and of letters and digits.

@@ -18,6 +18,11 @@ use crate::network::ProcessNetwork;
 use crate::node::NodeProcess;
 use crate::script::{NodeScript, ScriptProcess};
 
+#[path = "console/visitor.rs"]
+mod visitor;
+
+use self::visitor::ConsoleVisitor;
+
 const SCRIPT: NodeScript = NodeScript {
     folder: "console",
     file: "browser.mjs",
@@ -54,6 +59,7 @@ fn console_leads_from_request_to_answer_with_and_without_script() {
     assert!(answer.is_string());
 
     hostile_texts_stay_texts(&program, &network);
+    user_stars_and_erases_without_script(&program, &network);
 
     // With JavaScript: a message appears in the page that is open.
     let next = "the second message";
@@ -65,6 +71,7 @@ fn console_leads_from_request_to_answer_with_and_without_script() {
     live.assert_success();
 
     file_is_accepted_and_saved_without_script(&program, &network);
+    pictures(&program, &network.reader);
     killed_node_has_message_once_or_not_at_all(&program, &mut network);
 }
 
@@ -120,6 +127,32 @@ fn hostile_texts_stay_texts(program: &Path, network: &ProcessNetwork) {
     }
 }
 
+/// Stars the conversation, and erases one of the messages that attacked the page.
+fn user_stars_and_erases_without_script(program: &Path, network: &ProcessNetwork) {
+    let messages = || {
+        let history = network.reader.ask(&["read", "heron"]);
+        history["messages"].as_array().unwrap().clone()
+    };
+    let before = messages();
+    let hostile = json!({"script": false, "name": "heron", "text": "<img src="});
+    run(program, "manage", &network.reader, hostile);
+    let after = messages();
+    assert_eq!(after.len(), before.len() - 1, "one message is erased");
+    let texts = after.iter().map(|message| &message["parts"][0]["text"]);
+    let mut texts = texts.filter_map(Value::as_str);
+    assert!(!texts.any(|text| text.starts_with("<img src=")));
+    let list = network.reader.ask(&["read", "heron"]);
+    assert_eq!(list["conversation"]["starred"], true, "{list}");
+}
+
+/// WHISHT_SCREENSHOTS names a folder for pictures of all pages, to be looked at.
+fn pictures(program: &Path, node: &NodeProcess) {
+    if let Ok(shots) = std::env::var("WHISHT_SCREENSHOTS") {
+        let pages = json!({"shots": shots, "pages": PAGES});
+        run(program, "pictures", node, pages);
+    }
+}
+
 /// Kills the reader while its browser sends forms. What a page called stored is stored, and nothing is
 /// stored twice.
 fn killed_node_has_message_once_or_not_at_all(program: &Path, network: &mut ProcessNetwork) {
@@ -165,23 +198,83 @@ fn console_gives_nothing_to_other_pages_and_ended_sessions() {
         let ended = json!({"script": script, "secret": secret});
         run(&program, "ended", &node, ended);
     }
-    let pages = [
-        "/",
-        "/send",
-        "/outbox",
-        "/unlock",
-        "/card",
-        "/network",
-        "/network/coarse",
-        "/files",
-        "/files/new",
-        "/settings",
-        "/panic",
-    ];
-    let access = run(&program, "access", &node, json!({"pages": pages}));
+    let access = run(&program, "access", &node, json!({"pages": PAGES}));
     assert!(access["worst"].is_object(), "{access}");
     network_fits_one_screen(&program, &node);
     guesses_close_login(&node);
+}
+
+/// The lock of the console is the one of `whisht lock`; a new session needs the password.
+#[test]
+fn lock_in_the_console_locks_contacts_until_the_password_is_given() {
+    let scratch = tempfile::tempdir().unwrap();
+    let password = scratch.path().join("password");
+    std::fs::write(&password, "a hedge full of sparrows\n").unwrap();
+    let node = NodeProcess::start(scratch.path(), "locked", &[]);
+    let new = [
+        "id",
+        "new",
+        "desk",
+        "--password-file",
+        password.to_str().unwrap(),
+    ];
+    node.ask(&new);
+    let visitor = ConsoleVisitor::enter(&node);
+    let unlocked = visitor.get("/").body;
+    assert!(!unlocked.contains("are locked"), "{unlocked}");
+    let locked = visitor.post("/lock", "");
+    assert!(
+        locked
+            .body
+            .contains("Locked: the identity desk, contacts and messages."),
+        "{}",
+        locked.body
+    );
+    assert_eq!(visitor.get("/").status, 403, "the session has ended");
+    let status = node.ask(&["status"]);
+    assert_eq!(status["state_locked"], true, "{status}");
+
+    let visitor = ConsoleVisitor::enter(&node);
+    let page = visitor.get("/").body;
+    assert!(
+        page.contains("Contacts and conversations are locked"),
+        "{page}"
+    );
+    assert_eq!(visitor.post("/unlock", "&password=wrong").status, 422);
+    let right = visitor.post("/unlock", "&password=a+hedge+full+of+sparrows");
+    assert_eq!(right.status, 303, "{}", right.body);
+    let status = node.ask(&["status"]);
+    assert_eq!(status["state_locked"], false, "{status}");
+}
+
+/// The keys are gone before the answer; then the node ends and the rest is deleted.
+#[test]
+fn panic_in_the_console_deletes_the_directory_and_ends_the_process() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut node = NodeProcess::start(scratch.path(), "panicked", &[]);
+    node.ask(&["id", "new", "desk", "--address"]);
+    let visitor = ConsoleVisitor::enter(&node);
+    let mistyped = visitor.post("/panic", "&word=wip");
+    assert_eq!(mistyped.status, 422);
+    assert!(node.dir().join("nodekey").exists(), "nothing is erased");
+
+    let erased = visitor.post("/panic", "&word=wipe");
+    assert_eq!(erased.status, 200, "{}", erased.body);
+    assert!(
+        !node.dir().join("nodekey").exists(),
+        "the keys are gone before the answer"
+    );
+    let status = node.wait_for_end();
+    assert!(status.success(), "{status}");
+    assert!(
+        !node.dir().exists(),
+        "the directory is gone when the process has ended"
+    );
+    let left: Vec<_> = std::fs::read_dir(scratch.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["panicked.log"], "nothing else is left");
 }
 
 /// The page of the network in a window of 1,024 x 768, in both colour schemes. WHISHT_SCREENSHOTS names a
@@ -297,6 +390,21 @@ fn write(network: &ProcessNetwork, to: &str, text: &str) {
     ];
     network.source.ask(&send);
 }
+
+/// Pages that need no conversation.
+const PAGES: [&str; 11] = [
+    "/",
+    "/send",
+    "/outbox",
+    "/unlock",
+    "/card",
+    "/network",
+    "/network/coarse",
+    "/files",
+    "/files/new",
+    "/settings",
+    "/panic",
+];
 
 /// Only bounds the wait for a hanging scenario: a message takes seconds to half a minute in it.
 const SCENARIO_TIMEOUT: Duration = Duration::from_secs(420);

@@ -217,7 +217,7 @@ impl Contacts {
         let is_silent = self
             .conversations
             .get(id)
-            .is_none_or(|record| record.facts.is_muted || record.facts.is_declined);
+            .is_none_or(|record| record.facts.marks.is_muted || record.facts.is_declined);
         if is_silent {
             events.clear();
         }

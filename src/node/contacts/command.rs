@@ -100,6 +100,27 @@ pub enum ContactCommand {
         /// Whether it is muted.
         muted: bool,
     },
+    /// Star conversations, or take their stars away: [`ContactReply::Done`]. One that does not exist is
+    /// skipped.
+    Star {
+        /// Names of contacts, or the first digits of conversations' ids.
+        of: Vec<String>,
+        /// Whether they become starred.
+        starred: bool,
+    },
+    /// Erase messages of a conversation from the history: [`ContactReply::Done`]. Refused for a message that
+    /// is still being sent.
+    EraseMessages {
+        /// A contact's name, or the first digits of the conversation's id.
+        of: String,
+        /// The places of the messages.
+        places: Vec<u64>,
+    },
+    /// List the messages whose sending has not ended, of all conversations: [`ContactReply::UnderWay`].
+    UnderWay {
+        /// Maximum number of messages.
+        limit: usize,
+    },
     /// Tell one contact of another, unsigned: [`ContactReply::Sent`].
     Introduce(IntroductionRequest),
     /// Start a new session with a contact whose conversation is stale: [`ContactReply::Sent`].
@@ -152,6 +173,7 @@ impl ContactCommand {
                 | Self::Conversation { .. }
                 | Self::ConversationPage { .. }
                 | Self::History { .. }
+                | Self::UnderWay { .. }
                 | Self::CardShow(_)
         )
     }
@@ -280,6 +302,8 @@ pub enum ContactReply {
         /// Its messages.
         messages: Vec<ConversationMessageView>,
     },
+    /// Messages whose sending has not ended, by conversation and number.
+    UnderWay(Vec<ConversationMessageView>),
     /// A card.
     Card(CardView),
     /// Signed cards, to be written into a file.

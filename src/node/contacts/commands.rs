@@ -88,12 +88,10 @@ impl Contacts {
                 self.follow_letters(fx, now);
             }
             ContactCommand::Decline(of) => self.decline(fx, now, id, &of)?,
-            ContactCommand::Mute { of, muted } => self.mute(fx, now, id, (&of, muted))?,
-            ContactCommand::MarkRead { of, place } => {
-                let conversation = self.conversation_named(&of)?;
-                let changes = self.history.mark_read(conversation, place);
-                Self::store_and_reply(fx, changes, id, ContactReply::Done);
-            }
+            ContactCommand::Mute { .. }
+            | ContactCommand::Star { .. }
+            | ContactCommand::MarkRead { .. }
+            | ContactCommand::EraseMessages { .. } => self.mark(fx, now, id, command)?,
             ContactCommand::CardExport { name, days } => {
                 let (file, prepared) = self.own.export(fx, now.unix, &name, days)?;
                 self.store_prepared(fx, now, prepared);
@@ -109,26 +107,6 @@ impl Contacts {
             query => return Ok(Some(query)),
         }
         Ok(None)
-    }
-
-    fn mute(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        command: CommandId,
-        (of, muted): (&str, bool),
-    ) -> Result<(), Refusal> {
-        let conversation = self.conversation_named(of)?;
-        let update = self.conversations.update(conversation, now.unix, |record| {
-            record.facts.is_muted = muted;
-        });
-        let letters = self
-            .letters
-            .update(conversation, |record| record.set_muted(muted));
-        let change = update.map(|update| update.change).or(letters);
-        let changes = change.into_iter().collect();
-        Self::store_and_reply(fx, changes, command, ContactReply::Done);
-        Ok(())
     }
 
     fn create_address(
@@ -214,6 +192,9 @@ impl Contacts {
             ContactCommand::History { of, query } => {
                 let selected = |own: &Self, id| own.selected_messages(id, query);
                 self.history_reply(now, of, selected, context)?
+            }
+            ContactCommand::UnderWay { limit } => {
+                ContactReply::UnderWay(self.under_way(now, *limit, context))
             }
             ContactCommand::CardShow(name) => {
                 let Some(card) = self.card_of(now, name) else {

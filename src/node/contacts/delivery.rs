@@ -13,7 +13,7 @@ use circuits::time::{Now, UnixSecs};
 use zeroize::Zeroizing;
 
 use super::event::{ContactEvent, ContactStage};
-use super::letters::{LetterRecord, RESEND_SECS};
+use super::letters::RESEND_SECS;
 use super::pending::{PendingId, PendingProgress};
 use super::publication::CardName;
 use super::{ContactContext, ContactContinuation, Contacts, SentMessage};
@@ -334,8 +334,11 @@ impl Contacts {
     /// Whether the user wants no events of a conversation.
     pub(super) fn is_muted(&self, id: ConversationId) -> bool {
         match self.conversations.get(id) {
-            Some(record) => record.facts.is_muted,
-            None => self.letters.get(id).is_some_and(LetterRecord::is_muted),
+            Some(record) => record.facts.marks.is_muted,
+            None => self
+                .letters
+                .get(id)
+                .is_some_and(|record| record.marks().is_muted),
         }
     }
 

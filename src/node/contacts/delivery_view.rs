@@ -46,6 +46,22 @@ impl Contacts {
         })
     }
 
+    /// The messages whose sending has not ended, of all conversations that are shown.
+    pub(super) fn under_way(
+        &self,
+        now: Now,
+        limit: usize,
+        context: ContactContext<'_>,
+    ) -> Vec<ConversationMessageView> {
+        let places = self.history.under_way().map(|(place, _)| place).take(limit);
+        let views = places.filter_map(|(id, place)| {
+            let mut view = self.message_view(id, place)?;
+            view.delivery = self.delivery_view(now, (id, view.number), context);
+            Some(view)
+        });
+        views.collect()
+    }
+
     fn delivery_view(
         &self,
         now: Now,

@@ -31,7 +31,7 @@ impl Contacts {
         if record.is_none_or(|record| record.facts.is_declined) {
             return Vec::new();
         }
-        let is_muted = record.is_some_and(|record| record.facts.is_muted);
+        let is_muted = record.is_some_and(|record| record.facts.marks.is_muted);
         let mut changes = Vec::new();
         for (index, part) in (0_u8..).zip(parts) {
             if matches!(part, Part::FileOffer(_) | Part::FileAnswer(_)) {

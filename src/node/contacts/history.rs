@@ -120,32 +120,65 @@ impl History {
     pub(super) fn expire(&mut self, now: UnixSecs) -> Vec<StateChange> {
         let old = self.messages.iter().filter(|(_, message)| {
             message.is_read
-                && message
-                    .sending
-                    .as_ref()
-                    .is_none_or(|sending| sending.stage.is_final())
+                && !message.is_under_way()
                 && now.0.saturating_sub(message.time.0) > RETENTION_SECS
         });
         let old: Vec<_> = old.map(|(place, _)| *place).collect();
         old.into_iter().map(|place| self.remove(place)).collect()
     }
 
-    /// Erases a conversation.
-    pub(super) fn forget(&mut self, conversation: ConversationId) -> Vec<StateChange> {
-        let places: Vec<_> = self.of(conversation).map(|(place, _)| place).collect();
-        let places = places.into_iter();
+    /// Erases messages of a conversation. The last one leaves an empty row behind: its place must not be used
+    /// twice.
+    pub(super) fn erase(
+        &mut self,
+        conversation: ConversationId,
+        places: &[u64],
+    ) -> Vec<StateChange> {
+        let last = self.last_place(conversation);
+        let places = places.iter().map(|place| (conversation, *place));
         places
-            .map(|place| self.remove((conversation, place)))
+            .filter_map(|place| self.erase_one(place, last))
             .collect()
     }
 
-    /// The messages of a conversation with their places, in the order of storing.
+    fn erase_one(&mut self, place: MessagePlace, last: u64) -> Option<StateChange> {
+        let message = self.messages.get_mut(&place)?;
+        if place.1 != last {
+            return Some(self.remove(place));
+        }
+        self.bytes = self.bytes.saturating_sub(message.parts.len());
+        message.parts = Zeroizing::default();
+        message.is_read = true;
+        Some(put(place, message))
+    }
+
+    /// The messages of this node whose sending has not ended, by conversation and number.
+    pub(super) fn under_way(&self) -> impl Iterator<Item = (MessagePlace, &HistoryMessage)> {
+        let places = self
+            .sent
+            .iter()
+            .map(|((conversation, _), place)| (*conversation, *place));
+        let messages = places.filter_map(|place| Some((place, self.messages.get(&place)?)));
+        messages.filter(|(_, message)| message.is_under_way())
+    }
+
+    /// Erases a conversation.
+    pub(super) fn forget(&mut self, conversation: ConversationId) -> Vec<StateChange> {
+        let all = (conversation, 0)..=(conversation, u64::MAX);
+        let places: Vec<_> = self.messages.range(all).map(|(place, _)| *place).collect();
+        let places = places.into_iter();
+        places.map(|place| self.remove(place)).collect()
+    }
+
+    /// The messages of a conversation with their places, in the order of storing; not those that the user
+    /// erased.
     pub(super) fn of(
         &self,
         conversation: ConversationId,
     ) -> impl DoubleEndedIterator<Item = (u64, &HistoryMessage)> {
         self.messages
             .range((conversation, 0)..=(conversation, u64::MAX))
+            .filter(|(_, message)| !message.is_erased())
             .map(|(place, message)| (place.1, message))
     }
 
@@ -182,9 +215,9 @@ impl History {
     }
 
     fn last_place(&self, conversation: ConversationId) -> u64 {
-        self.of(conversation)
-            .next_back()
-            .map_or(0, |(place, _)| place)
+        let all = (conversation, 0)..=(conversation, u64::MAX);
+        let last = self.messages.range(all).next_back();
+        last.map_or(0, |((_, place), _)| *place)
     }
 
     fn insert(&mut self, place: MessagePlace, message: HistoryMessage) {
@@ -236,6 +269,17 @@ fn row_id((conversation, place): MessagePlace) -> Vec<u8> {
 }
 
 impl HistoryMessage {
+    /// Whether the user erased it. The encoding of a message is never empty.
+    fn is_erased(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Whether this node is still sending it, or can send it again.
+    pub(super) fn is_under_way(&self) -> bool {
+        let sending = self.sending.as_ref();
+        sending.is_some_and(|sending| !sending.stage.is_final())
+    }
+
     fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut writer = StateWriter::new(VERSION);
         writer.bool(self.direction == MessageDirection::Out);
@@ -283,3 +327,63 @@ const MAX_MESSAGES: usize = 100_000;
 /// Maximum size of all messages in the history, 256 MB.
 const MAX_BYTES: usize = 256 << 20;
 const VERSION: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONVERSATION: ConversationId = ConversationId([7; 32]);
+
+    fn message(number: u64) -> HistoryMessage {
+        HistoryMessage {
+            direction: MessageDirection::In,
+            number,
+            time: UnixSecs(1_800_000_000),
+            parts: Zeroizing::new(vec![1; 100]),
+            is_read: false,
+            sending: None,
+        }
+    }
+
+    fn history(messages: u64) -> History {
+        let mut history = History::default();
+        for number in 1..=messages {
+            history.add(CONVERSATION, message(number));
+        }
+        history
+    }
+
+    fn places(history: &History) -> Vec<u64> {
+        history.of(CONVERSATION).map(|(place, _)| place).collect()
+    }
+
+    #[test]
+    fn erased_messages_are_gone_and_no_place_is_used_twice() {
+        let mut history = history(4);
+        let changes = history.erase(CONVERSATION, &[2, 4, 99]);
+        assert_eq!(changes.len(), 2, "an unknown place changes nothing");
+        assert_eq!(places(&history), [1, 3]);
+        assert_eq!(history.bytes, 200);
+        let (place, _) = history.add(CONVERSATION, message(5));
+        assert_eq!(place, 5);
+        assert_eq!(places(&history), [1, 3, 5]);
+        assert_eq!(
+            history.forget(CONVERSATION).len(),
+            4,
+            "the empty row goes too"
+        );
+    }
+
+    #[test]
+    fn erased_message_stays_erased_after_a_restart() {
+        let mut history = history(1);
+        history.erase(CONVERSATION, &[1]);
+        let place = (CONVERSATION, 1);
+        let row = history.messages[&place].to_bytes();
+        assert!(row.len() < 40, "nothing of the text is in the row");
+        let mut restored = History::default();
+        restored.insert(place, HistoryMessage::from_bytes(&row).unwrap());
+        assert!(places(&restored).is_empty());
+        assert_eq!(restored.add(CONVERSATION, message(2)).0, 2);
+    }
+}

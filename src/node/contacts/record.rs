@@ -4,6 +4,7 @@ use circuits::time::UnixSecs;
 use zeroize::Zeroizing;
 
 use super::book::ContactKey;
+use super::marks::ConversationMarks;
 use crate::contact::codec::{BadState, StateReader, StateWriter};
 use crate::contact::conversation::{Conversation, ConversationId, ConversationState};
 use crate::contact::id::ContactId;
@@ -26,8 +27,8 @@ pub(super) struct ConversationFacts {
     pub(super) own: Option<ContactId>,
     /// Bits of the ticket: those that a card asks for, or those that a request came with.
     pub(super) ticket_bits: u8,
-    /// Whether its events are not reported.
-    pub(super) is_muted: bool,
+    /// What the user has marked it with.
+    pub(super) marks: ConversationMarks,
     /// Whether the user declined the request: nothing of it is shown any more.
     pub(super) is_declined: bool,
     /// When it began.
@@ -45,7 +46,7 @@ impl ConversationFacts {
             contact: None,
             own: None,
             ticket_bits,
-            is_muted: false,
+            marks: ConversationMarks::NONE,
             is_declined: false,
             begun,
             restored_day: None,
@@ -78,7 +79,7 @@ impl ConversationRecord {
         writer.option(facts.contact, |writer, key| writer.u64(key.0));
         writer.option(facts.own, |writer, id| writer.array(&id.0));
         writer.u8(facts.ticket_bits);
-        writer.bool(facts.is_muted);
+        writer.u8(facts.marks.code());
         writer.bool(facts.is_declined);
         writer.u32(facts.begun.0);
         writer.option(facts.restored_day, StateWriter::u32);
@@ -99,7 +100,7 @@ impl ConversationRecord {
                 contact: reader.option(|reader| reader.u64().map(ContactKey))?,
                 own: reader.option(|reader| reader.array().map(ContactId))?,
                 ticket_bits: reader.u8()?,
-                is_muted: reader.bool()?,
+                marks: ConversationMarks::of_code(reader.u8()?)?,
                 is_declined: reader.bool()?,
                 begun: UnixSecs(reader.u32()?),
                 restored_day: reader.option(StateReader::u32)?,

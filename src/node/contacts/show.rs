@@ -133,7 +133,8 @@ impl Contacts {
             last: last.0.into(),
             epoch: record.conversation.newest_epoch(),
             missing: record.conversation.missing(),
-            muted: facts.is_muted,
+            muted: facts.marks.is_muted,
+            starred: facts.marks.is_starred,
             restored_day: facts.restored_day,
         })
     }

@@ -183,6 +183,8 @@ pub struct ConversationView {
     pub missing: Vec<u64>,
     /// Whether its events are muted.
     pub muted: bool,
+    /// Whether the user has starred it.
+    pub starred: bool,
     /// Day (since 1970) on which the other side restored its state and proved the old conversation.
     /// The words should be compared again.
     #[serde(deserialize_with = "Option::deserialize")]

@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::layout::html;
 use crate::node::{
-    Command, ContactCommand, ContactReply, ContactView, ConversationMessageView, ConversationView,
-    LevelsView, OutgoingView, Refusal, Reply, StatusView,
+    Command, ContactCommand, ContactReply, ContactView, ConversationView, LevelsView, OutgoingView,
+    Refusal, Reply, StatusView,
 };
 use crate::shell::{Events, Handle, NoRandomness, Stopped};
 
@@ -81,24 +81,6 @@ impl NodeClient {
     pub(super) async fn conversations(&self) -> Result<Vec<ConversationView>, PageError> {
         match self.contact(ContactCommand::Conversations).await? {
             ContactReply::Conversations(conversations) => Ok(conversations),
-            _ => Err(PageError::Unexpected),
-        }
-    }
-
-    /// A conversation and its messages after a place.
-    pub(super) async fn conversation(
-        &self,
-        of: String,
-        after: u64,
-    ) -> Result<(ConversationView, Vec<ConversationMessageView>), PageError> {
-        match self
-            .contact(ContactCommand::Conversation { of, after })
-            .await?
-        {
-            ContactReply::Conversation {
-                conversation,
-                messages,
-            } => Ok((conversation, messages)),
             _ => Err(PageError::Unexpected),
         }
     }

@@ -79,9 +79,9 @@ fn own_address(view: &AddressView) -> AddressPanel {
 /// How many cards are in the network, and what comes next.
 fn published(view: &AddressView) -> String {
     let alive = match view.cards {
-        0 => "no card of now is in the network".to_owned(),
-        1 => "1 card of now is in the network".to_owned(),
-        count => format!("{count} cards of now are in the network"),
+        0 => "no current card is in the network".to_owned(),
+        1 => "1 current card is in the network".to_owned(),
+        count => format!("{count} current cards are in the network"),
     };
     let next = match (&view.obstacle, view.next_card_secs) {
         (Some(obstacle), _) => format!("the next one waits: {obstacle}"),
@@ -122,7 +122,7 @@ mod tests {
         assert!(own.code.is_some());
         assert_eq!(
             own.published,
-            "2 cards of now are in the network; the next one is published in 3 h"
+            "2 current cards are in the network; the next one is published in 3 h"
         );
     }
 

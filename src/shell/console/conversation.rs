@@ -5,6 +5,7 @@
 //! list of messages does.
 
 mod actions;
+mod erase;
 mod message;
 mod page_size;
 
@@ -17,10 +18,11 @@ use circuits::level::Level;
 use serde::Deserialize;
 
 pub(super) use self::actions::level;
-use self::message::{MessageRow, PartRow};
+pub(super) use self::message::step;
+use self::message::{MessageRow, PartRow, rows};
 use super::ask::PageError;
 use super::forms::Submission;
-use super::inbox::partner;
+use super::inbox::{partner, state};
 use super::layout::{Layout, Nav, html, refused};
 use super::levels::LevelTable;
 use super::server::Shared;
@@ -40,7 +42,9 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/c/{number}/accept", post(actions::accept))
         .route("/c/{number}/decline", post(actions::decline))
         .route("/c/{number}/mute", post(actions::mute))
-        .route("/c/{number}/forget", post(actions::forget))
+        .route("/c/{number}/star", post(actions::star))
+        .route("/c/{number}/verify", post(actions::verify))
+        .route("/c/{number}/messages", post(erase::erase))
         .route("/c/{number}/again", post(actions::again))
         .route("/c/{number}/cancel", post(actions::cancel))
 }
@@ -51,7 +55,11 @@ struct ConversationPage {
     layout: Layout,
     number: u32,
     with: String,
-    state: &'static str,
+    /// Its state, unless it is the usual one.
+    state: Option<String>,
+    is_starred: bool,
+    /// Whether the user selects messages; nothing is written then.
+    is_selecting: bool,
     is_request: bool,
     is_closed: bool,
     is_stale: bool,
@@ -87,6 +95,8 @@ pub(super) struct FormDraft {
 #[derive(Deserialize)]
 struct ConversationQuery {
     before: Option<u64>,
+    #[serde(default)]
+    select: bool,
     done: Option<String>,
 }
 
@@ -102,7 +112,11 @@ async fn show(
     let notice = query.done.as_deref().and_then(notice);
     let page = page(&visit, number, query.before, draft).await?;
     let layout = page.layout.with_notice(notice);
-    Ok(html(&ConversationPage { layout, ..page }))
+    Ok(html(&ConversationPage {
+        layout,
+        is_selecting: query.select,
+        ..page
+    }))
 }
 
 /// The page with what the user typed, and the reason why it was not sent.
@@ -138,7 +152,9 @@ async fn page(
         layout: visit.layout(Nav::Inbox),
         number,
         with: partner(&view),
-        state: view.state.words(),
+        state: state(&view),
+        is_starred: view.starred,
+        is_selecting: false,
         is_request,
         is_closed,
         is_stale: view.state == ConversationStateView::Stale,
@@ -147,11 +163,13 @@ async fn page(
         words,
         epoch: view.epoch,
         missing: view.missing,
-        restored: view.restored_day.map(|day| day_words(u64::from(day))),
+        restored: view
+            .restored_day
+            .map(|day| words::day(u64::from(day).saturating_mul(86_400))),
         earlier: earlier.filter(|_| has_earlier),
         unread_until: is_unread.then_some(last),
         last,
-        messages: messages.iter().map(MessageRow::of).collect(),
+        messages: rows(&messages),
         levels,
         draft,
     })
@@ -188,17 +206,14 @@ async fn words_of(
     }
 }
 
-fn day_words(day: u64) -> String {
-    let minute = words::minute(day.saturating_mul(86_400));
-    minute.split(' ').next().unwrap_or_default().to_owned()
-}
-
 /// What a form did, by its word in the URL.
 fn notice(word: &str) -> Option<&'static str> {
     Some(match word {
         "stored" => "The message is stored. Its stages are shown below.",
         "accepted" => "The request was accepted. Nothing was sent.",
         "muted" => "The setting was changed.",
+        "verified" => "The words are marked as compared.",
+        "erased" => "The messages were erased on this node.",
         "again" => "The message will leave again.",
         "cancelled" => "The message will not leave again. What has left cannot be recalled.",
         "repeated" => "This form was sent before; the message was not stored a second time.",

@@ -71,8 +71,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Posted<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
         let (mut parts, body) = request.into_parts();
         let visit = Visit::from_request_parts(&mut parts, state).await?;
-        let body = timeout(FORM_TIMEOUT, read(body)).await;
-        let body = body.map_err(|_| PageError::TooSlow)??;
+        let body = read_in_time(body).await?;
         let Hidden { token } = fields(body.clone()).await?;
         let is_own = visit
             .state()
@@ -83,6 +82,12 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Posted<T> {
         }
         fields(body).await.map(Self)
     }
+}
+
+/// Reads a body within the limits of size and time.
+async fn read_in_time(body: Body) -> Result<Bytes, PageError> {
+    let body = timeout(FORM_TIMEOUT, read(body)).await;
+    body.map_err(|_| PageError::TooSlow)?
 }
 
 /// Reads a body up to the limit. What is above the limit is read and dropped: a browser that is still
@@ -118,4 +123,40 @@ async fn fields<T: DeserializeOwned>(body: Bytes) -> Result<T, PageError> {
     let form = Form::<T>::from_request(request, &()).await;
     let Form(fields) = form.map_err(|error| PageError::Form(format!("{error}")))?;
     Ok(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn body_that_never_ends_is_refused_in_time() {
+        let parts = [Ok::<_, Infallible>(Bytes::from_static(b"token="))];
+        let drip = stream::iter(parts).chain(stream::pending());
+        let read = timeout(10 * FORM_TIMEOUT, read_in_time(Body::from_stream(drip)));
+        let refused = read.await.expect("the reading ends by itself");
+        assert!(matches!(refused, Err(PageError::TooSlow)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn oversize_body_is_refused_and_read_up_to_a_limit() {
+        let read = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&read);
+        let endless = stream::repeat_with(move || {
+            let part = Bytes::from_static(&[b'x'; 4_096]);
+            // A reader without a limit fails here, and not by the memory of the machine.
+            let total = counter.fetch_add(part.len(), Ordering::Relaxed);
+            assert!(total < 8 * (MAX_FORM + MAX_DISCARDED), "all is read");
+            Ok::<_, Infallible>(part)
+        });
+        let refused = read_in_time(Body::from_stream(endless)).await;
+        assert!(matches!(refused, Err(PageError::TooLarge)));
+        assert!(read.load(Ordering::Relaxed) <= MAX_FORM + MAX_DISCARDED + 8_192);
+    }
 }

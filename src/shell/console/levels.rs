@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::ask::PageError;
 use super::visit::Visit;
 use super::words;
-use crate::node::{ContactCommand, ContactReply, ContactSend, LevelView};
+use crate::node::{ContactCommand, ContactReply, ContactSend, EstimateView, LevelView};
 
 /// The table.
 pub(super) struct LevelTable {
@@ -24,14 +24,24 @@ pub(super) struct LevelRow {
     pub(super) is_chosen: bool,
     /// Why it cannot be chosen, if it cannot.
     pub(super) missing: Option<String>,
-    /// Time and bytes of the message; empty if they are not known.
+    /// What the message costs, if it is known.
+    pub(super) price: Option<LevelPrice>,
+    /// How many nodes can be the sender.
+    pub(super) senders: String,
+}
+
+/// The price of a message at a level, in words.
+pub(super) struct LevelPrice {
+    /// Until 95 of 100 messages are in the network.
     pub(super) time: String,
-    /// Bytes.
-    pub(super) bytes: String,
+    /// Bytes that this node sends.
+    pub(super) own: String,
+    /// Bytes of cells over all hops.
+    pub(super) hops: String,
     /// Time for the proof of work.
-    pub(super) sealing: String,
-    /// What the level hides.
-    pub(super) hides: String,
+    pub(super) work: String,
+    /// Whether the message leaves in place of cover.
+    is_cover: bool,
 }
 
 impl LevelTable {
@@ -48,7 +58,10 @@ impl LevelTable {
             Some(level) => level,
             None => visit.node().status().await?.level,
         };
-        let (text, sample) = if text.is_empty() {
+        let (text, sample) = if to.is_none() {
+            let sample = "\u{201c}Show price\u{201d} computes what your text costs at each level.";
+            (String::new(), sample.to_owned())
+        } else if text.is_empty() {
             let sample = "Prices are for a text of 500 letters.";
             ("x".repeat(SAMPLE_LEN), sample.to_owned())
         } else {
@@ -69,23 +82,52 @@ impl LevelTable {
         choose_stronger(&mut rows);
         Ok(Self { rows, sample })
     }
+
+    /// Whether a price is known.
+    pub(super) fn has_prices(&self) -> bool {
+        self.rows.iter().any(|row| row.price.is_some())
+    }
+
+    /// Whether a message at one of the levels leaves in place of cover.
+    pub(super) fn replaces_cover(&self) -> bool {
+        let mut prices = self.rows.iter().filter_map(|row| row.price.as_ref());
+        prices.any(|price| price.is_cover)
+    }
+}
+
+impl LevelPrice {
+    fn of(price: &EstimateView) -> Self {
+        Self {
+            time: words::duration(price.wait_ms.saturating_add(price.p95_ms)),
+            own: match price.own_bytes {
+                0 => "nothing added".to_owned(),
+                count => words::bytes(count),
+            },
+            hops: match price.network_bytes {
+                0 => "no cells".to_owned(),
+                count => words::bytes(count),
+            },
+            work: price
+                .sealing_ms
+                .map_or_else(|| "not measured yet".to_owned(), words::duration),
+            is_cover: price.own_bytes == 0,
+        }
+    }
 }
 
 impl LevelRow {
     fn of(view: &LevelView, chosen: Level) -> Self {
-        let hides = match view.senders {
+        let senders = match view.senders {
             None => String::new(),
-            Some(1) => "does not hide the sender".to_owned(),
-            Some(senders) => format!("one of {senders} nodes is the sender"),
+            Some(0 | 1) => "not hidden".to_owned(),
+            Some(senders) => format!("{senders} nodes"),
         };
         Self {
             word: view.level.word(),
             is_chosen: view.level == chosen,
             missing: view.missing.as_deref().map(words::line),
-            time: String::new(),
-            bytes: String::new(),
-            sealing: String::new(),
-            hides,
+            price: None,
+            senders,
         }
     }
 
@@ -105,11 +147,7 @@ impl LevelRow {
         };
         match visit.node().contact(ContactCommand::Price(send)).await {
             Ok(ContactReply::Price(price)) => {
-                if let Some(price) = price.estimate {
-                    self.time = words::duration(price.wait_ms.saturating_add(price.p95_ms));
-                    self.bytes = words::price_bytes(&price);
-                    self.sealing = price.sealing_ms.map(words::duration).unwrap_or_default();
-                }
+                self.price = price.estimate.as_ref().map(LevelPrice::of);
                 Ok(())
             }
             Ok(_) => Err(PageError::Unexpected),
@@ -148,10 +186,8 @@ mod tests {
             word,
             is_chosen,
             missing: is_missing.then(|| "no path".to_owned()),
-            time: String::new(),
-            bytes: String::new(),
-            sealing: String::new(),
-            hides: String::new(),
+            price: None,
+            senders: String::new(),
         }
     }
 

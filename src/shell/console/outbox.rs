@@ -10,14 +10,15 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 
 use super::ask::PageError;
+use super::conversation::step;
 use super::forms::Posted;
-use super::inbox::partner;
 use super::layout::{Layout, Nav, html, see};
 use super::server::Shared;
 use super::visit::Visit;
 use super::words;
 use crate::node::{
-    Command, ContactStage, ConversationStateView, MessageId, OutgoingView, RefusalKind, Stage,
+    Command, ContactCommand, ContactReply, ContactStage, DeliveryView, MessageId, OutgoingView,
+    PriceView, RefusalKind, Stage,
 };
 
 /// The routes of this page.
@@ -33,6 +34,8 @@ pub(super) fn routes() -> Router<Shared> {
 struct OutboxPage {
     layout: Layout,
     replies: Vec<ReplyRow>,
+    /// Whether there are more replies than the page shows.
+    has_more: bool,
     messages: Vec<WhisperRow>,
 }
 
@@ -44,6 +47,12 @@ struct ReplyRow {
     time: String,
     level: &'static str,
     stage: String,
+    /// How far it is, 0 to 4.
+    step: u8,
+    /// What it costs, if that is known.
+    price: String,
+    /// What it waits for, or where its attempt is.
+    waits: Option<String>,
     can_repeat: bool,
 }
 
@@ -65,55 +74,80 @@ async fn show(visit: Visit, Query(query): Query<OutboxQuery>) -> Result<Response
     let notice = query.done.as_deref().and_then(notice);
     let layout = visit.layout(Nav::Outbox).refreshing("/outbox");
     let messages = visit.node().outbox().await?;
+    let mut replies = replies(&visit).await?;
+    let has_more = replies.len() > MAX_REPLIES;
+    replies.truncate(MAX_REPLIES);
     Ok(html(&OutboxPage {
         layout: layout.with_notice(notice),
-        replies: replies(&visit).await?,
+        replies,
+        has_more,
         messages: messages.iter().map(message_row).collect(),
     }))
 }
 
-/// Messages in conversations whose sending has not ended.
+/// Messages in conversations whose sending has not ended, one more than the page shows.
 async fn replies(visit: &Visit) -> Result<Vec<ReplyRow>, PageError> {
-    let conversations = match visit.node().conversations().await {
+    let limit = MAX_REPLIES.saturating_add(1);
+    let messages = match visit
+        .node()
+        .contact(ContactCommand::UnderWay { limit })
+        .await
+    {
+        Ok(ContactReply::UnderWay(messages)) => messages,
+        Ok(_) => return Err(PageError::Unexpected),
         Err(PageError::Refused(refusal)) if refusal.kind == RefusalKind::Locked => Vec::new(),
-        all => all?,
+        Err(error) => return Err(error),
     };
-    let mut rows = Vec::new();
-    for view in conversations {
-        // Before a request is accepted, nothing was written to it.
-        if view.state == ConversationStateView::Asked {
-            continue;
-        }
-        let (view, messages) = visit.node().conversation(view.id, 0).await?;
-        for message in messages {
-            let Some(stage) = message.stage.filter(|stage| !stage.is_final()) else {
-                continue;
-            };
-            rows.push(ReplyRow {
-                conversation: visit.number_of(&view.id),
-                with: partner(&view),
-                number: message.number,
-                time: words::minute(message.time),
-                level: message.level.map_or("", |level| level.word()),
-                stage: stage.words(),
-                can_repeat: matches!(stage, ContactStage::Unanswered { .. }),
-            });
-        }
-    }
-    Ok(rows)
+    let rows = messages.into_iter().filter_map(|message| {
+        let stage = message.stage?;
+        Some(ReplyRow {
+            conversation: visit.number_of(&message.conversation),
+            with: match &message.contact {
+                Some(name) => words::line(name),
+                None => words::codename(&message.conversation),
+            },
+            number: message.number,
+            time: words::minute(message.time),
+            level: message.level.map_or("", |level| level.word()),
+            step: step(&stage),
+            stage: stage.words(),
+            price: price_words(message.delivery.as_ref().and_then(|view| view.price)),
+            waits: message.delivery.as_ref().and_then(waits),
+            can_repeat: matches!(stage, ContactStage::Unanswered { .. }),
+        })
+    });
+    Ok(rows.collect())
 }
 
 fn message_row(view: &OutgoingView) -> WhisperRow {
     WhisperRow {
         id: view.id.0,
         level: view.level.word(),
-        price: view.price.map_or_else(String::new, |price| {
-            let time = words::duration(price.seconds.saturating_mul(1_000));
-            format!("{}, {time}", words::bytes(price.bytes))
-        }),
+        price: price_words(view.price),
         stage: stage_words(&view.stage),
         has_failed: matches!(view.stage, Stage::Failed { .. }),
     }
+}
+
+fn price_words(price: Option<PriceView>) -> String {
+    price.map_or_else(String::new, |price| {
+        let time = words::duration(price.seconds.saturating_mul(1_000));
+        format!("{}, {time}", words::bytes(price.bytes))
+    })
+}
+
+/// What a message to a contact waits for, or where its attempt is.
+fn waits(delivery: &DeliveryView) -> Option<String> {
+    if let Some(attempt) = &delivery.attempt {
+        return Some(stage_words(attempt));
+    }
+    let waits_for = words::line(delivery.waits_for.as_ref()?);
+    let left = delivery.wait_seconds.filter(|seconds| *seconds > 0);
+    let left = left.map_or_else(String::new, |seconds| {
+        let time = words::duration(seconds.saturating_mul(1_000));
+        format!(", at most {time}")
+    });
+    Some(format!("waits for {waits_for}{left}"))
 }
 
 /// The stage of a message to a key of Whisper.
@@ -172,9 +206,26 @@ fn notice(word: &str) -> Option<&'static str> {
     })
 }
 
+/// Messages to contacts on the page.
+const MAX_REPLIES: usize = 100;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn message_names_what_it_waits_for_and_for_how_long() {
+        let delivery = |wait_seconds| DeliveryView {
+            attempt: None,
+            waits_for: Some("an answer".to_owned()),
+            wait_seconds,
+            price: None,
+        };
+        let words = |wait_seconds| waits(&delivery(wait_seconds)).unwrap();
+        assert_eq!(words(Some(7_200)), "waits for an answer, at most 2 h");
+        assert_eq!(words(Some(0)), "waits for an answer");
+        assert_eq!(words(None), "waits for an answer");
+    }
 
     #[test]
     fn no_stage_says_sent_or_read() {

@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -137,9 +138,15 @@ async fn accept(listener: TcpListener, state: Shared) {
 
 /// Serves one connection. Errors belong to the browser's user, not to the log.
 async fn serve(stream: TcpStream, permit: AcceptPermit, router: Router) {
-    if set_options(&stream).is_err() {
-        return;
+    if set_options(&stream).is_ok() {
+        serve_pages(stream, permit, router).await;
     }
+}
+
+async fn serve_pages<S>(stream: S, permit: AcceptPermit, router: Router)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let permit = Arc::new(permit);
     let pages = TowerToHyperService::new(router);
     let known = Arc::clone(&permit);
@@ -166,4 +173,65 @@ fn set_options(stream: &TcpStream) -> std::io::Result<()> {
     #[cfg(any(target_os = "android", target_os = "linux"))]
     socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALL_TIMEOUT))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    /// A browser's end of a connection to pages that all say `page`.
+    fn connect() -> DuplexStream {
+        let (near, far) = duplex(1 << 20);
+        let limiter = AcceptLimiter::new(CONNECTION_LIMITS);
+        let permit = limiter.admit(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+        let router = Router::new().fallback(async || "page");
+        tokio::spawn(serve_pages(far, permit, router));
+        near
+    }
+
+    async fn answer(mut stream: DuplexStream) -> String {
+        let mut answer = Vec::new();
+        // A connection that is cut off has no further answer.
+        let _cut = stream.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn head_that_never_ends_is_cut_off_in_time() {
+        let mut stream = connect();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: a")
+            .await
+            .unwrap();
+        let ended = timeout(10 * HEAD_TIMEOUT, answer(stream)).await;
+        let answer = ended.expect("the connection ends by itself");
+        assert!(!answer.contains("page"), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn flood_of_headers_is_refused_beyond_the_limit() {
+        let head = |path: &str, headers: &str| {
+            format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n")
+        };
+        let mut stream = connect();
+        let usual = head("/", &"x: y\r\n".repeat(50));
+        stream.write_all(usual.as_bytes()).await.unwrap();
+        assert!(answer(stream).await.ends_with("page"));
+        let large = format!("x: {}\r\n", "y".repeat(MAX_HEAD));
+        for flood in [
+            head("/", &"x: y\r\n".repeat(2 * MAX_HEAD)),
+            head("/", &large.repeat(3)),
+            head(&format!("/{}", "a".repeat(3 * MAX_HEAD)), ""),
+        ] {
+            let mut stream = connect();
+            // The other end may have closed the connection before the flood is over.
+            let _cut = stream.write_all(flood.as_bytes()).await;
+            let answer = answer(stream).await;
+            assert!(!answer.contains("200 OK"), "{answer}");
+        }
+    }
 }

@@ -4,8 +4,9 @@
 //! time than the network. Texts of other machines lose their control characters and marks of direction
 //! here; the templates escape them.
 
+use crate::contact::id::ContactId;
+use crate::contact::voice::VoiceWords;
 use crate::keystore::date;
-use crate::node::EstimateView;
 use crate::printable;
 
 /// A text of another machine, with its line ends.
@@ -27,6 +28,32 @@ pub(super) fn minute(secs: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}")
 }
 
+/// The day of a time: `2026-11-29`.
+pub(super) fn day(secs: u64) -> String {
+    let minute = minute(secs);
+    let day = minute.split(' ').next();
+    day.unwrap_or_default().to_owned()
+}
+
+/// The time of day: `11:39`.
+pub(super) fn clock(secs: u64) -> String {
+    let minute = minute(secs);
+    let clock = minute.split(' ').next_back();
+    clock.unwrap_or_default().to_owned()
+}
+
+/// Two words for a conversation without a contact, from its id. They tell requests from each other, and
+/// prove nothing.
+pub(super) fn codename(id: &str) -> String {
+    let mut bytes = [0; 32];
+    if hex::decode_to_slice(id, &mut bytes).is_err() {
+        return "unknown".to_owned();
+    }
+    let words = VoiceWords::of(&ContactId(bytes));
+    let [first, second, ..] = words.words();
+    format!("{first} {second}")
+}
+
 /// A duration in milliseconds, in whole units.
 pub(super) fn duration(millis: u64) -> String {
     match millis {
@@ -46,15 +73,6 @@ pub(super) fn bytes(count: u64) -> String {
     }
 }
 
-/// What the bytes of one message are at a level: what this node sends, and all hops together.
-pub(super) fn price_bytes(price: &EstimateView) -> String {
-    format!(
-        "{} from here, {} over all hops",
-        bytes(price.own_bytes),
-        bytes(price.network_bytes)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +81,7 @@ mod tests {
     fn time_ends_at_the_minute() {
         assert_eq!(minute(1_795_952_399), minute(1_795_952_340));
         assert_eq!(minute(0), "1970-01-01 00:00");
+        assert_eq!((&*day(60), &*clock(60)), ("1970-01-01", "00:01"));
     }
 
     #[test]
@@ -73,6 +92,15 @@ mod tests {
         assert_eq!(bytes(9_999), "9999 B");
         assert_eq!(bytes(10_001), "11 KB");
         assert_eq!(bytes(20_000_001), "21 MB");
+    }
+
+    #[test]
+    fn codename_belongs_to_one_conversation() {
+        let (one, two) = (codename(&"ab".repeat(32)), codename(&"cd".repeat(32)));
+        assert_eq!(one, codename(&"ab".repeat(32)));
+        assert_ne!(one, two);
+        assert_eq!(one.split(' ').count(), 2);
+        assert_eq!(codename("no id"), "unknown");
     }
 
     #[test]

@@ -136,9 +136,9 @@ const scenarios = {
     assert.equal(cookies[0].sameSite, 'Strict')
     assert.equal((await raw('GET', new URL(given.url).pathname, { Host: given.host })).status, 410, 'second use')
 
-    await until(page, 'a request arrives', () => page.locator('a:has-text("Request:")').count())
+    await until(page, 'a request arrives', () => page.locator('a.request').count())
     assert.ok(!(await page.content()).includes(given.text), 'the text of a request is not in the inbox')
-    await page.click('a:has-text("Request:")')
+    await page.click('a.request')
     assert.equal(await page.locator('.message .text').first().textContent(), given.text)
     await page.fill('input[name=name]', given.name)
     await page.click('button:has-text("Accept")')
@@ -150,8 +150,10 @@ const scenarios = {
     await page.click('button[value=price]')
     await page.waitForSelector('.notice:has-text("prices below")')
     assert.equal(await page.inputValue('textarea'), given.reply.replaceAll('\r\n', '\n'), 'the text is kept')
-    const price = await page.locator('tr:has(input[value=normal])').innerText()
-    assert.match(price, /from here, .* over all hops/)
+    for (const column of ['From this node', 'Over all hops']) {
+      const price = await page.locator(`tr:has(input[value=normal]) td[data-label="${column}"]`).innerText()
+      assert.match(price, /^\d+ K?B$/, column)
+    }
     await page.click('button[value=send]')
     await page.waitForSelector('.message.own')
     await until(page, 'the network has the answer', async () =>
@@ -203,6 +205,60 @@ const scenarios = {
     assert.ok(await fits(page), 'a long line does not widen the page')
     assert.equal(await page.title(), 'whisht')
     await started.close()
+    return {}
+  },
+
+  /** Stars the conversation, and erases the message that begins with a text. */
+  async manage() {
+    const { started, context } = await browser({ context: { javaScriptEnabled: given.script } })
+    const page = await login(context)
+    const star = page.locator(`li:has(a:has-text("${given.name}")) button.star`)
+    assert.equal(await star.getAttribute('aria-pressed'), 'false')
+    await star.click()
+    assert.equal(await star.getAttribute('aria-pressed'), 'true')
+
+    await page.click(`a:has-text("${given.name}")`)
+    await page.click('summary')
+    await page.click('a:has-text("Select messages")')
+    await page.locator(`li:has-text("${given.text}") input[type=checkbox]`).check()
+    await page.click('button:has-text("Erase"):not(:has-text("conversation"))')
+    assert.equal(await page.locator('h1').textContent(), 'Erase these messages?')
+    assert.ok((await page.locator('main li').allTextContents()).join().includes(given.text), 'the page asks with the text')
+    await page.click('button.danger')
+    await page.waitForSelector('.notice:has-text("erased")')
+    assert.equal(await page.locator(`.message:has-text("${given.text}")`).count(), 0)
+
+    // A conversation is erased after a question too; here the user keeps it.
+    await page.goto(new URL('/?select=true', page.url()).href)
+    await page.locator(`label:has-text("${given.name}") input`).check()
+    await page.click('button[value=erase]')
+    assert.equal(await page.locator('h1').textContent(), 'Erase these conversations?')
+    await page.click('a:has-text("Keep")')
+    assert.equal(await page.locator(`a:has-text("${given.name}")`).count(), 1)
+    await started.close()
+    return {}
+  },
+
+  /** Pictures of all pages and conversations: light, dark, at 200 % zoom, and on a narrow screen. */
+  async pictures() {
+    const screens = {
+      light: { viewport: { width: 1280, height: 900 } },
+      dark: { viewport: { width: 1280, height: 900 }, colorScheme: 'dark' },
+      zoom: { viewport: { width: 512, height: 384 }, deviceScaleFactor: 2 },
+      narrow: { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2 },
+    }
+    for (const [screen, options] of Object.entries(screens)) {
+      const { started, context } = await browser({ context: options })
+      const page = await login(context, draw())
+      const listed = await page.$$eval('a.open', (links) => links.map((link) => link.getAttribute('href')))
+      for (const way of [...given.pages, '/?select=true', ...listed, ...listed.map((way) => `${way}?select=true`)]) {
+        await page.goto(new URL(way, page.url()).href)
+        assert.ok(await fits(page), `${way} fits (${screen})`)
+        const file = `${way.replaceAll(/[^a-z0-9]+/g, '-')}-${screen}.png`
+        await page.screenshot({ path: path.join(given.shots, file), fullPage: true })
+      }
+      await started.close()
+    }
     return {}
   },
 

@@ -150,7 +150,11 @@ impl Contacts {
             events.extend(self.message_view(id, place).map(ContactEvent::Message));
             events.extend(self.conversation_view(id).map(ContactEvent::Conversation));
         }
-        if self.letters.get(id).is_none_or(LetterRecord::is_muted) {
+        if self
+            .letters
+            .get(id)
+            .is_none_or(|record| record.marks().is_muted)
+        {
             events.clear();
         }
         Self::store_and_notify(fx, changes, events);

@@ -4,6 +4,7 @@ use circuits::time::UnixSecs;
 use zeroize::Zeroizing;
 
 use super::super::book::ContactKey;
+use super::super::marks::ConversationMarks;
 use crate::contact::codec::{BadState, StateReader, StateWriter};
 use crate::contact::first_contact::{FirstBox, FirstTicket};
 use crate::contact::id::ContactId;
@@ -16,7 +17,7 @@ pub(in crate::node::contacts) struct LetterRecord {
     address: LetterAddress,
     end: LetterEnd,
     contact: Option<ContactKey>,
-    is_muted: bool,
+    marks: ConversationMarks,
     begun: UnixSecs,
     /// Letters that came, in the order in which they came first.
     incoming: Vec<LetterNumber>,
@@ -106,7 +107,7 @@ impl LetterRecord {
             address,
             end,
             contact,
-            is_muted: false,
+            marks: ConversationMarks::NONE,
             begun,
             incoming: Vec::new(),
             outgoing: Vec::new(),
@@ -144,14 +145,14 @@ impl LetterRecord {
         self.begun
     }
 
-    /// Whether its events are not reported.
-    pub(in crate::node::contacts) const fn is_muted(&self) -> bool {
-        self.is_muted
+    /// What the user has marked it with.
+    pub(in crate::node::contacts) const fn marks(&self) -> ConversationMarks {
+        self.marks
     }
 
-    /// Reports its events, or does not.
-    pub(in crate::node::contacts) const fn set_muted(&mut self, is_muted: bool) {
-        self.is_muted = is_muted;
+    /// Changes the marks.
+    pub(in crate::node::contacts) const fn set_marks(&mut self, marks: ConversationMarks) {
+        self.marks = marks;
     }
 
     /// What the user decided. A source has decided by writing.
@@ -284,7 +285,7 @@ impl LetterRecord {
         writer.u8(request.ticket_bits);
         writer.u8(request.decision.code());
         writer.option(self.contact, |writer, key| writer.u64(key.0));
-        writer.bool(self.is_muted);
+        writer.u8(self.marks.code());
         writer.u32(self.begun.0);
         for numbers in [&self.incoming, &self.outgoing] {
             writer.list(numbers.iter(), |writer, number| writer.array(&number.0));
@@ -321,7 +322,7 @@ impl LetterRecord {
             address,
             end: LetterEnd::Reader(request),
             contact: reader.option(|reader| reader.u64().map(ContactKey))?,
-            is_muted: reader.bool()?,
+            marks: ConversationMarks::of_code(reader.u8()?)?,
             begun: UnixSecs(reader.u32()?),
             incoming: reader.list(MAX_LETTERS, |reader| reader.array().map(LetterNumber))?,
             outgoing: reader.list(MAX_LETTERS, |reader| reader.array().map(LetterNumber))?,

@@ -41,7 +41,8 @@ impl Contacts {
             last: last.0.into(),
             epoch: 0,
             missing: Vec::new(),
-            muted: record.is_muted(),
+            muted: record.marks().is_muted,
+            starred: record.marks().is_starred,
             restored_day: None,
         })
     }

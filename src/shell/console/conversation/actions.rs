@@ -10,7 +10,7 @@ use super::super::ask::PageError;
 use super::super::forms::{NoFields, Posted, Submission, typed};
 use super::super::layout::see;
 use super::super::visit::Visit;
-use super::{FormDraft, show_draft};
+use super::{FormDraft, part_of, show_draft};
 use crate::node::{ContactCommand, ContactSend, SentMessage};
 
 /// The form of the next message.
@@ -163,24 +163,37 @@ pub(super) async fn mute(
     Ok(see(&format!("/c/{number}?done=muted")))
 }
 
-/// The confirmation of an erasure.
+/// Whether a conversation becomes starred.
 #[derive(Deserialize)]
-pub(super) struct ForgetForm {
-    confirm: Option<String>,
+pub(super) struct StarForm {
+    starred: bool,
 }
 
-pub(super) async fn forget(
+pub(super) async fn star(
     visit: Visit,
     Path(number): Path<u32>,
-    Posted(ForgetForm { confirm }): Posted<ForgetForm>,
+    Posted(StarForm { starred }): Posted<StarForm>,
+) -> Result<Response, PageError> {
+    let of = vec![visit.conversation(number)?];
+    let command = ContactCommand::Star { of, starred };
+    visit.node().contact(command).await?;
+    Ok(see("/"))
+}
+
+/// Records that the user has compared the words of the contact.
+pub(super) async fn verify(
+    visit: Visit,
+    Path(number): Path<u32>,
+    Posted(NoFields {}): Posted<NoFields>,
 ) -> Result<Response, PageError> {
     let of = visit.conversation(number)?;
-    if confirm.is_none() {
-        let rule = "nothing was erased: tick the box beside the button to erase the conversation";
-        return Err(PageError::Form(rule.to_owned()));
-    }
-    visit.node().contact(ContactCommand::Forget(of)).await?;
-    Ok(see("/?done=forgotten"))
+    let (view, _) = part_of(&visit, of, Some(0)).await?;
+    let contact = view.contact.ok_or(PageError::NotFound)?;
+    visit
+        .node()
+        .contact(ContactCommand::Verify(contact))
+        .await?;
+    Ok(see(&format!("/c/{number}?done=verified")))
 }
 
 /// A message that this node sends.
@@ -192,14 +205,9 @@ pub(super) struct SentForm {
 pub(super) async fn again(
     visit: Visit,
     Path(number): Path<u32>,
-    Posted(SentForm { message }): Posted<SentForm>,
+    Posted(form): Posted<SentForm>,
 ) -> Result<Response, PageError> {
-    let conversation = visit.conversation(number)?;
-    let number_of = SentMessage {
-        conversation,
-        number: message,
-    };
-    let command = ContactCommand::SendAgain(number_of);
+    let command = ContactCommand::SendAgain(form.named(&visit, number)?);
     visit.node().contact(command).await?;
     Ok(see(&format!("/c/{number}?done=again")))
 }
@@ -207,14 +215,19 @@ pub(super) async fn again(
 pub(super) async fn cancel(
     visit: Visit,
     Path(number): Path<u32>,
-    Posted(SentForm { message }): Posted<SentForm>,
+    Posted(form): Posted<SentForm>,
 ) -> Result<Response, PageError> {
-    let conversation = visit.conversation(number)?;
-    let number_of = SentMessage {
-        conversation,
-        number: message,
-    };
-    let command = ContactCommand::Cancel(number_of);
+    let command = ContactCommand::Cancel(form.named(&visit, number)?);
     visit.node().contact(command).await?;
     Ok(see(&format!("/c/{number}?done=cancelled")))
+}
+
+impl SentForm {
+    /// The message in the conversation with this number.
+    fn named(&self, visit: &Visit, number: u32) -> Result<SentMessage, PageError> {
+        Ok(SentMessage {
+            conversation: visit.conversation(number)?,
+            number: self.message,
+        })
+    }
 }

@@ -21,11 +21,17 @@ pub(super) struct MessageRow {
     pub(super) place: u64,
     pub(super) number: u64,
     pub(super) is_own: bool,
-    pub(super) is_unread: bool,
+    /// Whether it is the first unread one of the page.
+    pub(super) is_first_unread: bool,
+    /// The day, where another one begins.
+    pub(super) day: Option<String>,
     pub(super) time: String,
+    pub(super) clock: String,
+    /// The begin of what was written, for a list.
+    pub(super) begin: String,
     pub(super) parts: Vec<PartRow>,
-    /// Stage and level, if this node sends it.
-    pub(super) stage: Option<String>,
+    /// Stage, and how far that is from 0 to 4, if this node sends it.
+    pub(super) stage: Option<(String, u8)>,
     pub(super) level: Option<&'static str>,
     /// Whether it can be stopped.
     pub(super) can_cancel: bool,
@@ -43,24 +49,83 @@ pub(super) enum PartRow {
     Note(String),
 }
 
+/// The messages of a page, with the marks between them.
+pub(super) fn rows(messages: &[ConversationMessageView]) -> Vec<MessageRow> {
+    let first_unread = messages.iter().find(|message| !message.read);
+    let first_unread = first_unread.map(|message| message.place);
+    let mut shown = String::new();
+    let row = |message: &ConversationMessageView| {
+        let day = words::day(message.time);
+        let is_other = day != shown;
+        shown.clone_from(&day);
+        MessageRow {
+            is_first_unread: first_unread == Some(message.place),
+            day: is_other.then_some(day),
+            ..MessageRow::of(message)
+        }
+    };
+    messages.iter().map(row).collect()
+}
+
 impl MessageRow {
-    pub(super) fn of(view: &ConversationMessageView) -> Self {
+    fn of(view: &ConversationMessageView) -> Self {
+        let is_own = view.direction == MessageDirection::Out;
+        let parts = view.parts.iter().map(|shown| part(shown, is_own));
+        let parts: Vec<_> = parts.collect();
         Self {
             place: view.place,
             number: view.number,
-            is_own: view.direction == MessageDirection::Out,
-            is_unread: !view.read,
+            is_own,
+            is_first_unread: false,
+            day: None,
             time: words::minute(view.time),
-            parts: view.parts.iter().map(part).collect(),
-            stage: view.stage.as_ref().map(ContactStage::words),
+            clock: words::clock(view.time),
+            begin: parts.first().map(PartRow::begin).unwrap_or_default(),
+            parts,
+            stage: view
+                .stage
+                .as_ref()
+                .map(|stage| (stage.words(), step(stage))),
             level: view.level.map(|level| level.word()),
             can_cancel: view.stage.as_ref().is_some_and(|stage| !stage.is_final()),
             can_repeat: matches!(view.stage, Some(ContactStage::Unanswered { .. })),
         }
     }
+
+    /// Whether it can be erased: what is still being sent has to be stopped first.
+    pub(super) const fn can_erase(&self) -> bool {
+        !self.can_cancel
+    }
 }
 
-fn part(part: &MessagePartView) -> PartRow {
+impl PartRow {
+    /// Its first letters, on one line.
+    fn begin(&self) -> String {
+        let (Self::Text(text) | Self::File(text, _) | Self::Note(text)) = self;
+        let mut letters = text.chars();
+        let begin = letters.by_ref().take(BEGIN_LEN);
+        let begin: String = begin.map(|c| if c == '\n' { ' ' } else { c }).collect();
+        let more = if letters.next().is_some() {
+            "\u{2026}"
+        } else {
+            ""
+        };
+        format!("{}{more}", words::line(&begin))
+    }
+}
+
+/// How far a message is: encrypted, left, in the network, answered. 0 if it was given up.
+pub(in crate::shell::console) const fn step(stage: &ContactStage) -> u8 {
+    match stage {
+        ContactStage::Expired | ContactStage::Cancelled => 0,
+        ContactStage::Sealing { .. } | ContactStage::Unanswered { reason: Some(_) } => 1,
+        ContactStage::Dispatched { .. } => 2,
+        ContactStage::Seen { .. } | ContactStage::Unanswered { reason: None } => 3,
+        ContactStage::Answered => 4,
+    }
+}
+
+fn part(part: &MessagePartView, is_own: bool) -> PartRow {
     PartRow::Note(match part {
         MessagePartView::Text { text } => return PartRow::Text(words::text(text)),
         MessagePartView::File { name, bytes } => {
@@ -87,6 +152,10 @@ fn part(part: &MessagePartView) -> PartRow {
         MessagePartView::Continuity { .. } => {
             "a new session, which continues an earlier conversation".to_owned()
         }
+        MessagePartView::FileOffer { name, size } if is_own => format!(
+            "offers the file {:?}, {size} bytes; it is among the files",
+            words::line(name)
+        ),
         MessagePartView::FileOffer { name, size } => format!(
             "offers the file {:?}, {size} bytes; it is among the files, and nothing is received before you \
              accept it",
@@ -161,6 +230,8 @@ fn saved_name(name: &str) -> String {
     if name.is_empty() { "file" } else { name }.to_owned()
 }
 
+/// Letters of a message in a list.
+const BEGIN_LEN: usize = 60;
 /// Maximum length of such a name.
 const MAX_NAME: usize = 100;
 

@@ -1,11 +1,13 @@
 //! `/files/new`: hands over a file that the browser uploads.
 //!
-//! The upload is written into memory that has no name on any disk, cleaned as `whisht send --attach` does it,
-//! and sealed into the store chunk by chunk. The token of the session is the first field: nothing of a forged
-//! upload is read. A file above the limit goes by the command line, which reads it where it is.
+//! A file that is cleaned is written into memory that has no name on any disk, cleaned as `whisht send
+//! --attach` does it, and sealed into the store chunk by chunk. A file that is handed over as it is may be
+//! larger: it is sealed while it arrives, and memory holds one chunk of it. The token of the session is the
+//! first field, and the wishes stand before the file: nothing of a forged upload is read.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use askama::Template;
@@ -15,13 +17,15 @@ use axum::response::Response;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::command;
+use super::{asks_level, command};
 use crate::metadata::PROMISE;
 use crate::node::{FileCommand, FileOutgoing, FileReply};
 use crate::shell::console::ask::PageError;
+use crate::shell::console::conversation::level;
 use crate::shell::console::layout::{Layout, Nav, html, refused, see};
 use crate::shell::console::visit::Visit;
 use crate::shell::prepared_file::{FileWishes, PreparedFile};
+use crate::shell::sealed_spool::SealedSpool;
 
 #[derive(Template)]
 #[template(path = "attach.html", config = "src/shell/console/askama.toml")]
@@ -30,6 +34,10 @@ struct AttachPage {
     /// Names of contacts.
     contacts: Vec<String>,
     promise: &'static str,
+    /// What cleaning takes, in MiB.
+    limit: u64,
+    /// Whether the user has to choose level `normal`.
+    asks_level: bool,
     error: Option<String>,
 }
 
@@ -47,6 +55,8 @@ async fn page(visit: &Visit, error: Option<String>) -> Result<AttachPage, PageEr
         layout: visit.layout(Nav::Files),
         contacts: with_conversation.map(|contact| contact.name).collect(),
         promise: PROMISE,
+        limit: MAX_PLAIN >> 20,
+        asks_level: asks_level(visit).await?,
         error,
     })
 }
@@ -76,6 +86,8 @@ struct Upload {
     name: String,
     /// The word that hands over a file as it is.
     as_is: String,
+    /// The level, where the user has to name one.
+    level: Option<String>,
     file: Option<UploadedFile>,
 }
 
@@ -83,7 +95,16 @@ struct Upload {
 struct UploadedFile {
     /// Its name on the user's machine. It decides the ending only.
     original: String,
-    content: File,
+    content: UploadContent,
+}
+
+/// What arrived.
+#[derive(Debug)]
+enum UploadContent {
+    /// A file that will be cleaned, in memory.
+    Plain(File),
+    /// A file as it is.
+    Spooled(Box<SealedSpool>),
 }
 
 impl Upload {
@@ -107,7 +128,11 @@ impl Upload {
                 "to" => upload.to = text(field).await?,
                 "name" => upload.name = text(field).await?,
                 "as-is" => upload.as_is = text(field).await?,
-                "file" => upload.file = Some(content(field).await?),
+                "level" => upload.level = Some(text(field).await?),
+                "file" => {
+                    let as_is = upload.wishes()?.as_is;
+                    upload.file = Some(content(visit, field, as_is).await?);
+                }
                 _ => {}
             }
         }
@@ -145,26 +170,63 @@ async fn text(mut field: Field<'_>) -> Result<String, PageError> {
     String::from_utf8(bytes).map_err(|_| PageError::Form("a field is not UTF-8".to_owned()))
 }
 
-/// The file, in memory.
-async fn content(mut field: Field<'_>) -> Result<UploadedFile, PageError> {
+/// The file: in memory if it will be cleaned, else sealed while it arrives.
+async fn content(visit: &Visit, field: Field<'_>, as_is: bool) -> Result<UploadedFile, PageError> {
     let original = field.file_name().unwrap_or_default().to_owned();
+    let content = match visit.state().parts.data_dir.as_deref().filter(|_| as_is) {
+        Some(folder) => spooled(folder.to_owned(), field).await?,
+        None => plain(field).await?,
+    };
+    Ok(UploadedFile { original, content })
+}
+
+async fn plain(mut field: Field<'_>) -> Result<UploadContent, PageError> {
     let failed = |error| PageError::Form(format!("the file cannot be held in memory: {error}"));
     let mut content = memory_file().map_err(failed)?;
     let mut len: u64 = 0;
     while let Some(part) = in_time(field.chunk()).await? {
-        len = len.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
-        if len > MAX_UPLOAD {
-            return Err(PageError::Form(format!(
-                "the page takes files of up to {} MiB; use `whisht send --attach FILE`, which takes larger \
-                 ones",
-                MAX_UPLOAD >> 20
-            )));
-        }
+        len = count(len, &part, MAX_PLAIN)?;
         // Memory: this does not wait for a disk.
         content.write_all(&part).map_err(failed)?;
     }
     content.rewind().map_err(failed)?;
-    Ok(UploadedFile { original, content })
+    Ok(UploadContent::Plain(content))
+}
+
+async fn spooled(folder: PathBuf, mut field: Field<'_>) -> Result<UploadContent, PageError> {
+    let failed = |error: io::Error| {
+        PageError::Form(format!(
+            "the file cannot be stored: {error}; use `whisht send --attach FILE`"
+        ))
+    };
+    let spool = blocking(move || SealedSpool::create(&folder)).await?;
+    let mut spool = Box::new(spool.map_err(failed)?);
+    let mut len: u64 = 0;
+    while let Some(part) = in_time(field.chunk()).await? {
+        len = count(len, &part, MAX_SPOOLED)?;
+        let written = blocking(move || {
+            let written = spool.write(&part);
+            written.map(|()| spool)
+        });
+        spool = written.await?.map_err(failed)?;
+    }
+    let finished = blocking(move || {
+        let finished = spool.finish();
+        finished.map(|()| spool)
+    });
+    Ok(UploadContent::Spooled(finished.await?.map_err(failed)?))
+}
+
+/// Counts the bytes of an upload.
+fn count(len: u64, part: &[u8], limit: u64) -> Result<u64, PageError> {
+    let len = len.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
+    if len > limit {
+        return Err(PageError::Form(format!(
+            "the file has more than {} MiB, the limit of this page; use `whisht send --attach FILE`",
+            limit >> 20
+        )));
+    }
+    Ok(len)
 }
 
 /// What a part of the form brings, unless it takes too long.
@@ -179,17 +241,24 @@ async fn in_time<T>(part: impl Future<Output = Result<T, MultipartError>>) -> Re
 /// Cleans the file, seals it into the store, and offers it.
 async fn hand_over(visit: &Visit, mut upload: Upload) -> Result<(), PageError> {
     let wishes = upload.wishes()?;
+    let level = level(upload.level.as_deref())?;
     let file = upload.file.take();
     let file = file.ok_or_else(|| PageError::Form("no file was chosen".to_owned()))?;
     let prepared = blocking(move || {
-        PreparedFile::of(file.content, &file.original, &wishes).map_err(|cause| cause.to_string())
+        let prepared = match file.content {
+            UploadContent::Plain(content) => PreparedFile::of(content, &file.original, &wishes),
+            UploadContent::Spooled(spool) => {
+                PreparedFile::of_spool(*spool, &file.original, &wishes)
+            }
+        };
+        prepared.map_err(|cause| cause.to_string())
     });
     let mut prepared = prepared.await?.map_err(PageError::Form)?;
     let begin = FileCommand::Begin(FileOutgoing {
         to: upload.to,
         name: prepared.name().to_owned(),
         size: prepared.size(),
-        level: None,
+        level,
     });
     let FileReply::File(view) = command(visit, begin).await? else {
         return Err(PageError::Unexpected);
@@ -241,8 +310,10 @@ fn memory_file() -> io::Result<File> {
 
 /// The word to type for a file that is not cleaned.
 const AS_IS: &str = "as is";
-/// Maximum size of an upload in bytes: what cleaning takes.
-const MAX_UPLOAD: u64 = 256 << 20;
+/// Maximum size of a file that is cleaned, in bytes: what cleaning takes ([`crate::metadata::MAX_PICTURE`]).
+const MAX_PLAIN: u64 = 256 << 20;
+/// Maximum size of a file that is handed over as it is, in bytes. The node may have a lower one.
+const MAX_SPOOLED: u64 = 1 << 30;
 /// Maximum size of a field that is not a file, in bytes.
 const MAX_TEXT: usize = 1_024;
 /// Time limit for each part of a field.

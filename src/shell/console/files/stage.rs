@@ -17,6 +17,8 @@ pub(super) struct ListedFile {
     pub(super) can_decline: bool,
     pub(super) can_save: bool,
     pub(super) is_fault: bool,
+    /// What an acceptance at level `normal` costs, if the user has to choose that level.
+    pub(super) price_at_normal: Option<String>,
 }
 
 /// The row of a file.
@@ -48,6 +50,7 @@ pub(super) fn row(view: &FileView) -> ListedFile {
         can_decline: is_incoming && view.stage == FileStage::Offered,
         can_save: is_incoming && view.stage == FileStage::Complete,
         is_fault: matches!(view.stage, FileStage::Failed { .. }),
+        price_at_normal: None,
     }
 }
 

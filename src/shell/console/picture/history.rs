@@ -19,6 +19,15 @@ pub(in crate::shell::console) fn history(rows: &[Series]) -> Picture {
     for (index, row) in rows.iter().enumerate() {
         series(&mut canvas, length(index) * ROW, row);
     }
+    if rows.iter().all(|row| row.minutes.is_empty()) {
+        let middle = (LEFT + length(MINUTES) * BAR / 2.0, height - 3.0);
+        canvas.text(
+            "axis",
+            middle,
+            Anchor::Middle,
+            "the first minute is not over yet",
+        );
+    }
     let base = height - 3.0;
     canvas.text("axis", (LEFT, base), Anchor::Start, "an hour ago");
     canvas.text(
@@ -74,7 +83,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 const WIDTH: f64 = 640.0;
-const ROW: f64 = 34.0;
+const ROW: f64 = 40.0;
 /// Where the bars begin.
 const LEFT: f64 = 110.0;
 /// Width of a minute.

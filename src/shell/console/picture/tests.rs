@@ -113,7 +113,7 @@ fn history_draws_the_last_hour_with_the_present_at_the_right() {
     assert_eq!(bars, 60, "{svg}");
     assert!(svg.contains("max 99") && svg.contains(">99</text>"));
     let heights = numbers(&svg, "height");
-    assert!((heights.iter().copied().fold(0.0, f64::max) - 22.0).abs() < 0.1);
+    assert!((heights.iter().copied().fold(0.0, f64::max) - 28.0).abs() < 0.1);
 
     let empty = history(&[Series {
         name: "cells",
@@ -124,7 +124,7 @@ fn history_draws_the_last_hour_with_the_present_at_the_right() {
         name: "cells",
         minutes: vec![u64::MAX, 1],
     }]);
-    assert!(huge.to_string().contains("height=\"22.0\""));
+    assert!(huge.to_string().contains("height=\"28.0\""));
 }
 
 #[test]
