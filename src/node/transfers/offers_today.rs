@@ -97,12 +97,17 @@ mod tests {
     const FROM: ConversationId = ConversationId([1; 32]);
 
     /// What a restart leaves of the changes.
-    fn restart(changes: Vec<StateChange>) -> OffersToday {
+    fn restart(changes: &[StateChange]) -> OffersToday {
         let mut rows = BTreeMap::new();
         for change in changes {
             match change {
                 StateChange::Put { table, id, value } => {
-                    rows.insert(id.as_bytes().to_vec(), StateRow { table, id, value });
+                    let row = StateRow {
+                        table: *table,
+                        id: id.clone(),
+                        value: value.clone(),
+                    };
+                    rows.insert(id.as_bytes().to_vec(), row);
                 }
                 StateChange::Delete { id, .. } => {
                     rows.remove(id.as_bytes());
@@ -131,7 +136,7 @@ mod tests {
         let mut changes = Vec::new();
         for _ in 0..MAX_OFFERS_PER_DAY {
             changes.extend(offers.admit(DAY, FROM).unwrap());
-            offers = restart(changes.clone());
+            offers = restart(&changes);
         }
         assert!(offers.admit(DAY, FROM).is_none());
         let next_day = offers.admit(DAY.after(86_400), FROM).unwrap();
