@@ -96,12 +96,18 @@ mod tests {
     const DAY: UnixSecs = UnixSecs(86_400);
     const FROM: ConversationId = ConversationId([1; 32]);
 
-    /// Applies changes to the stored rows, and restores the counts from them.
-    fn restart(rows: &mut BTreeMap<Vec<u8>, StateRow>, changes: Vec<StateChange>) -> OffersToday {
+    /// What a restart leaves of the changes.
+    fn restart(changes: &[StateChange]) -> OffersToday {
+        let mut rows = BTreeMap::new();
         for change in changes {
             match change {
                 StateChange::Put { table, id, value } => {
-                    rows.insert(id.as_bytes().to_vec(), StateRow { table, id, value });
+                    let row = StateRow {
+                        table: *table,
+                        id: id.clone(),
+                        value: value.clone(),
+                    };
+                    rows.insert(id.as_bytes().to_vec(), row);
                 }
                 StateChange::Delete { id, .. } => {
                     rows.remove(id.as_bytes());
@@ -127,10 +133,10 @@ mod tests {
     #[test]
     fn restart_of_the_node_gives_no_further_offers() {
         let mut offers = OffersToday::default();
-        let mut rows = BTreeMap::new();
+        let mut changes = Vec::new();
         for _ in 0..MAX_OFFERS_PER_DAY {
-            let changes = offers.admit(DAY, FROM).unwrap();
-            offers = restart(&mut rows, changes);
+            changes.extend(offers.admit(DAY, FROM).unwrap());
+            offers = restart(&changes);
         }
         assert!(offers.admit(DAY, FROM).is_none());
         let next_day = offers.admit(DAY.after(86_400), FROM).unwrap();
