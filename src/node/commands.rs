@@ -2,7 +2,6 @@
 //!
 //! Each command goes to its component. A query reads and changes nothing.
 
-use circuits::ids::Profile;
 use circuits::time::Now;
 
 use super::command::{Command, OpenedState, ReaderKind, Refusal, Reply, SendRequest};
@@ -389,7 +388,6 @@ impl Node {
 
     fn status(&self, now: Now) -> StatusView {
         let snapshot = self.directory.snapshot(now);
-        let is_young = self.config.profile == Profile::Main && snapshot.is_young();
         let endpoints = self.config.advertise.iter().copied().map(Endpoint::from);
         let (publisher, pool) = (self.directory.publisher(), self.gossip.pool());
         StatusView {
@@ -410,7 +408,7 @@ impl Node {
             ),
             relays: self.directory.len(),
             eligible_relays: snapshot.relays().len(),
-            directory: DirectoryAge::of(is_young),
+            directory: DirectoryAge::of(snapshot.is_young()),
             relay_list: self.directory.relay_list_view(now),
             relay: self.config.relay,
             listed: publisher

@@ -186,15 +186,7 @@ impl RpcCall {
             }
             "whisht_outbox" => nothing(params, Command::Outbox)?,
             "whisht_peers" => nothing(params, Command::Peers)?,
-            "whisht_publishRelayList" => {
-                let digits = text(params, "list")?;
-                let raw = hex::decode(digits.strip_prefix("0x").unwrap_or(&digits));
-                let raw = raw.map_err(|_| {
-                    let remedy = "give the bytes of the list as hexadecimal digits";
-                    bad("list", "it is not hexadecimal", remedy)
-                })?;
-                Command::PublishRelayList(raw)
-            }
+            "whisht_publishRelayList" => Command::PublishRelayList(relay_list(params)?),
             "whisht_relays" => nothing(params, Command::Relays)?,
             "whisht_send" => match send_request(params, rng)? {
                 (None, request) => Command::Send(request),
@@ -393,6 +385,15 @@ pub(super) fn number(params: Value, name: &str) -> Result<u64, RpcError> {
     only(params, name)?
         .as_u64()
         .ok_or_else(|| bad(name, "it is not a whole number", "give a whole number"))
+}
+
+/// The bytes of a relay list.
+fn relay_list(params: Value) -> Result<Vec<u8>, RpcError> {
+    let digits = text(params, "list")?;
+    hex::decode(digits.strip_prefix("0x").unwrap_or(&digits)).map_err(|_| {
+        let remedy = "give the bytes of the list as hexadecimal digits";
+        bad("list", "it is not hexadecimal", remedy)
+    })
 }
 
 fn flag(params: Value, name: &str) -> Result<bool, RpcError> {

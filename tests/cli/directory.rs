@@ -133,7 +133,11 @@ fn key_signs_no_second_list_for_an_epoch() {
     let id = keygen(dir, "key");
     let enode = |port: u16| format!("enode://{}@93.184.216.34:{port}", KEYS[0]);
     for (file, port) in [("one.toml", 1), ("two.toml", 2)] {
-        let text = draft(&[id.clone()], &[&enode(port)], "from = \"2026-12-01\"");
+        let text = draft(
+            std::slice::from_ref(&id),
+            &[&enode(port)],
+            "from = \"2026-12-01\"",
+        );
         fs::write(dir.join(file), text).unwrap();
     }
     let first = sign(dir, "one.toml", "key", "one.list");
@@ -229,7 +233,7 @@ fn node_follows_the_list_of_its_file_and_takes_a_newer_one() {
     let epochs = [(now / 43_200) * 43_200, (now / 43_200 + 2) * 43_200];
     for (file, epoch) in ["one", "two"].into_iter().zip(epochs) {
         let from = format!("{network}\nfrom = \"{}\"", minute(epoch));
-        let text = draft(&[id.clone()], &[&enode(9)], &from);
+        let text = draft(std::slice::from_ref(&id), &[&enode(9)], &from);
         fs::write(dir.join(format!("{file}.toml")), text).unwrap();
         sign(dir, &format!("{file}.toml"), "key", &format!("{file}.list"));
     }

@@ -57,11 +57,11 @@ impl Drop for TestNetwork {
     }
 }
 
-/// Ports that no other test uses at the time.
-fn free_ports(count: u16) -> u16 {
+/// Ports that are free now. Each test has its own `first`: the tests run at the same time.
+fn free_ports(first: u16, count: u16) -> u16 {
     let bind = |port| std::net::TcpListener::bind(("127.0.0.1", port));
-    let seed = u16::try_from(std::process::id() % 20_000).unwrap();
-    let starts = (0..100).map(|step| 30_000 + (seed + step * 211) % 30_000);
+    let seed = u16::try_from(std::process::id() % 5_000).unwrap();
+    let starts = (0..100).map(|step| first + seed + step * 97);
     let mut free = starts.filter(|start| (0..count).all(|next| bind(start + next).is_ok()));
     free.next().unwrap()
 }
@@ -69,7 +69,7 @@ fn free_ports(count: u16) -> u16 {
 #[test]
 fn testnet_of_the_page_runs_its_nodes_and_continues_with_their_keys() {
     let data = scratch();
-    let port = free_ports(12);
+    let port = free_ports(11_000, 12);
     let network = TestNetwork::start(&data.parent, port);
     let nodes = network.nodes.clone();
     assert_eq!(nodes.len(), 6);
@@ -97,7 +97,7 @@ fn testnet_of_the_page_runs_its_nodes_and_continues_with_their_keys() {
 #[test]
 fn testnet_beside_another_one_names_the_cause_and_leaves_it_running() {
     let data = scratch();
-    let port = free_ports(16);
+    let port = free_ports(45_000, 16);
     let network = TestNetwork::start(&data.parent, port);
     // The same directory.
     let same = program()

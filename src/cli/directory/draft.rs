@@ -95,13 +95,15 @@ pub(super) fn parse(path: &Path, text: &str, now: UnixSecs) -> Result<ListDraft,
     };
     let epochs = draft.days.saturating_mul(2);
     let signers = signer_set("signers", &draft.signers, draft.threshold);
-    let next = match draft.next_signers.is_empty() {
-        true if draft.next_threshold.is_some() => Err(
+    let next = if !draft.next_signers.is_empty() {
+        signer_set("next-signers", &draft.next_signers, draft.next_threshold).map(Some)
+    } else if draft.next_threshold.is_some() {
+        Err(
             "`next-threshold` has no effect without `next-signers`; name them, or leave it out"
                 .into(),
-        ),
-        true => Ok(None),
-        false => signer_set("next-signers", &draft.next_signers, draft.next_threshold).map(Some),
+        )
+    } else {
+        Ok(None)
     };
     Ok(ListDraft {
         network: NetworkId::new(profile, &String::from(network)),

@@ -42,6 +42,27 @@ pub struct ListInForceView {
 }
 
 impl RelayListView {
+    /// Every field with a value.
+    #[cfg(test)]
+    pub(super) fn example() -> Self {
+        Self {
+            signers: 5,
+            threshold: 3,
+            in_force: Some(ListInForceView {
+                id: "ab".repeat(32),
+                from: 1_750_000_000,
+                until: 1_751_000_000,
+                left_secs: 1_000,
+                relays: 43,
+                signed: 3,
+                names_this_relay: true,
+            }),
+            next_from: None,
+            expired: None,
+            conflicts: vec![1_750_032_000],
+        }
+    }
+
     /// The rule in words: whose list decides.
     #[must_use]
     pub fn rule(&self) -> String {

@@ -138,7 +138,7 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         relays: 20,
         eligible_relays: 12,
         directory,
-        relay_list: Some(relay_list_view()),
+        relay_list: Some(RelayListView::example()),
         relay: true,
         listed: "yes".into(),
         drained_in_secs: Some(0),
@@ -187,25 +187,6 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         unverified: None,
         onion: vec!["enode://x@y.onion:1".into()],
         levels: Level::ALL.map(level_view).to_vec(),
-    }
-}
-
-fn relay_list_view() -> RelayListView {
-    RelayListView {
-        signers: 5,
-        threshold: 3,
-        in_force: Some(ListInForceView {
-            id: "ab".repeat(32),
-            from: 1_750_000_000,
-            until: 1_751_000_000,
-            left_secs: 1_000,
-            relays: 43,
-            signed: 3,
-            names_this_relay: true,
-        }),
-        next_from: None,
-        expired: None,
-        conflicts: vec![1_750_032_000],
     }
 }
 
@@ -292,7 +273,7 @@ fn levels_view() -> LevelsView {
                 delay_secs: 3,
             }],
         }),
-        relay_list: Some(relay_list_view()),
+        relay_list: Some(RelayListView::example()),
     }
 }
 
