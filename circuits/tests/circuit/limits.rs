@@ -223,7 +223,7 @@ fn origin_has_8_circuits() {
     assert_eq!(table.stats().own, 8);
 }
 
-/// The figure of docs/benchmarks.md: what circuits may cost one turn of a relay. A read brings at most 17 cells, and
+/// What circuits may cost one turn of a relay, in nanoseconds a cell. A read of 16 KiB brings at most 17 cells, and
 /// the links are served every 10 ms, when each circuit may send two cells in each direction.
 #[test]
 #[ignore = "prints what a machine takes, and compares it with nothing"]
