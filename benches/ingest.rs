@@ -7,6 +7,8 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     clippy::as_conversions,
     clippy::disallowed_methods,

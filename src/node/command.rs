@@ -98,7 +98,7 @@ pub enum Command {
     /// A command about contacts; [`Reply::Contact`] answers it.
     Contact(ContactCommand),
     /// A message to a contact at the custom level of this name, whose limits are checked.
-    ContactCustom(String, ContactCommand),
+    ContactCustom(String, Box<ContactCommand>),
     /// A command about files that are handed over; [`Reply::File`] answers it.
     File(FileCommand),
     /// A command about talk lines; [`Reply::Talk`] answers it.
@@ -151,7 +151,8 @@ impl Command {
             | Self::Estimate(_)
             | Self::EstimateCustom(..)
             | Self::OpenState(_) => true,
-            Self::Contact(command) | Self::ContactCustom(_, command) => !command.is_view(),
+            Self::Contact(command) => !command.is_view(),
+            Self::ContactCustom(_, command) => !command.is_view(),
             Self::File(command) => !matches!(command, FileCommand::List),
             Self::Talk(command) => !matches!(command, TalkCommand::List),
             _ => false,

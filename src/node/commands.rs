@@ -98,7 +98,7 @@ impl Node {
                 return contact_levels::on_command(self, now, id, None, command);
             }
             Command::ContactCustom(name, command) => {
-                return contact_levels::on_command(self, now, id, Some(&name), command);
+                return contact_levels::on_command(self, now, id, Some(&name), *command);
             }
             Command::File(command) => {
                 let (transfers, fx, context) = self.transferring();

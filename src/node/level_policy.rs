@@ -312,7 +312,7 @@ impl LevelPolicy {
         let mut recipients = self.recipients.iter();
         let entry = recipients.find(|entry| entry.is_for(&request.to));
         let chosen = self.choose_by(name, request.level, entry)?;
-        Ok(chosen.unwrap_or(ChosenLevel {
+        Ok(chosen.unwrap_or_else(|| ChosenLevel {
             level: default,
             custom: None,
             reader: entry.map(|entry| entry.reader),

@@ -79,9 +79,9 @@ impl SignerSet {
         if !(1..=MAX_SIGNERS).contains(&signers) {
             return Err(BadSignerSet::Count(signers));
         }
-        if let Some(twice) = ids.array_windows().find(|[one, other]| one == other) {
-            let [twice, _] = *twice;
-            return Err(BadSignerSet::Twice(twice));
+        let mut pairs = ids.iter().zip(ids.iter().skip(1));
+        if let Some((twice, _)) = pairs.find(|(one, other)| one == other) {
+            return Err(BadSignerSet::Twice(*twice));
         }
         let majority = Self::majority(signers);
         if !(majority..=signers).contains(&threshold) {

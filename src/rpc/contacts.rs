@@ -68,7 +68,7 @@ pub(super) fn read(method: &str, mut params: Value) -> Result<RpcCall, RpcError>
     let custom = take_custom_level(method, &mut params);
     let command = command(method, params)?;
     Ok(RpcCall::plain(match custom {
-        Some(name) => Command::ContactCustom(name, command),
+        Some(name) => Command::ContactCustom(name, Box::new(command)),
         None => Command::Contact(command),
     }))
 }

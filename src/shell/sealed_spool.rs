@@ -158,7 +158,8 @@ fn unnamed_file(_: &Path) -> io::Result<File> {
     ))
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 

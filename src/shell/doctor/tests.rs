@@ -212,7 +212,13 @@ fn faults_of_the_machine_are_named_with_their_remedies() {
         (&found[4], Warning, "64 MB are available", "pool-mb"),
         (&found[5], Wrong, "before this program was written", "NTP"),
     ] {
-        assert_named(&[finding.clone()], finding.check, result, part, remedy);
+        assert_named(
+            std::slice::from_ref(finding),
+            finding.check,
+            result,
+            part,
+            remedy,
+        );
     }
 }
 
