@@ -1,5 +1,4 @@
-//! Windows: none is lost to a relay that an end may not use, or to a node that has just started; and what
-//! follows when all of them pass in vain.
+//! Windows: none is lost to a relay that an end may not use, or to a node that has just started.
 
 use std::time::Duration;
 
@@ -67,48 +66,6 @@ fn node_without_a_link_to_its_guard_keeps_the_running_window() {
     });
     assert_eq!(attempt(&mut scene, at_reader), Some(2));
     scene.run_until_complete(at_reader);
-    assert_eq!(scene.read(at_reader), bytes);
-}
-
-/// The relays on the way to the meetings join no circuit for as long as an answer lasts.
-#[test]
-fn file_whose_relays_all_withhold_is_tried_at_others_after_the_next_accept() {
-    let mut scene = Scene::open();
-    let bytes = document(300_000);
-    let at_source = scene.offer(&bytes);
-    let at_reader = scene.await_offer();
-    // The answer arrives before the first window, which begins in about two minutes.
-    while scene.world.clock().unix.0 % WINDOW_SECS > 4 {
-        scene.world.run(STEP);
-    }
-    scene.accept(at_reader);
-    scene.run_in_steps(STEP, Duration::from_secs(100), |scene| {
-        matches!(
-            scene.view(SOURCE, at_source).stage,
-            FileStage::Meeting { .. }
-        )
-    });
-    let guards = [scene.guard(READER), scene.guard(SOURCE)];
-    let withholding: Vec<usize> = (0..RELAYS)
-        .filter(|relay| !guards.contains(relay))
-        .collect();
-    for relay in &withholding {
-        scene.world.disk(*relay).hang();
-    }
-    for (at, number) in [(READER, at_reader), (SOURCE, at_source)] {
-        scene.run_until(Duration::from_secs(1_500), |scene| {
-            matches!(scene.view(at, number).stage, FileStage::Paused { .. })
-        });
-    }
-    for relay in &withholding {
-        scene.world.release_stores(*relay);
-    }
-    assert_eq!(scene.verdicts(READER, "source", "OtherRelays"), 0);
-    scene.accept(at_reader);
-    assert_eq!(scene.verdicts(READER, "source", "OtherRelays"), 1);
-    scene.run_until(Duration::from_secs(1_500), |scene| {
-        scene.is_complete(READER, at_reader) && scene.is_complete(SOURCE, at_source)
-    });
     assert_eq!(scene.read(at_reader), bytes);
 }
 
