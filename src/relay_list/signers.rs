@@ -79,8 +79,11 @@ impl SignerSet {
         if !(1..=MAX_SIGNERS).contains(&signers) {
             return Err(BadSignerSet::Count(signers));
         }
-        if let Some(twice) = ids.array_windows().find(|[one, other]| one == other) {
-            let [twice, _] = *twice;
+        let twice = ids.windows(2).find_map(|pair| match pair {
+            [one, other] if one == other => Some(*one),
+            _ => None,
+        });
+        if let Some(twice) = twice {
             return Err(BadSignerSet::Twice(twice));
         }
         let majority = Self::majority(signers);
