@@ -264,11 +264,7 @@ mod tests {
                 let peers = peers(&places, number);
                 assert!(!peers.is_empty() && peers.len() <= STEPS.len());
                 assert!(peers.iter().all(|peer| peer.key != places[number].key));
-                assert!(
-                    peers
-                        .array_windows()
-                        .all(|[one, other]| one.key < other.key)
-                );
+                assert!(peers.is_sorted_by(|one, other| one.key < other.key));
             }
         }
     }
