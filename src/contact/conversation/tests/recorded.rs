@@ -158,13 +158,17 @@ fn recorded_parts_are_read_and_written() {
                 continue;
             }
             ("text", [Part::Text(text)]) => assert_eq!(text, case["text"].as_str().unwrap()),
-            ("offer", [Part::Offer(offer)]) => assert_eq!(offer.epoch, number(&case["epoch"])),
-            ("accept", [Part::Accept(accept)]) => assert_eq!(accept.epoch, number(&case["epoch"])),
+            ("offer", [Part::Offer(offer)]) => {
+                assert_eq!(offer.epoch, number::<u16>(&case["epoch"]))
+            }
+            ("accept", [Part::Accept(accept)]) => {
+                assert_eq!(accept.epoch, number::<u16>(&case["epoch"]))
+            }
             ("address", [Part::Address(id)]) => assert_eq!(id.0, array(&case["id"])),
             ("introduction", [Part::Introduction(person)]) => {
                 assert_eq!(person.id.0, array(&case["id"]));
-                assert_eq!(person.day, number(&case["day"]));
-                assert_eq!(person.how, number(&case["how"]));
+                assert_eq!(person.day, number::<u32>(&case["day"]));
+                assert_eq!(person.how, number::<u8>(&case["how"]));
                 assert_eq!(person.name, case["name"].as_str().unwrap());
                 assert_eq!(person.note, case["note"].as_str().unwrap());
             }
@@ -180,7 +184,9 @@ fn recorded_parts_are_read_and_written() {
                 assert_eq!(name, case["name"].as_str().unwrap());
                 assert_eq!(*content, bytes(&case["bytes_of_file"]));
             }
-            ("given up", [Part::GivenUp(below)]) => assert_eq!(*below, number(&case["below"])),
+            ("given up", [Part::GivenUp(below)]) => {
+                assert_eq!(*below, number::<u64>(&case["below"]))
+            }
             ("also came", [Part::AlsoCame(numbers)]) => {
                 let recorded = list(&case["numbers"]).iter().map(number::<u64>);
                 assert!(numbers.iter().copied().eq(recorded));
