@@ -1,4 +1,4 @@
-//! The time that a node takes to receive an envelope, beside the parts that nobody can leave out.
+//! The time that a node takes to receive an envelope, beside the parts that no node can leave out.
 //!
 //! A whole node without sockets receives packets of 27 envelopes of 600 bytes from its only peer:
 //! frame, decompression, decoding, hashes, rules, pool. The unavoidable parts of the same packet are

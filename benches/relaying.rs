@@ -1,4 +1,4 @@
-//! The time that a relay takes for a cell, beside the parts that nobody can leave out.
+//! The time that a relay takes for a cell, beside the parts that no relay can leave out.
 //!
 //! A whole relay without sockets receives cells from one peer, each in a frame and an input of its
 //! own, and forwards them to another peer: frames, ingress queue, peeling, replay log, mix, send

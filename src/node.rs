@@ -40,6 +40,7 @@ mod directory;
 mod durability;
 mod effects;
 mod emission;
+mod emission_routing;
 mod event;
 mod file_storage;
 #[cfg(test)]
@@ -86,7 +87,7 @@ use self::clock_skew::{ClockSkew, ShownTime};
 use self::contacts::{ContactContext, Contacts};
 use self::directory::{RelayDirectory, RelayState};
 use self::effects::Effects;
-use self::emission::{CoverRoutes, Emission, MixRoutes, SlotContext};
+use self::emission::Emission;
 use self::generators::Generators;
 use self::gossip::EnvelopeGossip;
 use self::local_peer::{LocalPeer, hex};
@@ -341,8 +342,9 @@ impl Node {
             TimerId::Embargo => self.stem.end_embargoes(fx, now, &self.gossip),
             TimerId::Circuits => self.circuits.expire(fx, now),
             TimerId::Emission => {
-                let routes = self.mix_routes(now);
-                let (emission, fx, context) = self.emitting(now, routes.as_ref());
+                let routes = emission_routing::mix_routes(self, now);
+                let (emission, fx, context) =
+                    emission_routing::emitting(self, now, routes.as_ref());
                 emission.run(fx, now, context);
             }
             TimerId::Dummy => {
@@ -471,28 +473,6 @@ impl Node {
             receive: &self.receive,
         };
         (&mut self.mail, &mut self.fx, context)
-    }
-
-    fn emitting<'a>(
-        &'a mut self,
-        now: Now,
-        routes: Option<&'a MixRoutes>,
-    ) -> (&'a mut Emission, &'a mut Effects, SlotContext<'a>) {
-        let guard = self.directory.mixing_guard(now);
-        let context = SlotContext {
-            guard,
-            link: guard.and_then(|guard| self.peers.guard_link(guard)),
-            own: routes.and_then(|routes| self.relay.hop(routes.epoch())),
-            routes: routes.map(|routes| -> &dyn CoverRoutes { routes }),
-        };
-        (&mut self.emission, &mut self.fx, context)
-    }
-
-    /// The routes of our cells at the levels with cover traffic.
-    fn mix_routes(&self, now: Now) -> Option<MixRoutes> {
-        let (_, paths) = self.directory.mix_paths(now).ok()?;
-        let delay = self.directory.mix_network(now).class().mean();
-        Some(MixRoutes::new(paths, delay))
     }
 
     fn relaying(&mut self) -> (&mut Relay, &mut Effects, RelayContext<'_>, &EnvelopeGossip) {

@@ -482,22 +482,3 @@ fn message_body_is_delivered_unchanged_between_nodes() {
         assert!(shown.contains("no messages after that"), "{shown}");
     }
 }
-
-#[test]
-fn sigterm_ends_node_with_exit_code_zero() {
-    let data = scratch();
-    let mut node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
-    let socket = data.path.join("whisht.ipc");
-    assert!(socket.exists());
-    let id = node.child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &id])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let status = node.child.wait().unwrap();
-    assert_eq!(status.code(), Some(0));
-    assert!(!socket.exists());
-}

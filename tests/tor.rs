@@ -54,10 +54,10 @@ fn message_is_delivered_through_onion_service_relays() {
 
 /// Contact by hash at `dark` through the same network: two messages each way.
 ///
-/// `cargo test --test tor strangers_converse_at_dark -- --ignored --nocapture`
+/// `cargo test --test tor contacts_converse_at_dark -- --ignored --nocapture`
 #[test]
 #[ignore = "takes up to an hour: scattered first messages leave among cover traffic"]
-fn strangers_converse_at_dark_through_onion_service_relays() {
+fn contacts_converse_at_dark_through_onion_service_relays() {
     if !network::is_installed() {
         println!("SKIPPED: tor is not installed");
         return;
@@ -65,7 +65,7 @@ fn strangers_converse_at_dark_through_onion_service_relays() {
     // A path at `dark` has five relays and a rendezvous.
     let world = TorWorld::start(ARTI_RELAYS + 3);
     world.wait_for_relays();
-    world.assert_strangers_converse_at_dark();
+    world.assert_contacts_converse_at_dark();
 }
 
 struct TorWorld {

@@ -19,7 +19,7 @@ use super::jobs::{JobId, JobOwner, JobResult};
 use super::peers::{BanScope, OnionHandshake, PeerConnection, PeerKnowledge, RemotePeer};
 use super::stem::StemPeer;
 use super::timers::TimerId;
-use super::{Node, circuit_routing, hex, talks, transfer_routing};
+use super::{Node, circuit_routing, emission_routing, hex, talks, transfer_routing};
 use crate::envelope::{Envelope, NotExpired};
 use crate::envelope_validation::StemRejected;
 use crate::gossip::{GossipFault, PacketOutcome};
@@ -399,7 +399,7 @@ impl Node {
             let (relay, fx, context, _) = self.relaying();
             relay.on_cell(fx, now, from, cell, context)
         } else {
-            let (emission, fx, context) = self.emitting(now, None);
+            let (emission, fx, context) = emission_routing::emitting(self, now, None);
             emission.on_cell(fx, now, from, context.link, cell)
         };
         if taken {

@@ -15,7 +15,7 @@ use super::circuits::{CircuitEnding, CircuitHandle, CircuitOwner, CircuitPayload
 use super::emission;
 use super::event::MessageId;
 use super::input::Input;
-use super::{Drain, Node};
+use super::{Drain, Node, emission_routing};
 
 /// What happened to a circuit that a simulated world has opened.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -98,7 +98,7 @@ pub(crate) fn send_cell(node: &mut Node, now: Now, next: ShortId, cell: Cell) ->
 /// of the message that have not left. Returns their number.
 pub(crate) fn queue_cells(node: &mut Node, now: Now, message: MessageId, count: u8) -> usize {
     node.emission.withdraw(message);
-    let Some(routes) = node.mix_routes(now) else {
+    let Some(routes) = emission_routing::mix_routes(node, now) else {
         return 0;
     };
     let cells = emission::synthetic_cells(&mut node.fx, &routes, message, count);

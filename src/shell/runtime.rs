@@ -119,8 +119,7 @@ impl RunningNode {
         let (archive, mail_password) =
             mail::open(config.mail.as_ref(), &storage, config.tor.only).await?;
         let keys = keys(&storage, &config, mail_password, words)?;
-        let key = keys.link.public();
-        refuse_own_address(&config, key)?;
+        let key = refuse_own_address(&config, keys.link.public())?;
         let mut restored = restore(&storage, identities.locked().len() > 0)?;
         restored.relay_list_file = relay_list(&config)?;
         let (listeners, datagrams) = bind_links(&storage, &mut config)?;
@@ -131,11 +130,9 @@ impl RunningNode {
         let metrics = BoundMetrics::open(&config.metrics).await?;
         let (runtime_dir, private_dir) = runtime_dir(&storage)?;
         let socket = ipc.map_or_else(|| runtime_dir.join(IPC), Path::to_owned);
-        let token = if bound.has_tcp() && !config.rpc.danger_no_token {
-            Some(token(&storage, &runtime_dir)?)
-        } else {
-            None
-        };
+        let needs_token = bound.has_tcp() && !config.rpc.danger_no_token;
+        let token = needs_token.then(|| token(&storage, &runtime_dir));
+        let token = token.transpose()?;
 
         let identity_service = IdentityService::from(&storage);
         let place = (data_dir_of(&storage), config.node.profile);
@@ -247,8 +244,8 @@ fn keys(
 }
 
 /// Refuses the node's own address among its peers: the user has copied the wrong one, and would wait
-/// for a connection that is never made.
-fn refuse_own_address(config: &Config, key: RelayKey) -> Result<(), RuntimeError> {
+/// for a connection that is never made. Returns the node's key.
+fn refuse_own_address(config: &Config, key: RelayKey) -> Result<RelayKey, RuntimeError> {
     let node = &config.node;
     let named = [
         ("peers", &node.peers),
@@ -259,7 +256,7 @@ fn refuse_own_address(config: &Config, key: RelayKey) -> Result<(), RuntimeError
         .find(|(_, peers)| peers.iter().any(|peer| peer.key == key))
     {
         Some((setting, _)) => Err(RuntimeError::OwnAddress { setting }),
-        None => Ok(()),
+        None => Ok(key),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::tree::files;
 
 /// From the lowest to the highest.
 const LAYERS: &[&[&str]] = &[
+    &["keccak"],
     &[
         "bandwidth",
         "ecies",

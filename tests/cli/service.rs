@@ -133,3 +133,22 @@ fn reload_changes_what_needs_no_restart_and_the_service_manager_hears_of_it() {
 const WATCHDOG: &str = "WATCHDOG=1";
 /// Only bounds the wait for a node that hangs.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[test]
+fn sigterm_ends_node_with_exit_code_zero() {
+    let data = scratch();
+    let mut node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
+    let socket = data.path.join("whisht.ipc");
+    assert!(socket.exists());
+    let id = node.child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let status = node.child.wait().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(!socket.exists());
+}

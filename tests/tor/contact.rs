@@ -49,7 +49,7 @@ impl TorWorld {
     }
 
     /// Two messages each way at `dark`, one after the other.
-    pub(crate) fn assert_strangers_converse_at_dark(&self) {
+    pub(crate) fn assert_contacts_converse_at_dark(&self) {
         let begun = Instant::now();
         let made = self.reader.ask(&["id", "new", "press", "--address"]);
         let address = made["address"].as_str().unwrap();

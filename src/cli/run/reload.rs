@@ -13,6 +13,7 @@ use crate::config::{Config, Settings, file, tables};
 use crate::endpoint::PeerAddr;
 use crate::gossip::packet::MinPow;
 use crate::node::Command;
+use crate::shell::log_output;
 use crate::shell::runtime::{DataLocation, RunningNode};
 
 /// The settings in effect, and where they came from.
@@ -73,7 +74,11 @@ impl Reload {
     }
 
     /// Reads the file again, and applies what needs no restart. Logs the result, and returns it as one line.
+    /// The log file is opened again first, because programs that rotate logs send SIGHUP too.
     pub(super) async fn run(&mut self, host: &RunningNode) -> String {
+        if let Err(error) = log_output::reopen() {
+            tracing::warn!(%error, "the log goes on in the earlier file");
+        }
         match self.apply(host).await {
             Ok(reloaded) => {
                 if !reloaded.applied.is_empty() {

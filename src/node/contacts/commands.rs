@@ -5,6 +5,7 @@ use circuits::time::Now;
 use super::book::{ContactEntry, ContactKey, MIN_ID_DIGITS, check_name};
 use super::command::{ContactCommand, ContactReply};
 use super::letters::{LetterDecision, LetterRecord};
+use super::views::CardView;
 use super::{ContactContext, Contacts};
 use crate::contact::conversation::{ConversationId, ConversationState, Part};
 use crate::contact::id::ContactId;
@@ -196,21 +197,23 @@ impl Contacts {
             ContactCommand::UnderWay { limit } => {
                 ContactReply::UnderWay(self.under_way(now, *limit, context))
             }
-            ContactCommand::CardShow(name) => {
-                let Some(card) = self.card_of(now, name) else {
-                    // A name that neither a contact nor an own address has is another mistake.
-                    if self.own.named(name).is_err() {
-                        self.book.named(name)?;
-                    }
-                    return Err(Refusal::policy(
-                        format!("no card of {name:?} is known now"),
-                        "wait until one is found (`whisht contact show`)",
-                    ));
-                };
-                ContactReply::Card(card)
-            }
+            ContactCommand::CardShow(name) => ContactReply::Card(self.known_card(now, name)?),
             _ => ContactReply::Done,
         })
+    }
+
+    fn known_card(&self, now: Now, name: &str) -> Result<CardView, Refusal> {
+        if let Some(card) = self.card_of(now, name) {
+            return Ok(card);
+        }
+        // A name that neither a contact nor an own address has is another mistake.
+        if self.own.named(name).is_err() {
+            self.book.named(name)?;
+        }
+        Err(Refusal::policy(
+            format!("no card of {name:?} is known now"),
+            "wait until one is found (`whisht contact show`)",
+        ))
     }
 
     // -- contacts

@@ -10,7 +10,7 @@ use circuits::level::Level;
 use circuits::time::Now;
 use zeroize::Zeroizing;
 
-use super::record::{FileRecord, FileStep, put_leaves};
+use super::record::{FileRecord, FileStep, put_leaves, take_proposal};
 use super::views::FileDirection;
 use super::{TransferContext, Transfers, limits};
 use crate::contact::conversation::{ConversationId, Part};
@@ -162,11 +162,11 @@ fn follow(file: &mut FileRecord, kind: &FileMessageKind) {
             };
         }
         FileMessageKind::Propose(relays) => {
-            file.take_proposal(relays.clone());
+            take_proposal(file, relays.clone());
             file.step = FileStep::Proposed;
         }
         FileMessageKind::Agree(schedule, relays) => {
-            file.take_proposal(relays.clone());
+            take_proposal(file, relays.clone());
             file.step = FileStep::Accepted {
                 schedule: *schedule,
                 last: None,
@@ -239,7 +239,7 @@ impl Transfers {
         let mut changes = message.changes;
         if let Some(file) = self.files.get_mut(&message.number) {
             if let FileMessageKind::Agree(_, relays) = message.kind {
-                file.take_proposal(relays);
+                take_proposal(file, relays);
             }
             file.step = FileStep::Paused(format!(
                 "the other side names other relays, and the answer to it was refused: {}; offer the file again",

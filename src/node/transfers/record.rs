@@ -21,6 +21,16 @@ use crate::transfer::schedule::{AttemptId, AttemptSchedule, RelayPlaces};
 use crate::transfer::secret::FileSecret;
 use crate::transfer::{FileId, MAX_MEETING_RELAYS};
 
+/// Takes relays that the receiving end names in place of the others.
+pub(super) fn take_proposal(file: &mut FileRecord, relays: Vec<RelayId>) {
+    // The same list once more: its message, or the answer to it, was lost.
+    if file.proposals == 0 || file.relays != relays {
+        file.proposals = file.proposals.saturating_add(1);
+    }
+    file.relays = relays;
+    file.is_in_vain = false;
+}
+
 /// A file of this node.
 pub(super) struct FileRecord {
     /// Whether it goes out or comes in.
@@ -137,16 +147,6 @@ impl FileRecord {
             name: self.name.clone(),
             relays,
         })
-    }
-
-    /// Takes relays that the receiving end names in place of the others.
-    pub(super) fn take_proposal(&mut self, relays: Vec<RelayId>) {
-        // The same list once more: its message, or the answer to it, was lost.
-        if self.proposals == 0 || self.relays != relays {
-            self.proposals = self.proposals.saturating_add(1);
-        }
-        self.relays = relays;
-        self.is_in_vain = false;
     }
 
     /// The change that stores the record.

@@ -109,7 +109,7 @@ fn proposal_counts_once_although_it_is_repeated() {
     file.proposals = 0;
     let (first, second) = (vec![RelayId([1; 32])], vec![RelayId([2; 32])]);
     for (relays, count) in [(&first, 1), (&first, 1), (&second, 2), (&second, 2)] {
-        file.take_proposal(relays.clone());
+        take_proposal(&mut file, relays.clone());
         assert_eq!((file.proposals, file.is_in_vain), (count, false));
         assert_eq!(&file.relays, relays);
     }

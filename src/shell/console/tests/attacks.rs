@@ -5,6 +5,7 @@
 use super::{DataLocation, FORM, Visitor, node};
 
 /// A form that would change the node: everything is right.
+#[derive(Clone, Copy)]
 struct ForgedForm<'a> {
     host: &'a str,
     origin: Option<&'a str>,
@@ -46,94 +47,69 @@ async fn is_open(visitor: &Visitor) -> bool {
     visitor.get("/settings").await.status == 200
 }
 
+/// The right form with one wrong thing each: its name, and the status of the answer.
+fn forged_forms<'a>(
+    right: &ForgedForm<'a>,
+    unknown: &'a str,
+) -> [(&'static str, u16, ForgedForm<'a>); 9] {
+    let with = |change: fn(&mut ForgedForm<'a>)| {
+        let mut form = *right;
+        change(&mut form);
+        form
+    };
+    [
+        ("rebound host", 421, with(|form| form.host = "evil.example")),
+        ("no origin", 403, with(|form| form.origin = None)),
+        (
+            "other origin",
+            403,
+            with(|form| form.origin = Some("http://evil.example")),
+        ),
+        (
+            "opaque origin",
+            403,
+            with(|form| form.origin = Some("null")),
+        ),
+        (
+            "other site",
+            403,
+            with(|form| form.site = Some("cross-site")),
+        ),
+        (
+            "other port",
+            403,
+            with(|form| form.site = Some("same-site")),
+        ),
+        (
+            "guessed token",
+            403,
+            with(|form| form.token = "00000000000000000000000000000000"),
+        ),
+        ("no token", 403, with(|form| form.token = "")),
+        (
+            "guessed cookie",
+            403,
+            ForgedForm {
+                cookie: unknown,
+                ..*right
+            },
+        ),
+    ]
+}
+
 #[tokio::test]
 async fn forged_form_with_one_wrong_thing_changes_nothing() {
     let node = node(&DataLocation::Ephemeral).await;
     let visitor = Visitor::enter(&node).await;
     let origin = format!("http://{}", visitor.host);
-    let right = || ForgedForm::of(&visitor, &origin);
-    let guess = "0".repeat(32);
     let unknown = format!("whisht={}", "0".repeat(64));
-    let forged = [
-        (
-            "rebound host",
-            421,
-            ForgedForm {
-                host: "evil.example",
-                ..right()
-            },
-        ),
-        (
-            "no origin",
-            403,
-            ForgedForm {
-                origin: None,
-                ..right()
-            },
-        ),
-        (
-            "other origin",
-            403,
-            ForgedForm {
-                origin: Some("http://evil.example"),
-                ..right()
-            },
-        ),
-        (
-            "opaque origin",
-            403,
-            ForgedForm {
-                origin: Some("null"),
-                ..right()
-            },
-        ),
-        (
-            "other site",
-            403,
-            ForgedForm {
-                site: Some("cross-site"),
-                ..right()
-            },
-        ),
-        (
-            "other port",
-            403,
-            ForgedForm {
-                site: Some("same-site"),
-                ..right()
-            },
-        ),
-        (
-            "guessed token",
-            403,
-            ForgedForm {
-                token: &guess,
-                ..right()
-            },
-        ),
-        (
-            "no token",
-            403,
-            ForgedForm {
-                token: "",
-                ..right()
-            },
-        ),
-        (
-            "guessed cookie",
-            403,
-            ForgedForm {
-                cookie: &unknown,
-                ..right()
-            },
-        ),
-    ];
-    for (attack, status, form) in forged {
+    for (attack, status, form) in forged_forms(&ForgedForm::of(&visitor, &origin), &unknown) {
         let answer = visitor.send(&form.text()).await;
         assert_eq!(answer.status, status, "{attack}: {}", answer.body);
         assert!(is_open(&visitor).await, "{attack} locked the console");
     }
-    let answer = visitor.send(&right().text()).await;
+    let right = ForgedForm::of(&visitor, &origin);
+    let answer = visitor.send(&right.text()).await;
     assert!(answer.head.contains("clear-site-data"), "{}", answer.head);
     assert!(!is_open(&visitor).await, "the right form does what it says");
     node.shutdown().await;
