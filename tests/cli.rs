@@ -206,7 +206,6 @@ fn mistyped_arguments_are_usage_errors_with_remedy() {
         (&["run", "--min-pow", "much"], "from 0 upwards"),
         (&["run", "--guard", "me"], "64 hexadecimal digits"),
         (&["run", "--profile", "local"], "--network"),
-        (&["run", "--relay"], "--advertise"),
         (&["run", "--relay", "--no-listen"], "must listen"),
         (&["run", "--config", "/nonexistent"], "--config"),
         (&["id", "new", "Bad Name"], "a name begins with a letter"),

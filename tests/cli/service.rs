@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Running, run, scratch, succeeds, whisht};
+use crate::{Running, run, scratch, secret_file, succeeds, whisht};
 
 /// A service manager: the socket to which a node reports.
 struct Manager(UnixDatagram);
@@ -76,7 +76,7 @@ fn reload_changes_what_needs_no_restart_and_the_service_manager_hears_of_it() {
         .create(&data.path)
         .unwrap();
     let file = data.path.join("config.toml");
-    fs::write(&file, "min-pow = 0.01\nmax-peers = 7\n").unwrap();
+    secret_file(&data.path, "config.toml", "min-pow = 0.01\nmax-peers = 7\n");
     let socket = data.parent.join("notify");
     let manager = Manager::bind(&socket);
     let mut node = start(&data.path, &socket);

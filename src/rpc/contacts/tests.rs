@@ -78,8 +78,8 @@ fn invalid_parameter_of_a_message_is_named() {
         ("whisht_reply", json!([{"to": "desk", "txt": "x"}]), "txt"),
         (
             "whisht_reply",
-            json!([{"to": "desk", "text": "x", "level": "quick"}]),
-            "not a level of the program",
+            json!([{"to": "desk", "text": "x", "level": "Quick!"}]),
+            "`level`",
         ),
         (
             "whisht_reply",
