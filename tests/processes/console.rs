@@ -4,8 +4,10 @@
 //! `SKIPPED` and pass, unless CI is `true` or WHISHT_REQUIRE_INTEROP is set: then they fail. The scenarios
 //! are in tests/interop/console/browser.mjs.
 
+use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -210,6 +212,7 @@ fn lock_in_the_console_locks_contacts_until_the_password_is_given() {
     let scratch = tempfile::tempdir().unwrap();
     let password = scratch.path().join("password");
     std::fs::write(&password, "a hedge full of sparrows\n").unwrap();
+    std::fs::set_permissions(&password, Permissions::from_mode(0o600)).unwrap();
     let node = NodeProcess::start(scratch.path(), "locked", &[]);
     let new = [
         "id",
