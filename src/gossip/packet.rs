@@ -185,7 +185,7 @@ impl<'a> Envelopes<'a> {
         })
     }
 
-    /// Decodes the next envelopes, at most [`BATCH`], and hashes them at once; none at the end.
+    /// Decodes the next envelopes, at most 32, and hashes them at once; none at the end.
     ///
     /// # Errors
     ///

@@ -14,7 +14,7 @@ use super::permissions::{check_mode, check_owner};
 use super::{ARTI, DirError, PROFILE, RPC_TOKEN, at, is_claim, read_text};
 
 /// What other users can read or replace, in the directory and below it; links count, and so does another
-/// owner of the directory. The list ends at [`MAX_PROBLEMS`].
+/// owner of the directory. The list is bounded.
 #[must_use]
 pub fn open_to_others(path: &Path) -> Vec<DirError> {
     let mut problems = Vec::new();
