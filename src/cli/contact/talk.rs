@@ -88,7 +88,8 @@ pub(in crate::cli) fn offer_line(view: &TalkView) -> Option<String> {
 async fn talk(node: &mut RemoteNode, name: &str, view: TalkView) -> Result<Exit, Failure> {
     let id = view.conversation;
     let mut typed = TypedLines::start();
-    let mut is_open = view.stage == TalkStage::Open;
+    let mut shown = view.stage;
+    let mut is_open = shown == TalkStage::Open;
     let mut has_opened = is_open;
     let mut is_leaving = false;
     loop {
@@ -109,8 +110,10 @@ async fn talk(node: &mut RemoteNode, name: &str, view: TalkView) -> Result<Exit,
                 let _: IgnoredAny = node.call("whisht_talkEnd", json!([id])).await?;
             }
             Heard::Notice(EventNotice::Event(Event::Talk(event))) => match *event {
-                TalkEvent::Stage(view) if view.conversation == id => {
+                // The reply had the first stage already.
+                TalkEvent::Stage(view) if view.conversation == id && view.stage != shown => {
                     show_stage(node, &view)?;
+                    shown = view.stage.clone();
                     is_open = view.stage == TalkStage::Open;
                     has_opened |= is_open;
                     if matches!(view.stage, TalkStage::Ended { .. }) {
