@@ -7,14 +7,13 @@ mod draft;
 mod report;
 mod signing;
 
-use std::fs::OpenOptions;
-use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use circuits::ids::{NetworkId, Profile};
 use serde_json::json;
 
 use self::report::ListReport;
+use super::new_file::{Readers, write_new};
 use super::output::Printer;
 use super::{Exit, Failure, GlobalArgs, remote_node};
 use crate::config::value::{self, NetworkName};
@@ -196,26 +195,5 @@ fn decode(path: &Path, raw: &[u8]) -> Result<RelayList, Failure> {
 
 /// Writes a list to a new file. Lists are public.
 fn write_list(path: &Path, list: &RelayList) -> Result<(), Failure> {
-    let fail = |error: io::Error| {
-        let remedy = match error.kind() {
-            ErrorKind::AlreadyExists => "the existing file stays as it is; name another file",
-            _ => "name a file that can be written",
-        };
-        Failure::usage(format_args!(
-            "cannot write {}: {error}; {remedy}",
-            path.display()
-        ))
-    };
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .open(path)
-        .map_err(fail)?;
-    let written = file.write_all(&list.encode());
-    written.and_then(|()| file.sync_all()).map_err(|error| {
-        // If the removal fails too, the error names the path.
-        let _ = std::fs::remove_file(path);
-        fail(error)
-    })
+    write_new(path, &list.encode(), Readers::Others)
 }

@@ -16,7 +16,8 @@ use serde_json::json;
 
 use super::report::ListReport;
 use super::{decode, draft, read_list, write_list};
-use crate::cli::id::transfer::{read, write_new};
+use crate::cli::id::transfer::read;
+use crate::cli::new_file::{Readers, write_new};
 use crate::cli::output::{Printer, say};
 use crate::cli::passwords::{self, PasswordArgs};
 use crate::cli::{Exit, Failure};
@@ -73,7 +74,11 @@ impl Keygen {
         let sealed = sealed.map_err(|error| failed(&error))?;
         let id = signer_of(&identity.public_identity())
             .ok_or_else(|| Failure::usage("the key is not a key pair"))?;
-        write_new(&self.key, format!("{}\n", sealed.to_json()).as_bytes())?;
+        write_new(
+            &self.key,
+            format!("{}\n", sealed.to_json()).as_bytes(),
+            Readers::Owner,
+        )?;
         if printer.json {
             let file = &self.key;
             printer.value(&json!({"signer": id.to_string(), "file": file}))?;

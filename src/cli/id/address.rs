@@ -1,13 +1,12 @@
 //! `whisht id address`: addresses of this node, as text and as QR codes; and `whisht id new --address`.
 
-use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use crate::cli::new_file::{Readers, write_new};
 use crate::cli::output::{Printer, one_line, say};
 use crate::cli::remote_node::RemoteNode;
 use crate::cli::words::{refuse_without_terminal, show_words};
@@ -114,10 +113,10 @@ fn draw(printer: Printer, args: &Args, address: &ContactAddress) -> Result<(), F
     let code =
         QrMatrix::new(&address.qr_text()).map_err(|error| Failure::new(Exit::Failed, error))?;
     if let Some(path) = &args.svg {
-        write_new(path, code.svg().as_bytes())?;
+        write_new(path, code.svg().as_bytes(), Readers::Owner)?;
     }
     if let Some(path) = &args.png {
-        write_new(path, &png(&code)?)?;
+        write_new(path, &png(&code)?, Readers::Owner)?;
     }
     if args.qr && !printer.json {
         let mut stdout = std::io::stdout().lock();
@@ -152,22 +151,6 @@ fn png(code: &QrMatrix) -> Result<Vec<u8>, Failure> {
         .and_then(|mut writer| writer.write_image_data(&pixels));
     written.map_err(|error| Failure::new(Exit::Failed, error))?;
     Ok(bytes)
-}
-
-/// Writes a file that does not exist yet.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(bytes));
-    written.map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            format_args!("cannot write {}: {error}; name a new file", path.display()),
-        )
-    })
 }
 
 /// Makes an address on the running node, from words if the user wants them.

@@ -3,15 +3,15 @@
 //! An exported file is the file of the keystore: encrypted under its password, readable by every
 //! program that knows the format. No file is overwritten, and other users cannot read a written file.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::keys::IdentityStore;
 use super::show_new;
+use crate::cli::new_file::{Readers, write_new};
 use crate::cli::output::Printer;
 use crate::cli::passwords::{self, PasswordArgs};
 use crate::cli::{Exit, Failure};
@@ -62,7 +62,7 @@ impl Export {
             Some(path) => path,
             None => PathBuf::from(file_name(&name, &sealed)),
         };
-        write_new(&path, text.as_bytes())?;
+        write_new(&path, text.as_bytes(), Readers::Owner)?;
         if printer.json {
             printer.value(&json!({"exported": name.as_str(), "file": path}))?;
             return Ok(Exit::Done);
@@ -104,33 +104,6 @@ fn file_name(name: &IdentityName, sealed: &SealedIdentity) -> String {
         Clock::start().now().unix,
         address.as_deref().unwrap_or(name.as_str()),
     )
-}
-
-/// Writes a file that does not exist yet and that only its owner can read. An incomplete file is removed.
-pub(in crate::cli) fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let fail = |error: io::Error| {
-        let remedy = match error.kind() {
-            ErrorKind::AlreadyExists => "the existing file stays as it is; name another file",
-            _ => "name a file that can be written",
-        };
-        Failure::usage(format_args!(
-            "cannot write {}: {error}; {remedy}",
-            path.display()
-        ))
-    };
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(fail)?;
-    let written = file.write_all(content).and_then(|()| file.sync_all());
-    written.map_err(|error| {
-        // If the removal fails too, the error below names the path.
-        let _ = fs::remove_file(path);
-        fail(error)
-    })
 }
 
 /// Reads a key file; `-` is standard input.
