@@ -36,6 +36,7 @@ mod lock;
 mod log;
 mod mail;
 mod manual;
+mod new_file;
 #[cfg(not(all(
     target_os = "linux",
     target_env = "gnu",

@@ -10,6 +10,7 @@
 //! The shell prints nothing, and logs no address, topic or hash.
 
 mod accept_limiter;
+mod accept_loop;
 pub mod archive;
 pub mod clock;
 pub mod config_file;

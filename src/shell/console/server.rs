@@ -28,7 +28,7 @@ use super::{
     panic, settings, unlock,
 };
 use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
-use crate::shell::log_throttle::LogThrottle;
+use crate::shell::accept_loop::accept_until_end;
 
 /// What handlers get as axum's state.
 pub(super) type Shared = Arc<ConsoleState>;
@@ -104,36 +104,25 @@ async fn accept(listener: TcpListener, state: Shared) {
     let handle = state.node.handle().clone();
     let limiter = AcceptLimiter::new(CONNECTION_LIMITS);
     let router = router(Arc::clone(&state));
-    let mut failures = LogThrottle::default();
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = handle.finished() => break,
-        };
-        match accepted {
-            Ok((stream, from)) => {
-                if let Some(permit) = limiter.admit(from.ip()) {
-                    let router = router.clone();
-                    let handle = handle.clone();
-                    connections.spawn(async move {
-                        tokio::select! {
-                            () = serve(stream, permit, router) => {}
-                            () = handle.finished() => {}
-                        }
-                    });
-                }
-            }
-            Err(error) => {
-                if let Some(times) = failures.note() {
-                    tracing::warn!(%error, times, "the console cannot accept browsers; trying again");
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let serve = |stream, permit| {
+        let (router, node) = (router.clone(), handle.clone());
+        async move {
+            tokio::select! {
+                () = serve(stream, permit, router) => {}
+                () = node.finished() => {}
             }
         }
-        while connections.try_join_next().is_some() {}
-    }
+    };
+    let connections = accept_until_end(
+        listener,
+        &handle,
+        &limiter,
+        "browsers of the console",
+        serve,
+    )
+    .await;
     state.sessions().close_all();
+    drop(connections);
 }
 
 /// Serves one connection. Errors belong to the browser's user, not to the log.

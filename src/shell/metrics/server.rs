@@ -14,39 +14,18 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
 use super::LatestMetrics;
 use crate::shell::Handle;
 use crate::shell::accept_limiter::{AcceptLimiter, AcceptLimits, AcceptPermit, Eviction};
-use crate::shell::log_throttle::LogThrottle;
+use crate::shell::accept_loop::accept_until_end;
 use crate::shell::rpc::refusal_of_web_page;
 
 /// Accepts connections until the node ends.
 pub(super) async fn run(listener: TcpListener, handle: Handle, latest: LatestMetrics) {
     let limiter = AcceptLimiter::new(LIMITS);
-    let mut failures = LogThrottle::default();
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = handle.finished() => return,
-        };
-        match accepted {
-            Ok((stream, from)) => {
-                if let Some(permit) = limiter.admit(from.ip()) {
-                    connections.spawn(serve(stream, permit, latest.clone()));
-                }
-            }
-            Err(error) => {
-                if let Some(times) = failures.note() {
-                    tracing::warn!(%error, times, "cannot accept readers of metrics; trying again");
-                }
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        }
-        while connections.try_join_next().is_some() {}
-    }
+    let serve = |stream, permit| serve(stream, permit, latest.clone());
+    let _ended = accept_until_end(listener, &handle, &limiter, "readers of metrics", serve).await;
 }
 
 /// Serves one connection. It stays unproven, so that it makes room for others when it is the oldest.

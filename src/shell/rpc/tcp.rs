@@ -23,7 +23,7 @@ use super::token::TokenFile;
 use super::{Service, http, ws};
 use crate::config::rpc::RpcConfig;
 use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
-use crate::shell::log_throttle::LogThrottle;
+use crate::shell::accept_loop::accept_until_end;
 
 /// State that all listeners share.
 #[derive(Clone)]
@@ -95,29 +95,10 @@ impl TcpContext {
 
 /// Accepts connections until the node ends. They end with the task that owns them.
 async fn accept(listener: TcpListener, tcp: TcpContext, protocols: Protocols) {
-    let mut failures = LogThrottle::default();
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = tcp.service.handle.finished() => break,
-        };
-        match accepted {
-            Ok((stream, from)) => {
-                if let Some(permit) = tcp.limiter.admit(from.ip()) {
-                    connections.spawn(serve(stream, permit, tcp.clone(), protocols));
-                }
-            }
-            Err(error) => {
-                if let Some(times) = failures.note() {
-                    tracing::warn!(%error, times, "cannot accept JSON-RPC clients; trying again");
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-            }
-        }
-        while connections.try_join_next().is_some() {}
-    }
-    drop(listener);
+    let (handle, limiter) = (tcp.service.handle.clone(), tcp.limiter.clone());
+    let serve = |stream, permit| serve(stream, permit, tcp.clone(), protocols);
+    let mut connections =
+        accept_until_end(listener, &handle, &limiter, "JSON-RPC clients", serve).await;
     while connections.join_next().await.is_some() {}
 }
 
