@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::contact::{self, Side};
+use crate::network::ProcessNetwork;
 use crate::node::{NodeProcess, until, until_within};
 use crate::transfer::conversing;
 
@@ -67,6 +68,11 @@ fn two_users_type_lines_to_each_other_until_one_presses_ctrl_c() {
     assert!(reason.contains("cancelled by the user"), "{reason}");
     check_price(&source.end());
 
+    check_nothing_is_stored(&network);
+}
+
+/// Neither node keeps the line or what was said.
+fn check_nothing_is_stored(network: &ProcessNetwork) {
     for node in [&network.reader, &network.source] {
         assert_eq!(talks(node), json!([]));
     }
