@@ -80,8 +80,8 @@ fn codes_are_drawn_into_new_files_only() {
     // Width and height of the header: 41 modules of 8 pixels.
     assert_eq!(bytes.get(16..24).unwrap(), [0, 0, 1, 72, 0, 0, 1, 72]);
     assert!(fs::read_to_string(&svg).unwrap().contains("<svg"));
-    let said = fails(&node.run(&args), 1);
-    assert!(said.contains("new file"), "{said}");
+    let said = fails(&node.run(&args), 2);
+    assert!(said.contains("name another file"), "{said}");
 }
 
 #[test]
