@@ -21,6 +21,8 @@ mod directory;
 mod doctor;
 #[path = "cli/endings.rs"]
 mod endings;
+#[path = "cli/ephemeral.rs"]
+mod ephemeral;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/init.rs"]

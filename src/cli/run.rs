@@ -27,7 +27,7 @@ use crate::shell::archive::PostgresUrl;
 use crate::shell::console::ConsoleUrl;
 use crate::shell::data_dir::DirError;
 use crate::shell::notify::ServiceManager;
-use crate::shell::process::{protect_memory, swap_devices};
+use crate::shell::process::{lock_memory, protect_memory, swap_devices};
 use crate::shell::runtime::{DataLocation, RunningNode};
 use crate::shell::signal::Interrupts;
 
@@ -200,16 +200,27 @@ fn warn_of_exposure(location: &DataLocation, config: &Config, has_words: bool) {
              it becomes more likely that one of them is hostile"
         );
     }
-    let swap = swap_devices();
-    if matches!(location, DataLocation::Ephemeral) && !swap.is_empty() {
-        tracing::warn!(
-            devices = swap.join(", "),
-            "this system swaps memory, and an ephemeral node keeps everything in memory: unless swap is \
-             encrypted, run `swapoff -a` first"
-        );
+    if matches!(location, DataLocation::Ephemeral) {
+        keep_out_of_swap();
     }
     for exposure in exposures(config) {
         tracing::warn!("{}", exposure.text);
+    }
+}
+
+/// Locks the memory of a node that keeps everything there, or warns if the system may swap it to a disk.
+fn keep_out_of_swap() {
+    let Err(error) = lock_memory() else {
+        return;
+    };
+    let swap = swap_devices();
+    if !swap.is_empty() {
+        tracing::warn!(
+            devices = swap.join(", "),
+            %error,
+            "this system swaps memory, and the memory of this ephemeral node could not be locked: unless \
+             swap is encrypted, run `ulimit -l unlimited` or `swapoff -a` first"
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! Protects the memory of this process: no core dump, and no reading by other programs of the user.
+//! Protects the memory of this process: no core dump, no reading by other programs of the user, no swap.
 //!
 //! A core dump of a node holds all keys, in a file that outlives them. A process that is not dumpable
 //! writes none, and the kernel lets no other program without privileges read its memory or attach to
@@ -31,6 +31,37 @@ pub fn protect_memory() -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 pub fn protect_memory() -> io::Result<()> {
     Ok(())
+}
+
+/// Keeps the memory of this process out of swap: each page from the moment at which it is first used.
+///
+/// The kernel has to permit that without a limit. Under a limit, an allocation beyond it would end the process.
+///
+/// # Errors
+///
+/// `PermissionDenied` under a limit, otherwise the error of the operating system.
+#[cfg(target_os = "linux")]
+pub fn lock_memory() -> io::Result<()> {
+    use rustix::mm::{MlockAllFlags, mlockall};
+    use rustix::process::{Resource, getrlimit};
+    use rustix::thread::{CapabilitySet, capabilities};
+
+    let limit = getrlimit(Resource::Memlock).current;
+    if limit.is_some()
+        && !capabilities(None)?
+            .effective
+            .contains(CapabilitySet::IPC_LOCK)
+    {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)?;
+    Ok(())
+}
+
+/// Other systems have no common way.
+#[cfg(not(target_os = "linux"))]
+pub fn lock_memory() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// The devices and files to which the system swaps memory, encrypted ones included. Empty where the system
