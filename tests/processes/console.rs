@@ -96,9 +96,20 @@ fn file_is_accepted_and_saved_without_script(program: &Path, network: &ProcessNe
         "normal",
         "--no-wait",
     ]);
-    let saved = run(program, "file", &network.reader, json!({"script": false}));
-    let hash = hex::encode(Sha256::digest(content.as_bytes()));
-    assert_eq!(saved["sha256"], hash);
+    accept_file(program, &network.reader);
+    let saved = saved_hash(program, &network.reader);
+    assert_eq!(saved, hex::encode(Sha256::digest(content.as_bytes())));
+}
+
+/// Accepts the offered file in a browser without JavaScript.
+pub(crate) fn accept_file(program: &Path, node: &NodeProcess) {
+    run(program, "acceptFile", node, json!({"script": false}));
+}
+
+/// Waits for the accepted file in a browser without JavaScript, and saves it. Returns the hash of what was saved.
+pub(crate) fn saved_hash(program: &Path, node: &NodeProcess) -> String {
+    let saved = run(program, "saveFile", node, json!({"script": false}));
+    saved["sha256"].as_str().unwrap().to_owned()
 }
 
 /// A text that attacks the page of the reader: elements, templates, entities, marks of direction, and a
@@ -319,7 +330,7 @@ fn guesses_close_login(node: &NodeProcess) {
 }
 
 /// Node.js, if everything that the scenarios need is there.
-fn browser() -> Option<PathBuf> {
+pub(crate) fn browser() -> Option<PathBuf> {
     let program = SCRIPT.node()?;
     let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
     if Command::new(&chromium).arg("--version").output().is_ok() {

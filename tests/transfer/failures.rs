@@ -91,6 +91,38 @@ fn relays_that_withhold_cost_attempts_and_not_the_file() {
     assert!(attempts.iter().any(|attempt| *attempt > 1), "{attempts:?}");
 }
 
+/// All relays but the guards withhold until the last window is over. Those of the offer may withhold for ever,
+/// so the next answer names others, and the sender agrees to them.
+#[test]
+fn answer_after_windows_in_vain_names_other_relays() {
+    let mut scene = Scene::open();
+    let bytes = document(300_000);
+    scene.offer(&bytes);
+    let at_reader = scene.await_offer();
+    let guards = [scene.guard(READER), scene.guard(SOURCE)];
+    scene.accept(at_reader);
+    let proposed = scene.verdicts(READER, "source", "OtherRelays");
+    let withholding = (0..RELAYS).filter(|relay| !guards.contains(relay));
+    for relay in withholding.clone() {
+        scene.world.disk(relay).hang();
+    }
+    scene.run_in_steps(STEP, Duration::from_secs(3600), |scene| {
+        matches!(
+            scene.view(READER, at_reader).stage,
+            FileStage::Paused { .. }
+        )
+    });
+    assert_eq!(scene.view(READER, at_reader).done, 0);
+    for relay in withholding {
+        scene.world.release_stores(relay);
+    }
+    scene.accept(at_reader);
+    scene.run_until_complete(at_reader);
+    assert_eq!(scene.read(at_reader), bytes);
+    let again = scene.verdicts(READER, "source", "OtherRelays");
+    assert_eq!(again, proposed + 1, "the answer after it proposes relays");
+}
+
 #[test]
 fn receiver_whose_disk_stands_still_stops_the_sender_within_its_credit() {
     let mut scene = Scene::open();

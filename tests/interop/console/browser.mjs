@@ -164,13 +164,23 @@ const scenarios = {
     return {}
   },
 
-  /** Accepts the offered file, waits for it and saves it. Returns its hash. */
-  async file() {
+  /** Accepts the offered file. */
+  async acceptFile() {
     const { started, context } = await browser({ context: { javaScriptEnabled: given.script } })
     const page = await login(context)
     await page.goto(new URL('/files', page.url()).href)
     await until(page, 'a file is offered', () => page.locator('button:has-text("Accept")').count())
     await page.click('button:has-text("Accept")')
+    await until(page, 'the answer is given', async () => !(await page.locator('button:has-text("Accept")').count()))
+    await started.close()
+    return {}
+  },
+
+  /** Waits for the accepted file and saves it. Returns its hash. */
+  async saveFile() {
+    const { started, context } = await browser({ context: { javaScriptEnabled: given.script } })
+    const page = await login(context)
+    await page.goto(new URL('/files', page.url()).href)
     await until(page, 'the file has arrived', () => page.locator('a:has-text("Save")').count(), 400_000)
     const [download] = await Promise.all([page.waitForEvent('download'), page.click('a:has-text("Save")')])
     const content = fs.readFileSync(await download.path())
