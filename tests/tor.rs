@@ -28,6 +28,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -45,14 +46,14 @@ fn message_is_delivered_through_onion_service_relays() {
     world.deliver(b"through onions only");
     world.assert_relay_keeps_onion_address_after_restart();
     world.deliver(b"and after a restart");
-    world.assert_strangers_converse();
+    world.assert_strangers_converse("normal", NORMAL_TIMEOUT);
     world.assert_file_is_handed_over();
     world.assert_message_waits_for_tor_restart();
     world.assert_node_connects_through_bridge();
     world.assert_restricted_relay_requires_client_key();
 }
 
-/// Contact by hash at `dark` through the same network: two messages each way.
+/// Contact by hash at `dark` through the same network: five messages each way, and both ends killed.
 ///
 /// `cargo test --test tor contacts_converse_at_dark -- --ignored --nocapture`
 #[test]
@@ -63,9 +64,9 @@ fn contacts_converse_at_dark_through_onion_service_relays() {
         return;
     }
     // A path at `dark` has five relays and a rendezvous.
-    let world = TorWorld::start(ARTI_RELAYS + 3);
+    let mut world = TorWorld::start(ARTI_RELAYS + 3);
     world.wait_for_relays();
-    world.assert_contacts_converse_at_dark();
+    world.assert_strangers_converse("dark", DARK_TIMEOUT);
 }
 
 struct TorWorld {
@@ -355,3 +356,7 @@ const ALICE_PUBLIC: &str = "4I63T3MAOI3F3LFRSQLQW3QHKHKYCQUMP3GYW6SGOB5WUCCEQREA
 const ALICE_PRIVATE: &str = "MASAUBOM3RM7GL23THEVW3S4IAXGZLPSVELR4RBHDVXQOUQOCRFA";
 /// With one more relay behind a daemon, enough for lanes of `normal`.
 const ARTI_RELAYS: usize = 4;
+/// Longest time of one step of a conversation at `normal`.
+const NORMAL_TIMEOUT: Duration = Duration::from_secs(240);
+/// The same at `dark`: two attempts, each of which may wait for the limit of shards.
+const DARK_TIMEOUT: Duration = Duration::from_secs(900);

@@ -1,12 +1,12 @@
 //! Contact by hash between processes: an address, a card, five messages each way at `normal` with both ends
-//! killed in the middle, two each way at `dark`, and letters from a source that keeps nothing.
+//! killed in the middle, five at `dark`, and letters from a source that keeps nothing.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::network::ProcessNetwork;
-use crate::node::{NodeProcess, until, until_within};
+use crate::node::{NodeProcess, RunningCommand, until, until_within};
 
 #[test]
 fn source_and_reader_converse_although_both_are_killed_in_between() {
@@ -14,8 +14,9 @@ fn source_and_reader_converse_although_both_are_killed_in_between() {
     let level = "normal";
 
     // The reader decides about the request before it answers.
-    send(&network, Side::Source, "desk", level, 1);
+    let first = send_and_follow(&network, "desk", level);
     let request = until("the reader has a request", || request(&network.reader));
+    first.assert_sender_was_not_first(ARRIVAL_TIMEOUT);
     send(&network, Side::Source, "desk", level, 2);
     let accept = ["contact", "accept", &request, "--as", "heron"];
     network.reader.ask(&accept);
@@ -45,52 +46,24 @@ pub(crate) fn met() -> ProcessNetwork {
     network
 }
 
-/// Two messages each way, one after the other: a first message at `dark` is 12 shards, and at most 18 shards
-/// leave a node in ten minutes (spec M3). Five each way are the test below, and in simulated time
-/// `tests/contact.rs`.
-#[test]
-fn source_and_reader_converse_at_dark() {
-    let network = met();
-    send(&network, Side::Source, "desk", "dark", 1);
-    check_outbox_says_what_is_awaited(&network.source);
-    let request = until_within(ARRIVAL_TIMEOUT, "the reader has a request", || {
-        request(&network.reader)
-    });
-    let accept = ["contact", "accept", &request, "--as", "heron"];
-    network.reader.ask(&accept);
-    let nodes = [
-        (Side::Reader, "heron", &network.source, "desk"),
-        (Side::Source, "desk", &network.reader, "heron"),
-    ];
-    for (number, (from, to, node, of)) in [(1, nodes[0]), (2, nodes[1]), (2, nodes[0])] {
-        send(&network, from, to, "dark", number);
-        until_within(ARRIVAL_TIMEOUT, "a message arrives", || {
-            (arrived(node, of).len() == number).then_some(())
-        });
-        assert_eq!(
-            arrived(node, of)[number - 1],
-            json!([number, text(from, number)])
-        );
-    }
-}
-
 /// Five messages each way at `dark`, with both ends killed while messages are on their way. The first message is
 /// 12 shards and the first answer of the source 5, and at most 18 leave a node in ten minutes (spec M3): what the
 /// source writes in a row beyond that waits, as its outbox shows.
-///
-/// `cargo test --test processes five_messages_each_way_at_dark -- --ignored --nocapture`
 #[test]
-#[ignore = "takes up to an hour: the long form of the test above"]
 fn five_messages_each_way_at_dark_survive_a_kill_of_both_ends() {
     let begun = Instant::now();
     let report = |what: &str| println!("{:>5} s  {what}", begun.elapsed().as_secs());
     let mut network = met();
     let level = "dark";
-    send(&network, Side::Source, "desk", level, 1);
-    check_outbox_says_what_is_awaited(&network.source);
+    let first = send_and_follow(&network, "desk", level);
+    until("the message is in the outbox", || {
+        let outbox = network.source.ask(&["outbox"]);
+        outbox.get(0).map(check_outbox_says_what_is_awaited)
+    });
     let request = until_within(DARK_TIMEOUT, "the reader has a request", || {
         request(&network.reader)
     });
+    first.assert_sender_was_not_first(DARK_TIMEOUT);
     report("the reader has the request");
     let accept = ["contact", "accept", &request, "--as", "heron"];
     network.reader.ask(&accept);
@@ -131,9 +104,7 @@ fn five_messages_each_way_at_dark_survive_a_kill_of_both_ends() {
 }
 
 /// What the outbox shows of a message that is being sent: its price, and what it waits for.
-fn check_outbox_says_what_is_awaited(node: &NodeProcess) {
-    let outbox = node.ask(&["outbox"]);
-    let message = &outbox[0];
+fn check_outbox_says_what_is_awaited(message: &Value) {
     let delivery = &message["delivery"];
     assert!(delivery["price"]["bytes"].as_u64() > Some(0), "{message}");
     assert!(delivery["price"]["seconds"].as_u64() > Some(0), "{message}");
@@ -142,7 +113,7 @@ fn check_outbox_says_what_is_awaited(node: &NodeProcess) {
 }
 
 /// Longest time for one step at `dark`: two attempts, each of which may wait for the limit of shards.
-const DARK_TIMEOUT: Duration = Duration::from_secs(1_800);
+const DARK_TIMEOUT: Duration = Duration::from_secs(900);
 
 /// A source with words and nothing on a disk writes, and its node is killed before the answer. A new node has
 /// the words only: it reads the answer, and writes on.
@@ -263,6 +234,13 @@ pub(crate) fn send(network: &ProcessNetwork, from: Side, to: &str, level: &str, 
         "--no-wait",
     ]);
     assert_eq!(sent["number"], number, "{from:?}: {sent}");
+}
+
+/// Sends the first message of the source by a command that shows what becomes of it.
+fn send_and_follow(network: &ProcessNetwork, to: &str, level: &str) -> RunningCommand {
+    let file = network.write("first", text(Side::Source, 1).as_bytes());
+    let send = ["send", "--to", to, "-f", &file, "--level", level];
+    network.source.begin(&[&send[..], &["--json"]].concat())
 }
 
 /// The id of the first request at a node.

@@ -231,7 +231,21 @@ pub(crate) struct RunningCommand {
 impl RunningCommand {
     /// Waits for the command's end.
     pub(crate) fn end(self) -> Output {
-        self.output.recv_timeout(WAIT_TIMEOUT).unwrap_or_else(|_| {
+        self.end_within(WAIT_TIMEOUT)
+    }
+
+    /// Waits until the message that the command sends with `--json` has come back. The node has gossiped no envelope of it before
+    /// a peer had.
+    pub(crate) fn assert_sender_was_not_first(self, limit: Duration) {
+        let output = self.end_within(limit);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+        assert!(told.contains("\"first_gossip\":false"), "{told}");
+        assert!(!told.contains("\"first_gossip\":true"), "{told}");
+    }
+
+    fn end_within(self, limit: Duration) -> Output {
+        self.output.recv_timeout(limit).unwrap_or_else(|_| {
             let id = self.id.to_string();
             // The command may have ended just now.
             let _killed = Command::new("kill").args(["-KILL", &id]).status();

@@ -8,81 +8,52 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::TorWorld;
-use crate::node::{NodeProcess, until, until_within};
+use crate::node::{NodeProcess, until_within};
 
 impl TorWorld {
-    /// The source finds the card of the reader and writes; the reader accepts and answers.
-    pub(crate) fn assert_strangers_converse(&mut self) {
+    /// The source finds the card of the reader and writes; the reader accepts and answers; both are killed, and
+    /// go on. Each step ends within the limit.
+    pub(crate) fn assert_strangers_converse(&mut self, level: &str, limit: Duration) {
+        let begun = Instant::now();
+        let report = |what: &str| println!("{:>5} s  {level}: {what}", begun.elapsed().as_secs());
         let made = self.reader.ask(&["id", "new", "press", "--address"]);
         let address = made["address"].as_str().unwrap();
         let add = ["contact", "add", address, "--as", "press"];
         let found = self.source.ask(&[&add[..], &["--timeout", "85s"]].concat());
         assert_eq!(found["state"], "ready", "{found}");
 
-        self.write(&self.source, "press", 1);
-        let request = until("the reader has a request", || request(&self.reader));
+        let send = self.command_to_send("press", 1, level);
+        let first = self
+            .source
+            .begin(&[&words(&send)[..], &["--json"]].concat());
+        let request = until_within(limit, "the reader has a request", || request(&self.reader));
+        report("the reader has the request");
+        first.assert_sender_was_not_first(limit);
         let accept = ["contact", "accept", &request, "--as", "heron"];
         self.reader.ask(&accept);
-        self.write(&self.source, "press", 2);
-        self.write(&self.reader, "heron", 1);
-        self.write(&self.reader, "heron", 2);
+        self.write(&self.source, "press", 2, level);
+        self.write(&self.reader, "heron", 1, level);
+        self.write(&self.reader, "heron", 2, level);
 
         // Some of these messages are on their way, and some are not.
         self.source.kill();
         self.reader.kill();
         self.restart_clients();
+        report("both were killed and started again");
         for number in 3..=MESSAGES {
-            self.write(&self.source, "press", number);
-            self.write(&self.reader, "heron", number);
+            self.write(&self.source, "press", number, level);
+            self.write(&self.reader, "heron", number, level);
         }
 
         let expected: BTreeSet<String> = (1..=MESSAGES).map(text).collect();
         for (node, of) in [(&self.reader, "heron"), (&self.source, "press")] {
-            until(&format!("five messages arrive from {of}"), || {
+            until_within(limit, &format!("five messages arrive from {of}"), || {
                 let arrived = arrived(node, of);
                 let distinct: BTreeSet<String> = arrived.iter().cloned().collect();
                 assert_eq!(distinct.len(), arrived.len(), "twice: {arrived:?}");
                 (distinct == expected).then_some(())
             });
-        }
-        self.assert_reader_knows_no_address_of_the_source();
-    }
-
-    /// Two messages each way at `dark`, one after the other.
-    pub(crate) fn assert_contacts_converse_at_dark(&self) {
-        let begun = Instant::now();
-        let made = self.reader.ask(&["id", "new", "press", "--address"]);
-        let address = made["address"].as_str().unwrap();
-        let add = ["contact", "add", address, "--as", "press"];
-        let found = self.source.ask(&[&add[..], &["--timeout", "85s"]].concat());
-        assert_eq!(found["state"], "ready", "{found}");
-
-        self.write_at(&self.source, "press", 1, "dark");
-        let request = until_within(DARK_TIMEOUT, "the reader has a request", || {
-            request(&self.reader)
-        });
-        println!(
-            "{} s: the reader has the request",
-            begun.elapsed().as_secs()
-        );
-        let accept = ["contact", "accept", &request, "--as", "heron"];
-        self.reader.ask(&accept);
-        let ends = [
-            (&self.reader, "heron", &self.source, "press", 1),
-            (&self.source, "press", &self.reader, "heron", 2),
-            (&self.reader, "heron", &self.source, "press", 2),
-        ];
-        for (from, to, at, of, number) in ends {
-            self.write_at(from, to, number, "dark");
-            until_within(DARK_TIMEOUT, "the message arrives", || {
-                let arrived = arrived(at, of);
-                assert!(arrived.len() <= number, "twice: {arrived:?}");
-                arrived.contains(&text(number)).then_some(())
-            });
-            println!(
-                "{} s: message {number} from {of}",
-                begun.elapsed().as_secs()
-            );
+            report(&format!("five messages from {of} have arrived"));
         }
         self.assert_reader_knows_no_address_of_the_source();
     }
@@ -102,23 +73,25 @@ impl TorWorld {
             assert!(!text.contains(&socks), "{text}");
             assert!(key.is_empty() || !text.contains(&key), "{text}");
         }
-        // Her node never gossiped one of her messages before a peer had.
-        let history = self.source.ask(&["read", "press"]);
-        assert!(!history.to_string().contains("\"first_gossip\":true"));
     }
 
     /// Stores a message for sending, and returns before it leaves.
-    fn write(&self, node: &NodeProcess, to: &str, number: usize) {
-        self.write_at(node, to, number, "normal");
+    fn write(&self, node: &NodeProcess, to: &str, number: usize, level: &str) {
+        let send = self.command_to_send(to, number, level);
+        node.ask(&[&words(&send)[..], &["--no-wait"]].concat());
     }
 
-    fn write_at(&self, node: &NodeProcess, to: &str, number: usize, level: &str) {
+    fn command_to_send(&self, to: &str, number: usize, level: &str) -> Vec<String> {
         let file = self.scratch.path().join("text");
         fs::write(&file, text(number)).unwrap();
         let file = file.to_str().unwrap();
-        let send = ["send", "--to", to, "-f", file, "--level", level];
-        node.ask(&[&send[..], &["--no-wait"]].concat());
+        let command = ["send", "--to", to, "-f", file, "--level", level];
+        command.map(str::to_owned).into()
     }
+}
+
+fn words(command: &[String]) -> Vec<&str> {
+    command.iter().map(String::as_str).collect()
 }
 
 fn text(number: usize) -> String {
@@ -144,5 +117,3 @@ fn arrived(node: &NodeProcess, of: &str) -> Vec<String> {
 
 /// Number of messages each way.
 const MESSAGES: usize = 5;
-/// Longest time for one step at `dark`.
-const DARK_TIMEOUT: Duration = Duration::from_secs(1_200);

@@ -61,20 +61,30 @@ pub(in crate::cli) fn describe(stage: &Stage) -> String {
         }
         Stage::Waiting { reason } => format!("queued: {}", one_line(reason)),
         Stage::Blocked { reason } => format!("stem blocked: {}", one_line(reason)),
-        Stage::Seen { peers: 1, .. } => "came back from 1 peer".to_owned(),
-        Stage::Seen { peers, .. } => format!("came back from {peers} peers"),
+        Stage::Seen {
+            peers,
+            first_gossip: false,
+        } => format!("came back from {}", peers_in_words(*peers)),
+        Stage::Seen { peers, .. } => format!(
+            "came back from {}, and this node was the first to gossip it",
+            peers_in_words(*peers)
+        ),
         Stage::Retrying { attempt } => {
             format!("did not come back in time; sending a new envelope instead (attempt {attempt})")
         }
         Stage::HandedOver { peers } => format!(
             "handed to {}; not confirmed: no other peer has shown it",
-            match peers {
-                1 => "1 peer".to_owned(),
-                peers => format!("{peers} peers"),
-            }
+            peers_in_words(*peers)
         ),
         Stage::Delivered => "delivered: the network has it".to_owned(),
         Stage::Failed { reason } => format!("given up: {}", one_line(reason)),
+    }
+}
+
+fn peers_in_words(peers: usize) -> String {
+    match peers {
+        1 => "1 peer".to_owned(),
+        peers => format!("{peers} peers"),
     }
 }
 
@@ -166,6 +176,14 @@ mod tests {
         };
         assert_eq!(describe(&seen(1)), "came back from 1 peer");
         assert_eq!(describe(&seen(2)), "came back from 2 peers");
+        let exposed = Stage::Seen {
+            peers: 2,
+            first_gossip: true,
+        };
+        assert_eq!(
+            describe(&exposed),
+            "came back from 2 peers, and this node was the first to gossip it"
+        );
         let reason = || "no Tor".to_owned();
         let waiting = Stage::Waiting { reason: reason() };
         assert_eq!(describe(&waiting), "queued: no Tor");
