@@ -124,6 +124,8 @@ pub enum Stage {
         needed: usize,
         /// Number of all envelopes.
         of: usize,
+        /// Whether this node sent one of them to a peer before a peer had sent it to this node.
+        first_gossip: bool,
     },
     /// The peers that it was passed to did not make it public. It waits for other peers.
     Blocked {

@@ -155,6 +155,7 @@ impl Timeline {
                 self.seen_by = *peers;
                 self.source_first_gossip |= first_gossip;
             }
+            Stage::SeenShards { first_gossip, .. } => self.source_first_gossip |= first_gossip,
             Stage::HandedOver { .. } | Stage::Delivered => self.ended = true,
             Stage::Failed { reason } => {
                 self.ended = true;
@@ -163,7 +164,6 @@ impl Timeline {
             Stage::Searching { .. }
             | Stage::Sealed { .. }
             | Stage::Departing { .. }
-            | Stage::SeenShards { .. }
             | Stage::Retrying { .. } => {}
         }
         Some(TimelineEvent::Stage(stage.clone()))

@@ -56,18 +56,24 @@ pub(in crate::cli) fn describe(stage: &Stage) -> String {
                  cover traffic; the last one leaves in about {wait}"
             )
         }
-        Stage::SeenShards { shards, needed, of } => {
-            format!("{shards} of {of} envelopes came back; the reader needs {needed}")
-        }
+        Stage::SeenShards {
+            shards,
+            needed,
+            of,
+            first_gossip,
+        } => format!(
+            "{shards} of {of} envelopes came back{}; the reader needs {needed}",
+            exposure(*first_gossip)
+        ),
         Stage::Waiting { reason } => format!("queued: {}", one_line(reason)),
         Stage::Blocked { reason } => format!("stem blocked: {}", one_line(reason)),
         Stage::Seen {
             peers,
-            first_gossip: false,
-        } => format!("came back from {}", peers_in_words(*peers)),
-        Stage::Seen { peers, .. } => format!(
-            "came back from {}, and this node was the first to gossip it",
-            peers_in_words(*peers)
+            first_gossip,
+        } => format!(
+            "came back from {}{}",
+            peers_in_words(*peers),
+            exposure(*first_gossip)
         ),
         Stage::Retrying { attempt } => {
             format!("did not come back in time; sending a new envelope instead (attempt {attempt})")
@@ -78,6 +84,15 @@ pub(in crate::cli) fn describe(stage: &Stage) -> String {
         ),
         Stage::Delivered => "delivered: the network has it".to_owned(),
         Stage::Failed { reason } => format!("given up: {}", one_line(reason)),
+    }
+}
+
+/// What is added where the network may have learnt of an envelope from this node.
+const fn exposure(first_gossip: bool) -> &'static str {
+    if first_gossip {
+        ", and this node was the first to gossip it"
+    } else {
+        ""
     }
 }
 

@@ -216,6 +216,7 @@ impl MixedMessage {
                 shards: shown,
                 needed: self.needed,
                 of: self.parts.len(),
+                first_gossip: self.first_gossip,
             },
             MixedForm::Whole | MixedForm::Converge => Stage::Seen {
                 peers: self.parts.iter().map(|part| part.peers).sum(),

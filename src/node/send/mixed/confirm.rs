@@ -62,7 +62,7 @@ impl MixedMessage {
             || peers >= MIN_WITNESSES
             || (is_earlier && has_honest_echo(hash, part.guard, context));
         if is_first {
-            self.first_gossip = first_gossip;
+            self.first_gossip |= first_gossip;
         }
         self.seen() >= self.needed
     }

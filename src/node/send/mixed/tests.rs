@@ -106,6 +106,7 @@ fn stage_counts_cells_until_all_have_left() {
         shards: 5,
         needed: 12,
         of: 18,
+        first_gossip: false,
     };
     assert_eq!(departed(5).stage(), seen);
 }
