@@ -171,7 +171,7 @@ impl ListStore {
     #[must_use]
     pub fn in_force(&self, now: UnixSecs, missed_freeze: bool) -> Option<&HeldList> {
         let epoch = Epoch::at(now);
-        let frozen = epoch.start().before(FREEZE_SECS);
+        let frozen = epoch.freeze();
         let mut usable =
             self.held.values().rev().filter(|lists| {
                 lists.rival.is_none() && lists.first.list.header().is_valid_in(epoch)
@@ -182,7 +182,7 @@ impl ListStore {
         Some(&lists.first)
     }
 
-    /// The list that is in force the longest, whether or not it has begun or expired.
+    /// The list that begins last, whether or not it has begun or expired. Lists in a conflict are left aside.
     #[must_use]
     pub fn newest(&self) -> Option<&HeldList> {
         let mut lists = self.held.values().rev();
@@ -242,9 +242,6 @@ impl ListStore {
         known.into_iter().all(|known| carried.next() == Some(known))
     }
 }
-
-/// Seconds before an epoch at which its relays are frozen (spec M12).
-const FREEZE_SECS: u32 = 3_600;
 
 #[cfg(test)]
 mod tests;

@@ -93,8 +93,8 @@ impl SignedLists {
 
     /// The list in force.
     pub(super) fn in_force(&self, now: UnixSecs) -> Option<&HeldList> {
-        let frozen = Epoch::at(now).start().before(FREEZE_SECS);
-        self.store.in_force(now, self.started > frozen)
+        self.store
+            .in_force(now, self.started > Epoch::at(now).freeze())
     }
 
     /// The relays that the directory must accept from now on, if they have changed.
@@ -291,9 +291,6 @@ impl RelayDirectory {
         peers
     }
 }
-
-/// Seconds before an epoch at which its relays are frozen (spec M12).
-const FREEZE_SECS: u32 = 3_600;
 
 /// Maximum number of listed relays that a node without peers of its own connects to.
 const MAX_ENTRY_PEERS: usize = 4;
