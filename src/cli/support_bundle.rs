@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 use self::scrub::Scrubber;
 use super::config::show::{self, EffectiveSetting};
 use super::doctor::DoctorReport;
+use super::new_file::{Readers, write_new};
 use super::output::{Printer, say};
 use super::passwords::can_ask;
 use super::version::BuildInfo;
 use super::{Exit, Failure, GlobalArgs};
 use crate::config::{Form, tables};
 use crate::node::StatusView;
-use crate::shell::config_file::{self, ConfigFileError};
 
 /// Options of `whisht support-bundle`.
 #[derive(Debug, clap::Args)]
@@ -65,16 +65,7 @@ pub(super) fn run(common: &GlobalArgs, args: Args) -> Result<Exit, Failure> {
     if !args.yes {
         confirm(&args.output)?;
     }
-    match config_file::write(&args.output, &text, false) {
-        Ok(()) => {}
-        Err(ConfigFileError::Exists { path }) => {
-            return Err(Failure::usage(format_args!(
-                "{} exists and is not changed; choose another file with --output",
-                path.display()
-            )));
-        }
-        Err(error) => return Err(error.into()),
-    }
+    write_new(&args.output, text.as_bytes(), Readers::Owner)?;
     say(format_args!("wrote {}", args.output.display()));
     Ok(Exit::Done)
 }
