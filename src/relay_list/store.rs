@@ -87,6 +87,19 @@ pub enum ListRefusal {
     },
 }
 
+impl ListRefusal {
+    /// What the user can do about it.
+    #[must_use]
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Expired { .. } | Self::Older { .. } => "get the newest list from the signers",
+            Self::ManyOfOneEpoch => "ask the signers for a list that begins in a later epoch",
+            Self::Replaced => "ask the signers for a list that carries this rotation",
+            Self::TooEarly { .. } => "publish it in the last two days before it begins",
+        }
+    }
+}
+
 impl ListStore {
     /// Takes a verified list. The caller passes on every list that is held.
     ///

@@ -248,12 +248,14 @@ impl RelayDirectory {
                 "set `directory.signers`, and restart the node",
             ));
         };
-        let newest = "get the newest list from the signers";
         let list = RelayList::decode(raw)
             .and_then(|list| list.verify(lists.network, lists.profile, signers))
-            .map_err(|error| Refusal::usage(error.to_string(), newest))?;
+            .map_err(|error| {
+                Refusal::usage(error.to_string(), "get the newest list from the signers")
+            })?;
         let inserted = lists.store.insert(now.unix, list.clone());
-        let inserted = inserted.map_err(|error| Refusal::usage(error.to_string(), newest))?;
+        let inserted =
+            inserted.map_err(|refusal| Refusal::usage(refusal.to_string(), refusal.remedy()))?;
         lists.keep(fx, inserted, &list);
         lists.pass_on(fx, &list, inserted, None, peers);
         if self.apply_list(now) {
