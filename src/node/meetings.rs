@@ -72,7 +72,7 @@ pub(super) fn pick_places(fx: &mut Effects, allowed: &[usize]) -> Option<RelayPl
 }
 
 /// Time until an instant of the wall clock. Never above a minute, because that clock may be set meanwhile.
-pub(super) fn wait_until(now: UnixSecs, at: UnixSecs) -> Duration {
+pub(super) fn time_until(now: UnixSecs, at: UnixSecs) -> Duration {
     let secs = at.0.saturating_sub(now.0);
     Duration::from_secs(secs.into()).min(MAX_WAIT)
 }
