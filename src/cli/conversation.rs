@@ -25,6 +25,7 @@ use crate::node::{
 #[derive(Debug, clap::Args)]
 pub(super) struct ReadArgs {
     /// Name of the contact, or first digits of the conversation's id, as `whisht inbox` shows it
+    #[arg(value_name = "NAME|ID")]
     of: String,
     /// Show only messages after this place
     #[arg(long, value_name = "PLACE", default_value_t = 0)]
@@ -48,6 +49,7 @@ pub(super) struct ReadArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct ReplyArgs {
     /// Name of the contact, or first digits of the conversation's id, as `whisht inbox` shows it
+    #[arg(value_name = "NAME|ID")]
     to: String,
     /// File with the text; `-` reads standard input
     #[arg(short, long, value_name = "FILE", default_value = "-")]

@@ -63,8 +63,8 @@ pub(super) struct Args {
     /// Sign the message with this identity [default: unsigned]
     #[arg(long, value_name = "NAME")]
     sign: Option<String>,
-    /// The recipient reads without whisht: a long message at hush converges at one rendezvous, and dark
-    /// refuses it [default: as the configuration tells]
+    /// Write for a recipient who reads without whisht: a long message at hush converges at one rendezvous,
+    /// and dark refuses it [default: as the configuration tells]
     #[arg(long)]
     any_client: bool,
     /// Show the cost of the message, and send nothing
