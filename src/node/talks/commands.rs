@@ -160,7 +160,8 @@ impl Talks {
         Err(Refusal::policy(cause.unwrap_or_default(), remedy))
     }
 
-    /// Ends a line. Returns whether it has ended; otherwise a message is written first, or lines leave first.
+    /// Ends a line. Returns whether the command can be answered now; otherwise a message is written first. An
+    /// open line ends once its queued lines have left.
     fn end(
         &mut self,
         fx: &mut Effects,

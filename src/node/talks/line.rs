@@ -124,12 +124,12 @@ impl Talks {
                 *last = Some(attempt);
                 self.last_circuit = self.last_circuit.saturating_add(1);
                 let circuit = CircuitHandle::new(CircuitOwner::Talks, self.last_circuit);
-                let cookie = MeetCookie(talk.secret.attempt(attempt).cookie());
+                let keys = talk.secret.attempt(attempt);
+                let cookie = MeetCookie(keys.cookie());
                 let own = match talk.direction {
                     MessageDirection::Out => FileEnd::Sender,
                     MessageDirection::In => FileEnd::Receiver,
                 };
-                let keys = talk.secret.attempt(attempt);
                 let session = TalkSession::start(fx.key_rng(), now.mono, keys, own);
                 *live = Some(Box::new(LiveLine {
                     session,
