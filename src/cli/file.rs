@@ -170,7 +170,7 @@ pub(super) fn offer_line(view: &FileView) -> Option<String> {
 pub(super) fn price_line(price: &FilePriceView) -> String {
     format!(
         "level `{}`: {} bytes, offered in a message; once the other side accepts, {} bytes leave this node \
-         within about {}. An observer of both ends sees that they exchange a file",
+         in {} or more. An observer of both ends sees that they exchange a file",
         price.level,
         grouped(price.size),
         grouped(price.sent_bytes),
