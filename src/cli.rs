@@ -83,7 +83,7 @@ pub use exit::{Exit, Failure};
 
 /// The command line.
 #[derive(Debug, Parser)]
-#[command(name = "whisht", version = version::SHORT, about, term_width = 0)]
+#[command(name = "whisht", version = version::SHORT, about, after_help = FIRST_STEPS, term_width = 0)]
 pub struct Cli {
     #[command(flatten)]
     common: GlobalArgs,
@@ -95,15 +95,22 @@ pub struct Cli {
 #[derive(Clone, Debug, clap::Args)]
 struct GlobalArgs {
     /// Directory of keys and state [default: ~/.whisper]
-    #[arg(long, env = "WHISHT_DATA_DIR", value_name = "DIR", global = true)]
+    #[arg(long, env = "WHISHT_DATA_DIR", value_name = "DIR", global = true, help_heading = GLOBAL)]
     data_dir: Option<PathBuf>,
     /// Local socket of the node [default: whisht.ipc in the data directory]
-    #[arg(long, env = "WHISHT_IPC", value_name = "SOCKET", global = true)]
+    #[arg(long, env = "WHISHT_IPC", value_name = "SOCKET", global = true, help_heading = GLOBAL)]
     ipc: Option<PathBuf>,
     /// Print JSON [default: text]
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
 }
+
+/// Where help lists the options of every command: after those of the command itself.
+const GLOBAL: &str = "Global options";
+
+/// What a user who sees the list of commands for the first time can type.
+const FIRST_STEPS: &str = "First steps: `whisht demo` shows a network on this machine, `whisht init` asks what your node \
+    needs, `whisht run` starts it.";
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {

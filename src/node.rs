@@ -136,11 +136,12 @@ pub use transfers::{
     FileCommand, FileDirection, FileOutgoing, FilePriceView, FileReply, FileStage, FileView,
 };
 pub use views::{
-    CircuitsView, ClockView, CustomLevelView, DirectoryAge, EmissionView, EstimateView, FetchView,
-    FlowView, IdentityView, InboundView, LevelView, LevelsView, LinkedView, ListInForceView,
-    ListenerFaultView, LoopAlarmView, MailView, MessageView, MetricsView, MixingView, NodeView,
-    OutgoingView, PeerView, PriceView, ProtectionView, RelayListView, RelayView, StatusView,
-    TurnTimes, UnreachedPeerView, own_bytes_per_day, settings_bytes_per_day,
+    ArchiveMetrics, CircuitsView, ClockView, CustomLevelView, DirectoryAge, EmissionView,
+    EstimateView, FetchView, FlowView, IdentityView, InboundView, LISTED, LevelView, LevelsView,
+    LinkedView, ListInForceView, ListenerFaultView, LoopAlarmView, MailView, MessageView,
+    MetricsView, MixingView, NodeView, OutgoingView, PeerView, PriceView, ProtectionView,
+    RelayListView, RelayView, StatusView, TurnTimes, UnreachedPeerView, own_bytes_per_day,
+    settings_bytes_per_day,
 };
 
 /// What sending reads of a node, while another component of it changes.

@@ -144,19 +144,8 @@ impl RelayList {
         if header.network != network {
             return Err(BadRelayList::Network);
         }
-        let mut trusted = pinned;
-        let mut followed = Vec::new();
-        for rotation in &self.rotations {
-            // Rotations before the pinned signers cannot be judged, and are not needed.
-            if rotation.header.network != network || rotation.header.signers != *trusted {
-                continue;
-            }
-            rotation.verify()?;
-            if let Some(next) = &rotation.header.next {
-                trusted = next;
-                followed.push((rotation.header.from, next.clone()));
-            }
-        }
+        let mut followed = self.follow_rotations(pinned)?;
+        let trusted = followed.last().map_or(pinned, |(_, next)| next);
         if header.signers.threshold() != trusted.threshold()
             && header.signers.ids() == trusted.ids()
         {
@@ -169,8 +158,8 @@ impl RelayList {
             return Err(BadRelayList::Signers);
         }
         self.signed.verify()?;
-        let hints = self.relays.iter().filter_map(|relay| relay.hint);
-        if hints.into_iter().any(|hint| !hint.allowed(profile)) {
+        let mut hints = self.relays.iter().filter_map(|relay| relay.hint);
+        if hints.any(|hint| !hint.allowed(profile)) {
             return Err(BadRelayList::AddressForbidden);
         }
         if let Some(next) = &header.next {
@@ -182,6 +171,26 @@ impl RelayList {
             rotations: followed,
             list: self,
         })))
+    }
+
+    /// Follows the rotations from the pinned signers: for each, the epoch of its list, and the signers of later
+    /// lists.
+    fn follow_rotations(
+        &self,
+        pinned: &SignerSet,
+    ) -> Result<Vec<(Epoch, SignerSet)>, BadRelayList> {
+        let mut followed: Vec<(Epoch, SignerSet)> = Vec::new();
+        for rotation in &self.rotations {
+            let header = &rotation.header;
+            let trusted = followed.last().map_or(pinned, |(_, next)| next);
+            // Rotations before the pinned signers cannot be judged, and are not needed.
+            if header.network != self.header().network || header.signers != *trusted {
+                continue;
+            }
+            rotation.verify()?;
+            followed.extend(header.next.clone().map(|next| (header.from, next)));
+        }
+        Ok(followed)
     }
 
     /// What is signed.

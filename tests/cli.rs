@@ -87,6 +87,14 @@ fn run(dir: &Path, args: &[&str]) -> Output {
     whisht(dir).args(args).output().unwrap()
 }
 
+/// Runs a node until it ends by itself, which it does if it cannot start.
+fn run_node(dir: &Path, args: &[&str]) -> Output {
+    run(dir, &[&["run"], &LOCAL[..], args].concat())
+}
+
+/// The network of the nodes in these tests.
+const LOCAL: [&str; 4] = ["--profile", "local", "--network", "cli-test"];
+
 fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
@@ -127,14 +135,8 @@ impl Running {
 
     fn spawn(mut command: Command, dir: &Path, args: &[&str]) -> Self {
         let mut child = command
-            .args([
-                "run",
-                "--json",
-                "--profile",
-                "local",
-                "--network",
-                "cli-test",
-            ])
+            .args(["run", "--json"])
+            .args(LOCAL)
             .args(["--threads", "1"])
             .args(args)
             .stdout(Stdio::piped())
@@ -256,7 +258,7 @@ fn flags_override_variables_and_variables_override_file() {
     // A local network refuses an address that others can reach, and names it.
     let listen = |flag: &[&str], variable: Option<&str>| {
         let mut command = whisht(dir);
-        command.args(["run", "--profile", "local", "--network", "cli-test"]);
+        command.arg("run").args(LOCAL);
         command.args(flag);
         command.envs(variable.map(|address| ("WHISHT_LISTEN", address)));
         String::from_utf8(command.output().unwrap().stderr).unwrap()
@@ -316,8 +318,7 @@ fn id_new_and_list_work_without_node() {
 fn second_node_on_same_directory_is_refused() {
     let data = scratch();
     let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
-    let again = ["run", "--profile", "local", "--network", "cli-test"];
-    let said = fails(&node.run(&again), 6);
+    let said = fails(&run_node(&data.path, &[]), 6);
     assert!(
         said.contains(&format!("process {}", node.child.id())),
         "{said}"

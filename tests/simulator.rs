@@ -6,15 +6,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use circuits::level::Level;
-use circuits::time::{Instant, UnixSecs};
+use circuits::time::Instant;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use whisht::envelope::Topic;
 use whisht::message::{ClientPublic, ClientSecret};
 use whisht::node::{Command, Event, Identity, Recipient, Reply, SendRequest, Stage};
 use whisht::sim::{
-    DiskModel, MiningModel, NetworkModel, Recorder, TraceEntry, TrafficKind, TrafficLog, World,
-    WorldConfig, WorldSeed,
+    NetworkModel, Recorder, TraceEntry, TrafficKind, TrafficLog, World, WorldConfig, WorldSeed,
 };
 
 /// The observers of a world under test.
@@ -22,19 +21,10 @@ type Observers = (TrafficLog, Recorder);
 
 /// A world of twelve relays and two clients over a lossy network, after three messages.
 fn played(seed: u64, fast: bool) -> World {
+    let seed = WorldSeed::from_number(seed);
     let config = WorldConfig {
-        seed: WorldSeed::from_number(seed),
-        network: NetworkModel::internet(),
-        disk: DiskModel {
-            delay: Duration::from_millis(2),
-            discards: true,
-        },
-        mining: MiningModel {
-            hashes_per_second: 1_000_000,
-            instant: false,
-        },
-        start: UnixSecs(1_795_240_000),
         fast,
+        ..WorldConfig::timed(seed, NetworkModel::internet(), 1_000_000)
     };
     let mut world = World::new(config, Box::new(Observers::default()));
     for number in 0..NODES {

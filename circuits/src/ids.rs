@@ -129,6 +129,8 @@ pub struct Epoch(pub u32);
 impl Epoch {
     /// Length in seconds: twelve hours.
     pub const SECS: u32 = 43_200;
+    /// Seconds before the start of an epoch at which its relays are frozen (spec M12).
+    const FREEZE_SECS: u32 = 3_600;
 
     /// The epoch that contains `unix`.
     #[must_use]
@@ -140,6 +142,12 @@ impl Epoch {
     #[must_use]
     pub const fn start(self) -> UnixSecs {
         UnixSecs(self.0.saturating_mul(Self::SECS))
+    }
+
+    /// When the relays of the epoch are frozen: an hour before it starts (spec M12).
+    #[must_use]
+    pub const fn freeze(self) -> UnixSecs {
+        self.start().before(Self::FREEZE_SECS)
     }
 
     /// The next epoch.

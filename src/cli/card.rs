@@ -37,11 +37,11 @@ enum CardAction {
         days: u32,
         /// File to write [default: standard output]
         #[arg(short, long, value_name = "FILE")]
-        out: Option<PathBuf>,
+        output: Option<PathBuf>,
     },
-    /// Publish the cards of such a file for their owner
+    /// Publish the cards of a file that `whisht card export` wrote, for their owner
     Publish {
-        /// The file; `-` reads standard input
+        /// File with cards; `-` reads standard input
         file: PathBuf,
     },
 }
@@ -55,7 +55,7 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
     match args.action {
         CardAction::Show { name: None } => own(node).await,
         CardAction::Show { name: Some(name) } => show(node, &name).await,
-        CardAction::Export { name, days, out } => export(node, &name, days, out).await,
+        CardAction::Export { name, days, output } => export(node, &name, days, output).await,
         CardAction::Publish { file } => publish(node, &file).await,
     }
 }

@@ -25,7 +25,7 @@ enum ConfigAction {
     Default,
     /// Show the settings that a node would use with these flags, and where each is from
     Show(Box<show::ShowArgs>),
-    /// List all errors of a configuration file, and settings in it that hurt
+    /// List all errors of a configuration file, and warn of settings in it that can do harm
     Check(check::Args),
 }
 

@@ -25,6 +25,7 @@ use crate::node::{
 #[derive(Debug, clap::Args)]
 pub(super) struct ReadArgs {
     /// Name of the contact, or first digits of the conversation's id, as `whisht inbox` shows it
+    #[arg(value_name = "NAME|ID")]
     of: String,
     /// Show only messages after this place
     #[arg(long, value_name = "PLACE", default_value_t = 0)]
@@ -48,6 +49,7 @@ pub(super) struct ReadArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct ReplyArgs {
     /// Name of the contact, or first digits of the conversation's id, as `whisht inbox` shows it
+    #[arg(value_name = "NAME|ID")]
     to: String,
     /// File with the text; `-` reads standard input
     #[arg(short, long, value_name = "FILE", default_value = "-")]
@@ -260,33 +262,18 @@ fn show_part(
         MessagePartView::TalkOffer => {
             "offers a talk line; `whisht contact list` shows whether it still waits".to_owned()
         }
-        MessagePartView::TalkAnswer { accepted: true } => "accepts the talk line".to_owned(),
-        MessagePartView::TalkAnswer { accepted: false } => {
-            "declines the talk line, or withdraws it".to_owned()
+        MessagePartView::TalkAnswer { accepted } => {
+            MessagePartView::talk_answer(*accepted).to_owned()
         }
         MessagePartView::Goodbye => "closes the conversation".to_owned(),
-        MessagePartView::Unknown { kind } => {
-            format!("a part of type {kind}, which needs a newer version of whisht")
-        }
+        MessagePartView::Unknown { kind } => MessagePartView::unknown(*kind),
     };
     Ok(printer.line(format_args!("      {line}"))?)
 }
 
 fn introduction(id: &str, name: &str, how: HowKnown, note: &str) -> String {
-    let how = match how {
-        HowKnown::Unsaid => "",
-        HowKnown::Voice => ", whose words were compared by voice",
-        HowKnown::InPerson => ", whom the sender met",
-    };
-    let note = match note {
-        "" => String::new(),
-        note => format!(": {}", one_line(note)),
-    };
-    format!(
-        "introduces {}{how}, {}{note}",
-        one_line(name),
-        words::address(id).unwrap_or_else(|| one_line(id))
-    )
+    let address = words::address(id).unwrap_or_else(|| one_line(id));
+    how.introduction(&address, &one_line(name), &one_line(note))
 }
 
 /// Writes the file in a message to standard output.

@@ -47,20 +47,20 @@ enum FileAction {
     },
     /// Decline an offered file
     Decline {
-        /// Number of the file
+        /// Number of the file, as `whisht file list` shows it
         number: u64,
     },
     /// Write a complete file where only you can read it
     Save {
-        /// Number of the file
+        /// Number of the file, as `whisht file list` shows it
         number: u64,
-        /// File to write; it must not exist
+        /// File to write; an existing file is not overwritten
         #[arg(short, long, value_name = "FILE")]
-        out: PathBuf,
+        output: PathBuf,
     },
     /// Stop handing a file over, and erase what this node stores of it
     Erase {
-        /// Number of the file
+        /// Number of the file, as `whisht file list` shows it
         number: u64,
     },
 }
@@ -92,7 +92,7 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
             let view = node.call("whisht_fileDecline", json!([number])).await?;
             show(node, &view)
         }
-        FileAction::Save { number, out } => save::run(node, number, &out).await,
+        FileAction::Save { number, output } => save::run(node, number, &output).await,
         FileAction::Erase { number } => {
             let _: Value = node.call("whisht_fileErase", json!([number])).await?;
             if node.printer.json {
@@ -170,7 +170,7 @@ pub(super) fn offer_line(view: &FileView) -> Option<String> {
 pub(super) fn price_line(price: &FilePriceView) -> String {
     format!(
         "level `{}`: {} bytes, offered in a message; once the other side accepts, {} bytes leave this node \
-         within about {}. An observer of both ends sees that they exchange a file",
+         in {} or more. An observer of both ends sees that they exchange a file",
         price.level,
         grouped(price.size),
         grouped(price.sent_bytes),
@@ -249,7 +249,7 @@ fn stage_words(view: &FileView) -> String {
             "complete; the other side has all of it".to_owned()
         }
         (FileStage::Complete, FileDirection::In) => format!(
-            "complete; `whisht file save {} --out FILE` writes it",
+            "complete; `whisht file save {} --output FILE` writes it",
             view.number
         ),
         (FileStage::Failed { reason }, _) => format!("failed: {}", one_line(reason)),

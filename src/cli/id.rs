@@ -68,7 +68,7 @@ struct New {
     /// Make a key that a group shares [default: a key pair]
     #[arg(long, requires = "topic")]
     shared: bool,
-    /// Topic of the group (4 bytes), such as 0x1a2b3c4d
+    /// Topic of the group (4 bytes), such as 0x1a2b3c4d; required with --shared
     #[arg(long, requires = "shared", value_parser = parse_topic)]
     topic: Option<Topic>,
     /// Derive the shared key from the first line of this file, as every Whisper program does; `-`

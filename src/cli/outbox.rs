@@ -30,15 +30,17 @@ enum OutboxAction {
     /// Send an unanswered message to a contact again, with the same content
     Renew {
         /// Name of the contact, or first digits of the conversation's id
+        #[arg(value_name = "NAME|ID")]
         of: String,
-        /// Number of the message
+        /// Number of the message in the conversation, as `whisht outbox` shows it
         number: u64,
     },
     /// Stop sending a message to a contact; what has left cannot be recalled
     Cancel {
         /// Name of the contact, or first digits of the conversation's id
+        #[arg(value_name = "NAME|ID")]
         of: String,
-        /// Number of the message
+        /// Number of the message in the conversation, as `whisht outbox` shows it
         number: u64,
     },
 }

@@ -19,7 +19,7 @@ use crate::shell::rpc::{RpcClient, RpcClientError};
 /// Options of `whisht panic`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Ask for no confirmation
+    /// Erase without asking [default: ask]
     #[arg(long)]
     now: bool,
 }

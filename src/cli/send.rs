@@ -63,8 +63,8 @@ pub(super) struct Args {
     /// Sign the message with this identity [default: unsigned]
     #[arg(long, value_name = "NAME")]
     sign: Option<String>,
-    /// The recipient reads without whisht: a long message at hush converges at one rendezvous, and dark
-    /// refuses it [default: as the configuration tells]
+    /// Write for a recipient who reads without whisht: a long message at hush converges at one rendezvous,
+    /// and dark refuses it [default: as the configuration tells]
     #[arg(long)]
     any_client: bool,
     /// Show the cost of the message, and send nothing
@@ -76,6 +76,19 @@ pub(super) struct Args {
     /// Stop waiting after this time, such as 90s; the node continues [default: wait until the end]
     #[arg(long, value_name = "TIME", value_parser = time)]
     timeout: Option<Duration>,
+}
+
+impl Args {
+    /// The options that messages to contacts have too.
+    fn message_options(&self) -> MessageOptions {
+        MessageOptions {
+            level: self.level.clone(),
+            ttl: self.ttl,
+            dry_run: self.dry_run,
+            no_wait: self.no_wait,
+            timeout: self.timeout,
+        }
+    }
 }
 
 /// Sends a message.
@@ -341,13 +354,7 @@ async fn hand_over(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
             args.to
         )));
     }
-    let options = MessageOptions {
-        level: args.level,
-        ttl: args.ttl,
-        dry_run: args.dry_run,
-        no_wait: args.no_wait,
-        timeout: args.timeout,
-    };
+    let options = args.message_options();
     attach::run(node, &args.to, &args.attachment, &options).await
 }
 
@@ -365,13 +372,7 @@ async fn to_contact(node: &mut RemoteNode, args: Args, body: &[u8]) -> Result<Ex
         )));
     }
     let text = contact::utf8(body, &args.file)?;
-    let options = MessageOptions {
-        level: args.level,
-        ttl: args.ttl,
-        dry_run: args.dry_run,
-        no_wait: args.no_wait,
-        timeout: args.timeout,
-    };
+    let options = args.message_options();
     contact::send(node, &args.to, &text, &options).await
 }
 

@@ -7,19 +7,20 @@
 
 mod scrub;
 
-use std::io::{self, BufRead, Write};
+use std::fs::File;
+use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use self::scrub::Scrubber;
 use super::config::show::{self, EffectiveSetting};
 use super::doctor::DoctorReport;
+use super::new_file::{Readers, write_new};
 use super::output::{Printer, say};
 use super::passwords::can_ask;
 use super::version::BuildInfo;
 use super::{Exit, Failure, GlobalArgs};
 use crate::config::{Form, tables};
-use crate::node::StatusView;
-use crate::shell::config_file::{self, ConfigFileError};
+use crate::node::{LISTED, StatusView};
 
 /// Options of `whisht support-bundle`.
 #[derive(Debug, clap::Args)]
@@ -65,16 +66,7 @@ pub(super) fn run(common: &GlobalArgs, args: Args) -> Result<Exit, Failure> {
     if !args.yes {
         confirm(&args.output)?;
     }
-    match config_file::write(&args.output, &text, false) {
-        Ok(()) => {}
-        Err(ConfigFileError::Exists { path }) => {
-            return Err(Failure::usage(format_args!(
-                "{} exists and is not changed; choose another file with --output",
-                path.display()
-            )));
-        }
-        Err(error) => return Err(error.into()),
-    }
+    write_new(&args.output, text.as_bytes(), Readers::Owner)?;
     say(format_args!("wrote {}", args.output.display()));
     Ok(Exit::Done)
 }
@@ -173,7 +165,7 @@ fn coarse(status: &StatusView) -> Vec<String> {
         format!(
             "relaying {}, listed {}",
             status.relay,
-            status.listed == "yes"
+            status.listed == LISTED
         ),
         format!("tor {}", status.tor),
         format!("pool about {} MB", of(status.pool_bytes >> 20)),
@@ -211,16 +203,33 @@ const fn rounded(number: u64) -> u64 {
 
 /// The last lines of a log file.
 fn last_lines(path: &Path) -> Result<String, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| {
+    let end = read_end(path).map_err(|error| {
         Failure::usage(format_args!(
             "cannot read {}: {error}; name another file with --log",
             path.display()
         ))
     })?;
-    let text = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8_lossy(&end);
     let lines: Vec<&str> = text.lines().collect();
     let first = lines.len().saturating_sub(MAX_LOG_LINES);
     Ok(lines.get(first..).unwrap_or_default().join("\n"))
+}
+
+/// The end of a file from the start of a line on: a log may be larger than the memory. A pipe is read as a whole.
+fn read_end(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    // One byte more, which shows whether a line starts there.
+    let start = file.metadata()?.len().saturating_sub(MAX_LOG_BYTES + 1);
+    if start > 0 {
+        file.seek(SeekFrom::Start(start))?;
+    }
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    if start > 0 {
+        let first = end.iter().position(|byte| *byte == b'\n');
+        end.drain(..first.map_or(end.len(), |first| first.saturating_add(1)));
+    }
+    Ok(end)
 }
 
 /// Settings whose values are words of this program.
@@ -233,6 +242,8 @@ const WORDS: [&str; 6] = [
     "tor.mode",
 ];
 const MAX_LOG_LINES: usize = 200;
+/// Bytes at the end of a log that are read: 1 MiB.
+const MAX_LOG_BYTES: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests;

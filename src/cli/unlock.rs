@@ -17,7 +17,7 @@ use crate::rpc::UnlockView;
 pub(super) struct Args {
     /// Unlock this identity only [default: every identity that the password decrypts]
     name: Option<IdentityName>,
-    /// Take the password from the first line of this file; `-` reads standard input
+    /// Take the password from the first line of this file; `-` reads standard input [default: ask]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }

@@ -57,8 +57,7 @@ pub(super) fn refuse_without_terminal(json: bool) -> Result<(), Failure> {
 /// [`Failure`] if the output cannot be written.
 pub(super) fn show_words(words: &Mnemonic) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
-    for (number, word) in (1..).zip(words.words()) {
-        let number: usize = number;
+    for (number, word) in (1_u8..).zip(words.words()) {
         writeln!(stdout, "  {number:>2} {word}")?;
     }
     Ok(stdout.flush()?)

@@ -40,9 +40,9 @@ impl BandwidthSettings {
     pub(super) fn build(&self, cover: Cover, relay: bool) -> Result<BandwidthLimits, ConfigError> {
         let per_second = self.max.map(|ByteRate(rate)| rate);
         let needed = needed_per_second(cover, relay);
-        if per_second.is_some_and(|rate| rate < needed) {
+        if let Some(rate) = per_second.filter(|rate| *rate < needed) {
             return Err(ConfigError::BandwidthTooLow {
-                limit: ByteRate(per_second.unwrap_or(0)),
+                limit: ByteRate(rate),
                 needed: ByteRate(needed),
             });
         }

@@ -1,4 +1,4 @@
-//! All errors of a configuration file at once, and the settings in it that hurt.
+//! All errors of a configuration file at once, and the settings in it that can do harm.
 //!
 //! `whisht run` stops at the first error, because it cannot go on. Here each error has its line, so that
 //! one pass over the file repairs it. Contradictions between settings are found one after the other, by

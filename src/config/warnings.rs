@@ -1,4 +1,4 @@
-//! Settings that are valid and hurt: they expose the user, or the node does less than its owner expects.
+//! Settings that are valid and can do harm: they expose the user, or the node does less than its owner expects.
 //!
 //! Contradictions are errors, in [`super::ConfigError`]; what stands here can be meant. `whisht run`
 //! logs what exposes the user, `whisht config check` and `whisht doctor` show all of it.
@@ -15,7 +15,7 @@ use super::endpoints::is_public;
 use super::tor::TorBackend;
 use crate::node::Cover;
 
-/// A setting that hurts.
+/// A setting that can do harm.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ConfigWarning {
     /// Key of the setting.

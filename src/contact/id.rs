@@ -10,6 +10,16 @@ use super::kdf::{Label, hash};
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct ContactId(pub [u8; 32]);
 
+impl ContactId {
+    /// The id of 64 hexadecimal digits, as views have it; `None` for any other text.
+    #[must_use]
+    pub fn from_hex(digits: &str) -> Option<Self> {
+        let mut id = [0; 32];
+        hex::decode_to_slice(digits, &mut id).ok()?;
+        Some(Self(id))
+    }
+}
+
 impl fmt::Debug for ContactId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ContactId(..)")

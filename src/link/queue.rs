@@ -40,6 +40,16 @@ pub struct QueueBudgets {
     pub gossip: usize,
 }
 
+impl QueueBudgets {
+    /// No limits, for a peer that a test controls.
+    pub const UNLIMITED: Self = Self {
+        cell: usize::MAX,
+        control: usize::MAX,
+        circuit: usize::MAX,
+        gossip: usize::MAX,
+    };
+}
+
 impl Default for QueueBudgets {
     /// 128 KiB of cells (six seconds at the rate permitted to a peer), 64 KiB of control messages,
     /// 256 KiB of gossip (analysis 3.11). 32 KiB of cells of circuits, which are 33: more wait in

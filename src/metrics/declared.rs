@@ -241,14 +241,14 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Counter,
         help: "Number of envelopes that the mail server made durable.",
         safe: "every public envelope is archived",
-        samples: |view| optional(view.archive.map(|(kept, _)| kept)),
+        samples: |view| optional(view.archive.map(|archive| archive.kept)),
     },
     Metric {
         name: "whisht_mail_archive_bytes",
         kind: MetricKind::Gauge,
         help: "Size of the archive of the mail server in bytes.",
         safe: "every public envelope is archived; requests of clients are not counted",
-        samples: |view| optional(view.archive.map(|(_, bytes)| bytes)),
+        samples: |view| optional(view.archive.map(|archive| archive.bytes)),
     },
 ];
 

@@ -6,6 +6,7 @@ use circuits::time::UnixSecs;
 
 use super::*;
 use crate::gossip::GossipStats;
+use crate::node::ArchiveMetrics;
 
 const PAGE: &str = include_str!("../../docs/monitoring.md");
 const BEGIN: &str = "<!-- metrics -->\n";
@@ -45,7 +46,10 @@ pub(super) fn view() -> MetricsView {
         loops_lost: 8,
         transport_ready: true,
         clock_off: false,
-        archive: Some((1_000, 5_000_000)),
+        archive: Some(ArchiveMetrics {
+            kept: 1_000,
+            bytes: 5_000_000,
+        }),
     }
 }
 

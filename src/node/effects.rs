@@ -59,8 +59,8 @@ pub(super) enum Counter {
     CircuitCellsDropped,
     /// Descriptors that the directory refused.
     DescriptorsRefused,
-    /// Offers of files above the limits of a conversation or of this node.
-    FileOffersDropped,
+    /// Offers of files and talk lines above the limits of a conversation or of this node.
+    OffersDropped,
     /// Direct envelopes that were dropped before our keys were tried on them.
     DirectUntried,
     /// Links that ended with a fault.

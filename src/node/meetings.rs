@@ -13,9 +13,11 @@ use circuits::time::{Instant, Now, UnixSecs};
 
 use super::action::{Action, CircuitAction};
 use super::circuits::CircuitHandle;
+use super::command::Refusal;
 use super::directory::{MeetingRefusal, RelayDirectory};
 use super::effects::Effects;
 use super::peers::Peers;
+use crate::transfer::MAX_MEETING_RELAYS;
 use crate::transfer::frame::SealedPayload;
 use crate::transfer::schedule::{AttemptId, AttemptSchedule, RelayPlaces};
 
@@ -58,6 +60,26 @@ pub(super) fn next_attempt(
     }
 }
 
+/// Relays at which circuits can meet, for a proposal; those of `tried` only if there are too few others.
+///
+/// # Errors
+///
+/// [`Refusal`] with the rule of path choice that cannot be satisfied.
+pub(super) fn pick_relays(
+    fx: &mut Effects,
+    now: Now,
+    tried: &[RelayId],
+    (directory, peers): (&RelayDirectory, &Peers),
+) -> Result<Vec<RelayId>, Refusal> {
+    let picked = directory.pick_meeting_relays(fx, now, (MAX_MEETING_RELAYS, tried), peers);
+    picked.map_err(|error| {
+        Refusal::policy(
+            format!("no relay can be the meeting place of circuits: {error}"),
+            "wait until this node knows more relays (`whisht status`)",
+        )
+    })
+}
+
 /// Two different places of those that are allowed, in random order; the same one twice if there is no other.
 /// `None` without any.
 pub(super) fn pick_places(fx: &mut Effects, allowed: &[usize]) -> Option<RelayPlaces> {
@@ -72,7 +94,7 @@ pub(super) fn pick_places(fx: &mut Effects, allowed: &[usize]) -> Option<RelayPl
 }
 
 /// Time until an instant of the wall clock. Never above a minute, because that clock may be set meanwhile.
-pub(super) fn wait_until(now: UnixSecs, at: UnixSecs) -> Duration {
+pub(super) fn time_until(now: UnixSecs, at: UnixSecs) -> Duration {
     let secs = at.0.saturating_sub(now.0);
     Duration::from_secs(secs.into()).min(MAX_WAIT)
 }

@@ -10,7 +10,9 @@ use super::Node;
 use super::effects::Counter;
 use super::input::Connectivity;
 use super::peers::PeerKnowledge;
-use super::views::{ClockView, FlowView, MetricsView, bytes_per_day, settings_bytes_per_day};
+use super::views::{
+    ArchiveMetrics, ClockView, FlowView, LISTED, MetricsView, bytes_per_day, settings_bytes_per_day,
+};
 
 /// The figures of a node now.
 pub(super) fn view(node: &Node, now: Now) -> MetricsView {
@@ -38,7 +40,7 @@ pub(super) fn view(node: &Node, now: Now) -> MetricsView {
         pool_max_bytes: node.config.pool_bytes,
         min_pow: gossip.min_pow().value(),
         relay: node.config.relay,
-        listed: listing == "yes",
+        listed: listing == LISTED,
         cells_forwarded: node.fx.counted(Counter::CellsForwarded),
         mix_waiting: node.relay.waiting_cells(),
         rebuilt: node.fx.counted(Counter::Rebuilt),
@@ -53,7 +55,10 @@ pub(super) fn view(node: &Node, now: Now) -> MetricsView {
             .clock
             .view(now)
             .is_some_and(|clock: ClockView| clock.is_off()),
-        archive: archive.map(|archive| (archive.kept, archive.bytes)),
+        archive: archive.map(|archive| ArchiveMetrics {
+            kept: archive.kept,
+            bytes: archive.bytes,
+        }),
     }
 }
 

@@ -27,7 +27,7 @@ pub use self::flow::{FlowView, own_bytes_per_day, settings_bytes_per_day};
 pub use self::levels::{
     CustomLevelView, EstimateView, LevelView, LevelsView, LinkedView, MixingView, ProtectionView,
 };
-pub use self::metrics::MetricsView;
+pub use self::metrics::{ArchiveMetrics, MetricsView};
 pub use self::relay_list::{ListInForceView, RelayListView};
 use super::command::IdentityKind;
 use super::event::MessageId;
@@ -336,6 +336,9 @@ pub struct StatusView {
     /// Whether each level is available.
     pub levels: Vec<LevelView>,
 }
+
+/// [`StatusView::listed`] of a relay that is listed.
+pub const LISTED: &str = "yes";
 
 /// The age of the directory.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -87,6 +87,19 @@ pub enum ListRefusal {
     },
 }
 
+impl ListRefusal {
+    /// What the user can do about it.
+    #[must_use]
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Expired { .. } | Self::Older { .. } => "get the newest list from the signers",
+            Self::ManyOfOneEpoch => "ask the signers for a list that begins in a later epoch",
+            Self::Replaced => "ask the signers for a list that carries this rotation",
+            Self::TooEarly { .. } => "publish it in the last two days before it begins",
+        }
+    }
+}
+
 impl ListStore {
     /// Takes a verified list. The caller passes on every list that is held.
     ///
@@ -171,7 +184,7 @@ impl ListStore {
     #[must_use]
     pub fn in_force(&self, now: UnixSecs, missed_freeze: bool) -> Option<&HeldList> {
         let epoch = Epoch::at(now);
-        let frozen = epoch.start().before(FREEZE_SECS);
+        let frozen = epoch.freeze();
         let mut usable =
             self.held.values().rev().filter(|lists| {
                 lists.rival.is_none() && lists.first.list.header().is_valid_in(epoch)
@@ -182,7 +195,7 @@ impl ListStore {
         Some(&lists.first)
     }
 
-    /// The list that is in force the longest, whether or not it has begun or expired.
+    /// The list that begins last, whether or not it has begun or expired. Lists in a conflict are left aside.
     #[must_use]
     pub fn newest(&self) -> Option<&HeldList> {
         let mut lists = self.held.values().rev();
@@ -242,9 +255,6 @@ impl ListStore {
         known.into_iter().all(|known| carried.next() == Some(known))
     }
 }
-
-/// Seconds before an epoch at which its relays are frozen (spec M12).
-const FREEZE_SECS: u32 = 3_600;
 
 #[cfg(test)]
 mod tests;

@@ -114,12 +114,8 @@ impl ObjectParams {
         name: &str,
         read: impl FnOnce(Value) -> Result<T, ValueError>,
     ) -> Result<Option<T>, ValueError> {
-        match take(&mut self.0, name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => read(value)
-                .map(Some)
-                .map_err(|ValueError(what)| ValueError(format!("{name}: {what}"))),
-        }
+        self.read_unnamed(name, read)
+            .map_err(|ValueError(what)| ValueError(format!("{name}: {what}")))
     }
 
     /// As [`read`](Self::read), for errors in which go-ethereum does not name the member.

@@ -2,6 +2,7 @@
 //!
 //! A listener that fails is tried again after a pause, and the failures are logged less and less often.
 
+use std::io;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -45,6 +46,21 @@ where
         }
         while connections.try_join_next().is_some() {}
     }
+}
+
+/// Sets the socket options of a connection. A client that does not read its answers for `stall_timeout` is
+/// disconnected.
+///
+/// # Errors
+///
+/// The error of the operating system.
+pub(super) fn set_client_options(stream: &TcpStream, stall_timeout: Duration) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(stall_timeout))?;
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    let _ = stall_timeout;
+    Ok(())
 }
 
 /// Pause after a failure.

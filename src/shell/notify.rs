@@ -35,10 +35,9 @@ impl ServiceManager {
             return Ok(Self::default());
         };
         let process = std::env::var("WATCHDOG_PID").ok();
-        let is_meant = process.is_none_or(|id| id == std::process::id().to_string());
-        let limit = std::env::var("WATCHDOG_USEC").ok().filter(|_| is_meant);
-        let limit = limit.and_then(|limit| limit.parse().ok());
-        Self::at(&address, limit.map(Duration::from_micros))
+        let limit = std::env::var("WATCHDOG_USEC").ok();
+        let limit = watchdog_limit(limit.as_deref(), process.as_deref(), std::process::id());
+        Self::at(&address, limit)
     }
 
     /// A service manager at this address, which allows `limit` between two watchdog messages.
@@ -94,6 +93,16 @@ impl ServiceManager {
             tracing::debug!(%error, "the service manager takes no message");
         }
     }
+}
+
+/// The limit of the watchdog, in microseconds in the environment; `None` without a watchdog, as
+/// sd_watchdog_enabled(3) decides: if another process is meant, or the limit is not positive.
+fn watchdog_limit(limit: Option<&str>, process: Option<&str>, own: u32) -> Option<Duration> {
+    if process.is_some_and(|id| id != own.to_string()) {
+        return None;
+    }
+    let limit: u64 = limit?.parse().ok()?;
+    (limit > 0).then(|| Duration::from_micros(limit))
 }
 
 /// Connects to a path, or to a name that begins with `@`, which stands for the byte 0 of a socket without a
@@ -210,6 +219,22 @@ mod tests {
         let manager = ServiceManager::at(OsStr::new(&format!("@{name}")), None).unwrap();
         manager.ready("ready");
         assert_eq!(received(&socket).unwrap(), "READY=1\nSTATUS=ready");
+    }
+
+    #[test]
+    fn watchdog_is_on_for_this_process_and_a_positive_limit_only() {
+        let minute = Some(Duration::from_secs(60));
+        for (limit, process, expected) in [
+            (Some("60000000"), None, minute),
+            (Some("60000000"), Some("7"), minute),
+            (Some("60000000"), Some("8"), None),
+            (Some("0"), None, None),
+            (Some("x"), None, None),
+            (None, Some("7"), None),
+        ] {
+            let read = watchdog_limit(limit, process, 7);
+            assert_eq!(read, expected, "{limit:?} {process:?}");
+        }
     }
 
     #[test]

@@ -11,13 +11,12 @@ mod crossings;
 
 use core::time::Duration;
 
-use circuits::time::{Instant, UnixSecs};
+use circuits::time::Instant;
 use serde::Serialize;
 
 use self::adversaries::Adversaries;
 use self::crossings::{Crossings, Roles};
 use super::anonymity::ScoreReport;
-use super::disk::DiskModel;
 use super::gossip_meter::exact;
 use super::mining::MiningModel;
 use super::network::NetworkModel;
@@ -196,19 +195,10 @@ impl Observer for CoverLog {
 }
 
 fn world_config(seed: WorldSeed) -> WorldConfig {
+    let rate = MiningModel::CORE_HASHES_PER_SECOND;
     WorldConfig {
-        seed,
-        network: NetworkModel::worldwide(),
-        disk: DiskModel {
-            delay: Duration::from_millis(2),
-            discards: true,
-        },
-        mining: MiningModel {
-            hashes_per_second: 8_000_000,
-            instant: false,
-        },
-        start: UnixSecs(1_795_240_000),
         fast: true,
+        ..WorldConfig::timed(seed, NetworkModel::worldwide(), rate)
     }
 }
 

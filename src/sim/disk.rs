@@ -25,6 +25,14 @@ pub struct DiskModel {
     pub discards: bool,
 }
 
+impl DiskModel {
+    /// A solid-state disk, which takes 2 ms for a durable write. Records are discarded.
+    pub const SOLID_STATE: Self = Self {
+        delay: Duration::from_millis(2),
+        discards: true,
+    };
+}
+
 /// What one node has made durable.
 #[derive(Default)]
 pub struct SimDisk {

@@ -18,6 +18,11 @@ pub struct MiningModel {
     pub instant: bool,
 }
 
+impl MiningModel {
+    /// Hashes per second of one core with AVX2 (docs/benchmarks.md).
+    pub const CORE_HASHES_PER_SECOND: u32 = 8_000_000;
+}
+
 /// The course of one search.
 pub(super) struct Mined {
     /// Hashes tried, told on the way if the search is longer than one step.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use circuits::level::Level;
-use circuits::time::{Instant, UnixSecs};
+use circuits::time::Instant;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde::Serialize;
@@ -21,7 +21,6 @@ pub use self::classifier::Advantage;
 
 use self::classifier::{Example, advantage};
 use self::watch::ForwardWatch;
-use super::disk::DiskModel;
 use super::mining::MiningModel;
 use super::network::NetworkModel;
 use super::observer::{Observation, Observer};
@@ -117,19 +116,10 @@ impl ReceiverStudy {
 
     /// Nodes of which each dials three others; the first one is watched.
     fn world(&self, seed: &WorldSeed) -> Result<World, Refusal> {
+        let rate = MiningModel::CORE_HASHES_PER_SECOND;
         let config = WorldConfig {
-            seed: *seed,
-            network: NetworkModel::worldwide(),
-            disk: DiskModel {
-                delay: Duration::from_millis(2),
-                discards: true,
-            },
-            mining: MiningModel {
-                hashes_per_second: 8_000_000,
-                instant: false,
-            },
-            start: UnixSecs(1_795_240_000),
             fast: true,
+            ..WorldConfig::timed(*seed, NetworkModel::worldwide(), rate)
         };
         let mut world = World::new(config, Box::new(Watchers::default()));
         for number in 0..self.nodes {

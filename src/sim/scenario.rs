@@ -13,7 +13,7 @@ mod topology;
 use std::time::Duration;
 
 use circuits::level::Level;
-use circuits::time::{Instant, UnixSecs};
+use circuits::time::Instant;
 
 pub use self::churn::Churn;
 pub use self::report::{SimulationReport, SpyReport, WorldOutcome};
@@ -22,7 +22,6 @@ use self::churn::ChurnSource;
 use self::plan::{ReaderNode, add_readers, plan};
 use self::synthetic::CellSource;
 pub(super) use self::topology::{Topology, shuffle};
-use super::disk::DiskModel;
 use super::gossip_meter::GossipMeter;
 use super::instruments::Instruments;
 use super::measurements::payload;
@@ -283,19 +282,10 @@ fn instruments(scenario: &Scenario) -> Instruments {
 }
 
 fn world_config(seed: WorldSeed, scenario: &Scenario) -> WorldConfig {
+    let rate = MiningModel::CORE_HASHES_PER_SECOND;
     WorldConfig {
-        seed,
-        network: scenario.network,
-        disk: DiskModel {
-            delay: DISK_DELAY,
-            discards: true,
-        },
-        mining: MiningModel {
-            hashes_per_second: HASHES_PER_SECOND,
-            instant: false,
-        },
-        start: START,
         fast: scenario.fast,
+        ..WorldConfig::timed(seed, scenario.network, rate)
     }
 }
 
@@ -303,11 +293,5 @@ fn world_config(seed: WorldSeed, scenario: &Scenario) -> WorldConfig {
 const WARM_UP: Duration = Duration::from_secs(40);
 /// Life of a message.
 const MESSAGE_LIFE: Duration = Duration::from_secs(600);
-/// Time until a record is durable: one write to a solid-state disk.
-const DISK_DELAY: Duration = Duration::from_millis(2);
-/// One core, as docs/benchmarks.md measured it with AVX2.
-const HASHES_PER_SECOND: u32 = 8_000_000;
-/// A Saturday in 2026, in the middle of an epoch.
-const START: UnixSecs = UnixSecs(1_795_240_000);
 /// The topic of all messages.
 const TOPIC: Topic = Topic([0x73, 0x69, 0x6d, 0x75]);

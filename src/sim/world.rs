@@ -56,8 +56,7 @@ pub struct WorldConfig {
 }
 
 impl WorldConfig {
-    /// A world for tests: one latency, disks and searches that take no time, on a Saturday in
-    /// 2026, in the middle of an epoch.
+    /// A world for tests: one latency, and disks and searches that take no time.
     #[must_use]
     pub fn plain(latency: Duration) -> Self {
         Self {
@@ -68,11 +67,30 @@ impl WorldConfig {
                 hashes_per_second: 131_072,
                 instant: true,
             },
-            start: UnixSecs(1_795_240_000),
+            start: START,
+            fast: false,
+        }
+    }
+
+    /// A world for measurements: disks and searches take time, and nodes are not restarted.
+    #[must_use]
+    pub const fn timed(seed: WorldSeed, network: NetworkModel, hashes_per_second: u32) -> Self {
+        Self {
+            seed,
+            network,
+            disk: DiskModel::SOLID_STATE,
+            mining: MiningModel {
+                hashes_per_second,
+                instant: false,
+            },
+            start: START,
             fast: false,
         }
     }
 }
+
+/// What the wall clock says at the start: a Saturday in 2026, in the middle of an epoch.
+const START: UnixSecs = UnixSecs(1_795_240_000);
 
 /// Machines, numbered from 0 in the order in which they were added, and their future.
 ///

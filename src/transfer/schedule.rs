@@ -1,9 +1,10 @@
 //! When and where the two ends of a file try to meet.
 //!
 //! The answer names a start, and with it ten windows of two minutes: in window n both ends open a circuit to
-//! the same relay. The answer also names which two relays of the list the windows use in turn: relays at which
-//! the answering end may end a circuit, as the other end may at all that it named. Nothing is agreed while it runs, so that a node which comes back finds the other by the
-//! clock. Nothing here reads the clock.
+//! the same relay. It also names the two relays of the list that the windows use in turn. The answering end
+//! chooses those at which it may end a circuit; the other end may use each relay that it listed. Nothing is
+//! agreed while a window runs, so that a node which comes back finds the other by the clock. Nothing here reads
+//! the clock.
 
 use circuits::time::UnixSecs;
 

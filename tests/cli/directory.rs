@@ -7,7 +7,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::{Running, fails, program, run, scratch, secret_file, succeeds};
+use crate::{Running, fails, program, run, run_node, scratch, secret_file, succeeds};
 
 const PAGE: &str = include_str!("../../docs/relay-lists.md");
 
@@ -278,18 +278,13 @@ fn node_refuses_a_file_that_its_signers_did_not_sign() {
     sign(dir, "draft.toml", "key", "good.list");
     let file = dir.join("good.list");
     let args = [
-        "run",
-        "--profile",
-        "local",
-        "--network",
-        "cli-test",
         "--no-listen",
         "--directory-signers",
         other.as_str(),
         "--directory-file",
         file.to_str().unwrap(),
     ];
-    let output = run(&data.path, &args);
+    let output = run_node(&data.path, &args);
     assert_ne!(output.status.code(), Some(0));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(

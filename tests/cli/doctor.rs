@@ -81,5 +81,5 @@ fn bundle_is_shown_before_it_is_written_and_only_written_with_consent() {
     let mode = fs::metadata(&output).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let again = run(&data.path, &[&args[..], &["--yes"]].concat());
-    assert!(fails(&again, 2).contains("choose another file"));
+    assert!(fails(&again, 2).contains("name another file"));
 }

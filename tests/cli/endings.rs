@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::{Running, fails, program, run, scratch, stdout, succeeds, whisht};
+use crate::{LOCAL, Running, fails, program, run, run_node, scratch, stdout, succeeds, whisht};
 
 /// The error of a failed command with `--json`.
 fn told(output: &Output, code: i32) -> String {
@@ -293,16 +293,9 @@ fn misspelt_log_filter_is_a_usage_error() {
 #[test]
 fn run_with_json_prints_only_lines_of_json_with_time() {
     let data = scratch();
-    let args = [
-        "run",
-        "--json",
-        "--profile",
-        "local",
-        "--network",
-        "cli-test",
-    ];
     let child = whisht(&data.path)
-        .args(args)
+        .args(["run", "--json"])
+        .args(LOCAL)
         .args(["--no-listen", "--threads", "1"])
         .env("WHISHT_LOG", "debug")
         .stdout(Stdio::piped())
@@ -431,9 +424,8 @@ fn own_address_among_the_peers_is_refused() {
     let said = fails(&node.run(&["peers", "--add", &enode]), 2);
     assert!(said.contains("itself"), "{said}");
     drop(node);
-    let network = ["run", "--profile", "local", "--network", "cli-test"];
     let peer = ["--listen", "127.0.0.1:0", "--peer", &enode];
-    let said = fails(&run(&data.path, &[&network[..], &peer].concat()), 2);
+    let said = fails(&run_node(&data.path, &peer), 2);
     assert!(
         said.contains("`peers`") && said.contains("itself"),
         "{said}"

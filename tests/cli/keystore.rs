@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Running, fails, run, scratch, secret_file, succeeds, whisht};
+use crate::{Running, fails, run, run_node, scratch, secret_file, succeeds, whisht};
 
 /// Creates an identity with a password file; a weak key derivation keeps the tests fast.
 fn sealed(dir: &Path, name: &str, password_file: &str) -> Value {
@@ -125,17 +125,7 @@ fn configured_password_file_must_unlock_every_identity() {
     let hedge = secret_file(&data.parent, "hedge", "hedge at nine\n");
     let wrong = secret_file(&data.parent, "wrong", "?\n");
     sealed(dir, "desk", &hedge);
-    let start = |file: &str| {
-        let local = [
-            "run",
-            "--profile",
-            "local",
-            "--network",
-            "cli-test",
-            "--no-listen",
-        ];
-        run(dir, &[&local[..], &["--password-file", file]].concat())
-    };
+    let start = |file: &str| run_node(dir, &["--no-listen", "--password-file", file]);
     assert!(fails(&start(&wrong), 6).contains("`desk` does not open"));
     fs::set_permissions(&hedge, Permissions::from_mode(0o644)).unwrap();
     assert!(fails(&start(&hedge), 5).contains("chmod 0600"));

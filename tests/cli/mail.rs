@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
-use crate::{Running, fails, run, scratch, succeeds};
+use crate::{LOCAL, Running, fails, run, scratch, succeeds};
 
 #[test]
 fn mail_fetch_reports_cause_of_failure() {
@@ -54,18 +54,14 @@ fn mail_server_refuses_password_readable_by_others() {
     let password = data.path.join("password");
     fs::write(&password, "post office\n").unwrap();
     fs::set_permissions(&password, Permissions::from_mode(0o644)).unwrap();
-    let local = [
-        "mail",
-        "serve",
-        "--profile",
-        "local",
-        "--network",
-        "cli-test",
-    ];
+    let serve = |args: &[&str]| {
+        let args = [&["mail", "serve"], &LOCAL[..], args].concat();
+        run(&scratch().path, &args)
+    };
     let file = ["--mail-password-file", password.to_str().unwrap()];
-    let said = fails(&run(&scratch().path, &[&local[..], &file].concat()), 5);
+    let said = fails(&serve(&file), 5);
     assert!(said.contains("chmod 0600"), "{said}");
     let nowhere = ["--mail-store", "postgres://unknown@%2Fnonexistent/mail"];
-    let said = fails(&run(&scratch().path, &[&local[..], &nowhere].concat()), 1);
+    let said = fails(&serve(&nowhere), 1);
     assert!(said.contains("the mail database"), "{said}");
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use crate::{Running, fails, run, scratch, succeeds, whisht};
+use crate::{LOCAL, Running, fails, run, scratch, succeeds, whisht};
 
 #[test]
 fn json_rpc_on_public_address_is_policy_error() {
@@ -32,7 +32,8 @@ fn banner_names_rpc_addresses_and_token() {
 
     let log = data.parent.join("log");
     let mut child = whisht(&data.path)
-        .args(["run", "--profile", "local", "--network", "cli-test"])
+        .arg("run")
+        .args(LOCAL)
         .args([&args[..], &["--rpc-danger-no-token"]].concat())
         .stdout(Stdio::piped())
         .stderr(fs::File::create(&log).unwrap())

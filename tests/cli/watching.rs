@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
-use crate::{Running, fails, run, scratch};
+use crate::{Running, fails, run_node, scratch};
 
 /// Sends one request to the endpoint of the metrics, and returns the whole answer.
 fn request(url: &str, head: &str) -> String {
@@ -119,21 +119,11 @@ fn log_goes_to_the_file_and_a_missing_directory_costs_only_the_log() {
 #[test]
 fn limit_below_the_need_of_cover_is_refused_at_the_start() {
     let data = scratch();
-    let start = [
-        "run",
-        "--profile",
-        "local",
-        "--network",
-        "cli-test",
-        "--no-listen",
-    ];
     for (limit, need) in [
         ("--bandwidth-max=10KB/s", "32KB/s"),
         ("--bandwidth-max-mb-day=40", "58 MB a day"),
     ] {
-        let mut args = start.to_vec();
-        args.push(limit);
-        let refused = fails(&run(&data.path, &args), 2);
+        let refused = fails(&run_node(&data.path, &["--no-listen", limit]), 2);
         assert!(refused.contains(need), "{refused}");
     }
 }

@@ -3,11 +3,9 @@
 
 use std::time::Duration;
 
-use circuits::time::{Instant, UnixSecs};
+use circuits::time::Instant;
 use whisht::node::{Cover, NodeConfig};
-use whisht::sim::{
-    DiskModel, MiningModel, NetworkModel, Observation, Observer, World, WorldConfig, WorldSeed,
-};
+use whisht::sim::{NetworkModel, Observation, Observer, World, WorldConfig, WorldSeed};
 
 use super::CELL_FRAME;
 
@@ -32,19 +30,10 @@ impl Observer for Arrivals {
 
 /// Clients that share ten relays over a lossy network.
 fn world(seed: u64) -> World {
+    let seed = WorldSeed::from_number(seed);
     let config = WorldConfig {
-        seed: WorldSeed::from_number(seed),
-        network: NetworkModel::internet(),
-        disk: DiskModel {
-            delay: Duration::from_millis(2),
-            discards: true,
-        },
-        mining: MiningModel {
-            hashes_per_second: 1_000_000,
-            instant: false,
-        },
-        start: UnixSecs(1_795_240_000),
         fast: true,
+        ..WorldConfig::timed(seed, NetworkModel::internet(), 1_000_000)
     };
     let mut world = World::new(config, Box::new(Arrivals::default()));
     for number in 0..RELAYS + CLIENTS {

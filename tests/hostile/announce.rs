@@ -8,7 +8,7 @@ use whisht::envelope::EnvelopeHash;
 use whisht::node::{Command, PeerView, Reply};
 use whisht::onion_wire::OnionMessage;
 
-use crate::fixture::{Fixture, RELAYS, TARGET, mined_envelope};
+use crate::fixture::{Fixture, RELAYS, TARGET};
 use crate::sim::World;
 use crate::sim::scripted_peer::{PeerBehaviour, PeerSession};
 
@@ -55,7 +55,7 @@ fn stem_envelope_is_requested_and_denied_like_unknown_hash() {
         let spy = world.add_scripted_peer(PeerBehaviour::relay());
         world.run(Duration::from_secs(2));
         let link = world.connect_scripted(spy, node);
-        let secret = mined_envelope(&mut world, spy, 600);
+        let secret = world.mined_envelope(spy, 600);
         let (travelling, nothing) = (secret.hash(), invented(1));
         for message in [
             OnionMessage::Stem(secret),

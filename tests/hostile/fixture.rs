@@ -9,10 +9,8 @@ use circuits::dispersal::Payload;
 use circuits::ids::{Epoch, LinkId};
 use circuits::keys::OnionSecret;
 use whisht::envelope::Envelope;
-use whisht::envelope_builder::{Life, dummy};
 use whisht::node::{Command, Event};
 use whisht::onion_wire::OnionMessage;
-use whisht::pow::Generations;
 
 use crate::sim::World;
 use crate::sim::scripted_peer::{PeerBehaviour, PeerSession};
@@ -172,7 +170,7 @@ impl Fixture {
 
     /// An envelope with at least this ttl in seconds: the shorter, the less work it costs.
     pub(crate) fn envelope_with_life(&mut self, secs: u64) -> Envelope {
-        mined_envelope(&mut self.world, self.attacker, secs)
+        self.world.mined_envelope(self.attacker, secs)
     }
 
     pub(crate) fn cells_dropped(&mut self) -> u64 {
@@ -182,23 +180,4 @@ impl Fixture {
     pub(crate) fn cells_forwarded(&mut self) -> u64 {
         self.world.status(TARGET).cells_forwarded
     }
-}
-
-/// An envelope that no key decrypts, mined by an attacker.
-pub(crate) fn mined_envelope(world: &mut World, attacker: usize, secs: u64) -> Envelope {
-    let unix = world.clock().unix;
-    world.act(attacker, |attacker, _| {
-        let life = Life::at_least(Duration::from_secs(secs));
-        let draft = dummy(&mut attacker.rng, unix, life, 0.002).unwrap();
-        let mut search = draft
-            .pow_job(Generations::Modern)
-            .unwrap()
-            .search(&mut attacker.rng);
-        let nonce = loop {
-            if let Some(nonce) = search.step(8192) {
-                break nonce;
-            }
-        };
-        (draft.unmined.with_nonce(nonce), Vec::new())
-    })
 }

@@ -6,7 +6,6 @@ use circuits::ids::LinkId;
 use whisht::link::DisconnectReason;
 use whisht::node::{Command, InboundView, MAX_INBOUND_LINKS};
 
-use crate::fixture::mined_envelope;
 use crate::sim::World;
 use crate::sim::scripted_peer::PeerBehaviour;
 
@@ -52,6 +51,15 @@ fn connects(world: &mut World, node: usize, secs: u64) -> bool {
     })
 }
 
+/// Adds a peer that a node always admits; returns whether it gets a link within two seconds.
+fn named_peer_connects(world: &mut World, node: usize) -> bool {
+    let named = world.add(false, &[node]);
+    let key = world.addr(named).key;
+    let admitted = world.command(node, Command::AlwaysAdmit(key, true));
+    admitted.unwrap();
+    connects(world, named, 2)
+}
+
 /// Attack: links that carry only cells, and none, take all inbound places.
 #[test]
 fn idle_links_for_cells_shut_out_neither_named_peers_nor_newcomers() {
@@ -71,12 +79,7 @@ fn idle_links_for_cells_shut_out_neither_named_peers_nor_newcomers() {
 
     let newcomer = world.add(false, &[node]);
     assert!(connects(&mut world, newcomer, 15));
-    let named = world.add(false, &[node]);
-    let key = world.addr(named).key;
-    world
-        .command(node, Command::AlwaysAdmit(key, true))
-        .unwrap();
-    assert!(connects(&mut world, named, 2));
+    assert!(named_peer_connects(&mut world, node));
     let view = inbound(&mut world, node);
     assert_eq!((view.named, view.gossip), (1, 1));
 
@@ -94,12 +97,7 @@ fn idle_gossip_links_shut_out_neither_named_peers_nor_newcomers() {
     let node = node(&mut world, 4);
     let idle = PeerBehaviour::shh6_only("Geth/v1.9.25-stable");
     let links = idle_links(&mut world, node, 4, idle);
-    let named = world.add(false, &[node]);
-    let key = world.addr(named).key;
-    world
-        .command(node, Command::AlwaysAdmit(key, true))
-        .unwrap();
-    assert!(connects(&mut world, named, 2));
+    assert!(named_peer_connects(&mut world, node));
     let open = |world: &World| {
         let open = |link: &&(usize, LinkId)| world.scripted(link.0).session(link.1).is_open();
         links.iter().filter(open).count()
@@ -124,7 +122,7 @@ fn newcomers_displace_no_peer_that_brought_envelopes() {
     let honest = PeerBehaviour::shh6_only("Geth/v1.9.25-stable");
     let useful = idle_links(&mut world, node, 2, honest);
     for (peer, link) in &useful {
-        let envelope = mined_envelope(&mut world, *peer, 60);
+        let envelope = world.mined_envelope(*peer, 60);
         world.act(*peer, |peer, now| {
             ((), peer.send_envelopes(now, *link, &[envelope]))
         });

@@ -14,7 +14,7 @@ use whisht::message::ClientSecret;
 use whisht::node::{Command, Event, Recipient, Reply, SendRequest, Stage, Trace};
 use whisht::onion_wire::OnionMessage;
 
-use crate::fixture::{Fixture, RELAYS, mined_envelope};
+use crate::fixture::{Fixture, RELAYS};
 use crate::sim::World;
 use crate::sim::scripted_peer::{PeerBehaviour, PeerSession};
 
@@ -110,7 +110,7 @@ fn sender_is_not_first_to_flood_when_stem_tables_of_successors_are_full() {
             (attacker, link)
         });
         while junk.len() < JUNK {
-            junk.push(mined_envelope(&mut world, attackers[0].0, 60));
+            junk.push(world.mined_envelope(attackers[0].0, 60));
         }
         for (attacker, link) in attackers {
             flood(&mut world, attacker, link, &junk);

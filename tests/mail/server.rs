@@ -4,37 +4,16 @@ use std::time::Duration;
 
 use circuits::ids::LinkId;
 use whisht::bloom::Bloom;
-use whisht::envelope::Envelope;
 use whisht::gossip::packet::{Envelopes, code, outgoing};
 use whisht::link::Capability;
 use whisht::mail::RequestId;
 use whisht::mail::request::{Limit, MailRequest};
 use whisht::mail::response::MailCompletion;
 use whisht::onion_wire::OnionMessage;
-use whisht::pow::Generations;
 
 use crate::fixture::{SERVER, a_day, fetch, forget, reader, world, write};
 use crate::sim::World;
 use crate::sim::scripted_peer::PeerBehaviour;
-
-/// An envelope that no key decrypts, with a ttl of a quarter of an hour.
-fn envelope(world: &mut World, attacker: usize) -> Envelope {
-    let unix = world.clock().unix;
-    world.act(attacker, |attacker, _| {
-        let life = whisht::envelope_builder::Life::at_least(Duration::from_secs(600));
-        let draft = whisht::envelope_builder::dummy(&mut attacker.rng, unix, life, 0.002).unwrap();
-        let mut search = draft
-            .pow_job(Generations::Modern)
-            .unwrap()
-            .search(&mut attacker.rng);
-        let nonce = loop {
-            if let Some(nonce) = search.step(8192) {
-                break nonce;
-            }
-        };
-        (draft.unmined.with_nonce(nonce), Vec::new())
-    })
-}
 
 fn say(world: &mut World, attacker: usize, link: LinkId, code: u8, payload: Vec<u8>) {
     world.act(attacker, |attacker, now| {
@@ -89,7 +68,7 @@ fn stem_envelope_is_archived_only_when_public() {
     let mut world = world();
     let attacker = world.add_scripted_peer(PeerBehaviour::relay());
     let link = world.connect_scripted(attacker, SERVER);
-    let envelope = envelope(&mut world, attacker);
+    let envelope = world.mined_envelope(attacker, 600);
     let stem = OnionMessage::Stem(envelope);
     world.act(attacker, |attacker, now| {
         ((), attacker.send_onion(now, link, &stem))
@@ -118,7 +97,7 @@ fn batch_is_acknowledged_only_when_durable() {
     });
     let link = world.connect_scripted(attacker, SERVER);
     world.archive(SERVER).hang();
-    let first = envelope(&mut world, attacker);
+    let first = world.mined_envelope(attacker, 600);
     let batch = outgoing::messages(&[first]);
     say(&mut world, attacker, link, code::MESSAGES, batch.clone());
     // A repetition is not durable earlier than the first copy.

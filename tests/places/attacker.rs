@@ -65,12 +65,7 @@ impl AttackLink {
             listen_port: 0,
             capabilities: capabilities.to_vec(),
             limits: LinkLimits {
-                queue: QueueBudgets {
-                    cell: usize::MAX,
-                    control: usize::MAX,
-                    circuit: usize::MAX,
-                    gossip: usize::MAX,
-                },
+                queue: QueueBudgets::UNLIMITED,
                 ..LinkLimits::default()
             },
         });

@@ -156,7 +156,7 @@ impl HandOver {
         let out = path.to_str().unwrap();
         self.network
             .reader
-            .ask(&["file", "save", &handed.at_reader, "--out", out]);
+            .ask(&["file", "save", &handed.at_reader, "--output", out]);
         let saved = fs::read(&path).unwrap();
         fs::remove_file(path).unwrap();
         saved

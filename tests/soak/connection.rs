@@ -39,12 +39,7 @@ impl PeerConnection {
             listen_port: 0,
             capabilities: capabilities.to_vec(),
             limits: LinkLimits {
-                queue: QueueBudgets {
-                    cell: usize::MAX,
-                    control: usize::MAX,
-                    circuit: usize::MAX,
-                    gossip: usize::MAX,
-                },
+                queue: QueueBudgets::UNLIMITED,
                 ..LinkLimits::default()
             },
         });

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use circuits::ids::{Epoch, LinkId};
 use circuits::time::{Instant, Now, UnixSecs};
+use whisht::envelope::Envelope;
+use whisht::envelope_builder::{Life, dummy};
 use whisht::node::{Command, Event, NodeConfig, Output, Refusal, Reply, StatusView};
+use whisht::pow::Generations;
 use whisht::sim::{Recorder, World as SimWorld, WorldConfig};
 
 pub(crate) mod scripted_peer;
@@ -112,6 +115,26 @@ impl World {
         let link = self.act(scripted, |scripted, _| scripted.dial(peer));
         self.run(Duration::from_secs(1));
         link
+    }
+
+    /// An envelope that no key decrypts, mined by a scripted peer. Its ttl is at least this number of seconds: the
+    /// shorter, the less work it costs.
+    pub(crate) fn mined_envelope(&mut self, scripted: usize, secs: u64) -> Envelope {
+        let unix = self.clock().unix;
+        self.act(scripted, |scripted, _| {
+            let life = Life::at_least(Duration::from_secs(secs));
+            let draft = dummy(&mut scripted.rng, unix, life, 0.002).unwrap();
+            let mut search = draft
+                .pow_job(Generations::Modern)
+                .unwrap()
+                .search(&mut scripted.rng);
+            let nonce = loop {
+                if let Some(nonce) = search.step(8192) {
+                    break nonce;
+                }
+            };
+            (draft.unmined.with_nonce(nonce), Vec::new())
+        })
     }
 
     /// The status of a node.

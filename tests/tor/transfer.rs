@@ -35,7 +35,7 @@ impl TorWorld {
         }
         let saved = self.scratch.path().join("saved");
         let out = saved.to_str().unwrap();
-        self.reader.ask(&["file", "save", &number, "--out", out]);
+        self.reader.ask(&["file", "save", &number, "--output", out]);
         assert!(fs::read(saved).unwrap() == bytes, "the bytes differ");
     }
 }

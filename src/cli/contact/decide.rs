@@ -68,6 +68,7 @@ fn is_equal(known: &str, heard: &str) -> bool {
 #[derive(Debug, clap::Args)]
 pub(super) struct AcceptArgs {
     /// First digits of the request's id, as `whisht inbox` shows it, or the name of an introduced contact
+    #[arg(value_name = "NAME|ID")]
     of: String,
     /// Name of the contact [default: that of the introduction]
     #[arg(long = "as", value_name = "NAME")]
@@ -104,6 +105,7 @@ pub(super) async fn decline(node: &mut RemoteNode, request: &str) -> Result<Exit
 #[derive(Debug, clap::Args)]
 pub(super) struct MuteArgs {
     /// Name of the contact, or first digits of the conversation's id
+    #[arg(value_name = "NAME|ID")]
     of: String,
     /// Show the messages again
     #[arg(long)]
@@ -193,8 +195,9 @@ pub(super) async fn renew(node: &mut RemoteNode, args: RenewContactArgs) -> Resu
 #[derive(Debug, clap::Args)]
 pub(super) struct ForgetArgs {
     /// Name of the contact, or first digits of a conversation's id
+    #[arg(value_name = "NAME|ID")]
     of: String,
-    /// Do not ask
+    /// Erase without asking [default: ask]
     #[arg(long)]
     yes: bool,
 }

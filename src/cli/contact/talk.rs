@@ -24,7 +24,7 @@ use crate::transfer::talk::{FRAME_INTERVAL, MAX_LINE_LEN};
 pub(super) struct TalkArgs {
     /// Name of the contact
     name: String,
-    /// Do not ask
+    /// Offer or accept the line without asking [default: ask]
     #[arg(long)]
     yes: bool,
     /// End the line, withdraw the offer, or decline the one of the contact

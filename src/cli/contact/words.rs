@@ -16,8 +16,7 @@ pub(in crate::cli) fn short_id(id: &str) -> String {
 
 /// The address with this id, which views contain in hexadecimal digits.
 pub(in crate::cli) fn address(id: &str) -> Option<String> {
-    let bytes: [u8; 32] = hex::decode(id).ok()?.try_into().ok()?;
-    Some(ContactAddress::new(ContactId(bytes)).to_string())
+    Some(ContactAddress::new(ContactId::from_hex(id)?).to_string())
 }
 
 /// Address and words of a contact.

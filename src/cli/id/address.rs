@@ -212,14 +212,13 @@ pub(in crate::cli) fn show_new(
 }
 
 fn address_of(view: &AddressView) -> Result<ContactAddress, Failure> {
-    let mut id = [0; 32];
-    hex::decode_to_slice(&view.id, &mut id).map_err(|_| {
+    let id = ContactId::from_hex(&view.id).ok_or_else(|| {
         Failure::new(
             Exit::Failed,
             "the node answers with an id that is not 32 bytes; use the program of the node's version",
         )
     })?;
-    Ok(ContactAddress::new(ContactId(id)))
+    Ok(ContactAddress::new(id))
 }
 
 /// Black on white, whatever the colours of the terminal: scanners need dark on light.

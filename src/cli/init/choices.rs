@@ -131,10 +131,8 @@ impl Choices {
     /// The rate of cover traffic.
     pub(super) fn cover(&self) -> Cover {
         let word = self.value("cover").unwrap_or_default();
-        let all = Cover::ALL.into_iter();
-        all.clone()
-            .find(|cover| cover.word() == word)
-            .unwrap_or_default()
+        let mut all = Cover::ALL.into_iter();
+        all.find(|cover| cover.word() == word).unwrap_or_default()
     }
 
     /// Whether the node carries cells for others.

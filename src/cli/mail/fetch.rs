@@ -40,7 +40,7 @@ pub(super) struct Args {
     /// Request exactly the topics of --topic: the server then knows what you read
     #[arg(long, requires = "topic")]
     narrow: bool,
-    /// File whose first line is the server's password; `-` reads standard input
+    /// File whose first line is the server's password; `-` reads standard input [default: no password]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }

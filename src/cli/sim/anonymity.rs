@@ -279,11 +279,7 @@ fn score_rows(score: &ScoreReport) -> Vec<(&'static str, String)> {
         ("best guess above 0.5", share(score.above_half)),
         (
             "calibration: true sender against expectation",
-            format!(
-                "{:+.1} % +- {:.1} %",
-                100.0 * score.calibration.mean,
-                100.0 * score.calibration.plus_minus
-            ),
+            percent(score.calibration),
         ),
     ]
 }
@@ -294,4 +290,9 @@ fn share(interval: Interval) -> String {
 
 fn bits(interval: Interval) -> String {
     format!("{:.2} +- {:.2}", interval.mean, interval.plus_minus)
+}
+
+fn percent(interval: Interval) -> String {
+    let (mean, plus_minus) = (100.0 * interval.mean, 100.0 * interval.plus_minus);
+    format!("{mean:+.1} % +- {plus_minus:.1} %")
 }

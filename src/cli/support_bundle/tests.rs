@@ -73,6 +73,25 @@ fn planted_secrets_are_not_in_the_bundle() {
 }
 
 #[test]
+fn only_the_last_lines_of_a_log_are_read_and_each_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let short: Vec<String> = (0..300).map(|line| format!("line {line}")).collect();
+    fs::write(&path, short.join("\n")).unwrap();
+    let last = last_lines(&path).unwrap();
+    assert!(last.starts_with("line 100\n") && last.ends_with("line 299"));
+
+    let long: Vec<String> = (0..100)
+        .map(|line| format!("{line:03}{}", "x".repeat(30_000)))
+        .collect();
+    fs::write(&path, long.join("\n")).unwrap();
+    let last = last_lines(&path).unwrap();
+    assert!(last.len() <= 1 << 20 && last.ends_with('x'));
+    assert!(last.lines().count() > 30);
+    assert!(last.lines().all(|line| line.len() == 30_003));
+}
+
+#[test]
 fn counts_are_powers_of_two() {
     assert_eq!([0, 1, 3, 4, 5, 1_000].map(rounded), [0, 1, 4, 4, 8, 1_024]);
     assert_eq!(rounded(u64::MAX), u64::MAX);

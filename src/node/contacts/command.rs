@@ -256,6 +256,18 @@ impl HowKnown {
         }
     }
 
+    /// An introduction in words, ready for one line. The caller makes control characters of the texts visible.
+    #[must_use]
+    pub fn introduction(self, address: &str, name: &str, note: &str) -> String {
+        let how = match self {
+            Self::Unsaid => "",
+            Self::Voice => ", whose words were compared by voice",
+            Self::InPerson => ", whom the sender met",
+        };
+        let colon = if note.is_empty() { "" } else { ": " };
+        format!("introduces {name}{how}, {address}{colon}{note}")
+    }
+
     /// The meaning of a byte; an unknown one says nothing.
     pub(super) const fn of_code(code: u8) -> Self {
         match code {

@@ -41,21 +41,26 @@ impl Contacts {
             ContactCommand::Renew { of, send } => self.renew(fx, now, id, (&of, &send), context),
             ContactCommand::SendAgain(message) => self.send_again(fx, now, id, &message, context),
             ContactCommand::Cancel(message) => self.cancel(fx, now, id, &message),
-            command => match self.change(fx, now, id, command, context) {
-                Ok(None) => Ok(()),
-                Ok(Some(query)) => match self.answer(now, &query, context) {
-                    Ok(reply) => {
-                        fx.reply(id, Ok(Reply::Contact(Box::new(reply))));
-                        Ok(())
-                    }
-                    Err(refusal) => Err(refusal),
-                },
-                Err(refusal) => Err(refusal),
-            },
+            command => self.change_or_answer(fx, now, id, command, context),
         };
         if let Err(refusal) = done {
             fx.reply(id, Err(refusal));
         }
+    }
+
+    fn change_or_answer(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: CommandId,
+        command: ContactCommand,
+        context: ContactContext<'_>,
+    ) -> Result<(), Refusal> {
+        if let Some(query) = self.change(fx, now, id, command, context)? {
+            let reply = self.answer(now, &query, context)?;
+            fx.reply(id, Ok(Reply::Contact(Box::new(reply))));
+        }
+        Ok(())
     }
 
     /// Carries out a command that changes contacts or conversations; gives back any other.

@@ -315,6 +315,24 @@ pub enum MessagePartView {
     },
 }
 
+impl MessagePartView {
+    /// The answer to the offer of a talk line as a statement about the other end.
+    #[must_use]
+    pub const fn talk_answer(accepted: bool) -> &'static str {
+        if accepted {
+            "accepts the talk line"
+        } else {
+            "declines the talk line, or withdraws it"
+        }
+    }
+
+    /// A part of an unknown type in words.
+    #[must_use]
+    pub fn unknown(kind: u8) -> String {
+        format!("a part of type {kind}, which needs a newer version of whisht")
+    }
+}
+
 /// What an answer says to the offer of a file.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -55,7 +55,7 @@ impl FrozenList {
         if profile == Profile::Local || snapshot.is_gathering() || self.epoch != epoch {
             return false;
         }
-        let was_up = self.started < epoch.start().before(FREEZE_SECS);
+        let was_up = self.started < epoch.freeze();
         let rested = now.mono.since(self.changed) >= MIN_LIST_REST;
         !self.ids.is_empty() && (was_up || rested)
     }
@@ -69,9 +69,6 @@ impl FrozenList {
         self.ids = ids;
     }
 }
-
-/// Seconds before an epoch at which its list is taken (spec M12).
-const FREEZE_SECS: u32 = 3_600;
 
 /// Time for which the list of a node that was offline at the freeze must have been the same.
 const MIN_LIST_REST: Duration = Duration::from_secs(600);

@@ -29,6 +29,7 @@ use crate::node::local_peer::LocalPeer;
 use crate::node::output::Record;
 use crate::node::relay::OnionKey;
 use crate::node::timers::TimerId;
+use crate::node::views::LISTED;
 
 /// What we publish about this relay.
 pub(in crate::node) struct DescriptorPublisher {
@@ -356,7 +357,7 @@ impl DescriptorPublisher {
             Some(Publication::Made) if clock_is_wrong => {
                 "until the epoch ends: the clock of this machine is wrong"
             }
-            Some(Publication::Made) => "yes",
+            Some(Publication::Made) => LISTED,
             Some(Publication::Solving(..)) => "soon: its puzzle is being solved",
             _ if clock_is_wrong => "no: the clock of this machine is wrong",
             _ if !can_stem => "no: it needs two peers of its own choice that speak onion/1",

@@ -93,8 +93,8 @@ impl SignedLists {
 
     /// The list in force.
     pub(super) fn in_force(&self, now: UnixSecs) -> Option<&HeldList> {
-        let frozen = Epoch::at(now).start().before(FREEZE_SECS);
-        self.store.in_force(now, self.started > frozen)
+        self.store
+            .in_force(now, self.started > Epoch::at(now).freeze())
     }
 
     /// The relays that the directory must accept from now on, if they have changed.
@@ -248,12 +248,14 @@ impl RelayDirectory {
                 "set `directory.signers`, and restart the node",
             ));
         };
-        let newest = "get the newest list from the signers";
         let list = RelayList::decode(raw)
             .and_then(|list| list.verify(lists.network, lists.profile, signers))
-            .map_err(|error| Refusal::usage(error.to_string(), newest))?;
+            .map_err(|error| {
+                Refusal::usage(error.to_string(), "get the newest list from the signers")
+            })?;
         let inserted = lists.store.insert(now.unix, list.clone());
-        let inserted = inserted.map_err(|error| Refusal::usage(error.to_string(), newest))?;
+        let inserted =
+            inserted.map_err(|refusal| Refusal::usage(refusal.to_string(), refusal.remedy()))?;
         lists.keep(fx, inserted, &list);
         lists.pass_on(fx, &list, inserted, None, peers);
         if self.apply_list(now) {
@@ -291,9 +293,6 @@ impl RelayDirectory {
         peers
     }
 }
-
-/// Seconds before an epoch at which its relays are frozen (spec M12).
-const FREEZE_SECS: u32 = 3_600;
 
 /// Maximum number of listed relays that a node without peers of its own connects to.
 const MAX_ENTRY_PEERS: usize = 4;

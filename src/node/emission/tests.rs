@@ -101,6 +101,19 @@ impl Scene {
         }
     }
 
+    /// Runs the slot that is due at this time.
+    fn run_slot(&mut self, due: Instant) {
+        self.now.mono = due;
+        let routes: &dyn CoverRoutes = &self.routes;
+        let context = SlotContext {
+            routes: self.routes.exist.then_some(routes),
+            guard: Some(hop(1).id.short()),
+            link: self.link,
+            own: None,
+        };
+        self.emission.run(&mut self.fx, self.now, context);
+    }
+
     /// Runs all slots of the next `secs` seconds.
     fn run(&mut self, secs: u64) -> Vec<Acted> {
         let end = self.now.mono.after(Duration::from_secs(secs));
@@ -111,15 +124,7 @@ impl Scene {
                 self.now.mono = end;
                 return acted;
             }
-            self.now.mono = due;
-            let routes: &dyn CoverRoutes = &self.routes;
-            let context = SlotContext {
-                routes: self.routes.exist.then_some(routes),
-                guard: Some(hop(1).id.short()),
-                link: self.link,
-                own: None,
-            };
-            self.emission.run(&mut self.fx, self.now, context);
+            self.run_slot(due);
             acted.extend(self.acted());
             self.work();
         }
@@ -368,14 +373,8 @@ fn loops(scene: &mut Scene, secs: u64) -> Vec<Cell> {
     let end = scene.now.mono.after(Duration::from_secs(secs));
     let mut loops = Vec::new();
     while scene.now.mono < end {
-        scene.now.mono = scene.emission.stream.as_ref().unwrap().next_due();
-        let context = SlotContext {
-            routes: Some(&scene.routes),
-            guard: Some(hop(1).id.short()),
-            link: scene.link,
-            own: None,
-        };
-        scene.emission.run(&mut scene.fx, scene.now, context);
+        let due = scene.emission.stream.as_ref().unwrap().next_due();
+        scene.run_slot(due);
         for action in scene.fx.take_actions() {
             if let Action::SendCellOver(_, cell) = action {
                 loops.extend(peeled_by(scene, [1, 2, 3, 4, 1], cell));
@@ -423,14 +422,8 @@ fn one_payload_cell_in_ten_is_a_dangling_shard_with_a_valid_ticket() {
     let (mut drops, mut shards) = (0, 0);
     for _ in 0..400 {
         let epoch = scene.routes.epoch;
-        scene.now.mono = scene.emission.stream.as_ref().unwrap().next_due();
-        let context = SlotContext {
-            routes: Some(&scene.routes),
-            guard: Some(hop(1).id.short()),
-            link: scene.link,
-            own: None,
-        };
-        scene.emission.run(&mut scene.fx, scene.now, context);
+        let due = scene.emission.stream.as_ref().unwrap().next_due();
+        scene.run_slot(due);
         for action in scene.fx.take_actions() {
             let Action::SendCellOver(_, cell) = action else {
                 continue;

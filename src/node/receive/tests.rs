@@ -23,6 +23,18 @@ fn key() -> SymKey {
     SymKey::new(circuits::secret::Secret::init_with(|key| key.fill(5))).unwrap()
 }
 
+/// Installs a filter of a client for every message under `key`.
+fn install_filter(test: &mut Fixture) -> FilterId {
+    let filter = Filter {
+        key: crate::subscriptions::FilterKey::Symmetric(Arc::new(key())),
+        topics: Vec::new(),
+        source: None,
+        minimum_pow: 0.0,
+        allow_p2p: true,
+    };
+    test.receive.install(filter, false).unwrap()
+}
+
 /// An envelope that the identity of `key` can decrypt.
 fn message(test: &mut Fixture) -> Envelope {
     let plaintext = Plaintext::build(test.fx.rng(), b"hello", Padding::Align, None).unwrap();
@@ -190,14 +202,7 @@ fn locked_identity_gives_an_error_instead_of_an_empty_inbox() {
 #[test]
 fn poll_after_a_loss_fails_once_and_then_returns_the_kept_messages() {
     let mut test = Fixture::new(|_| {});
-    let filter = Filter {
-        key: crate::subscriptions::FilterKey::Symmetric(Arc::new(key())),
-        topics: Vec::new(),
-        source: None,
-        minimum_pow: 0.0,
-        allow_p2p: true,
-    };
-    let filter = test.receive.install(filter, false).unwrap();
+    let filter = install_filter(&mut test);
     let plaintext = Plaintext::build(test.fx.rng(), &[7; 60_000], Padding::Align, None).unwrap();
     let data = seal_symmetric(test.fx.rng(), &key(), &plaintext);
     let offered = 400_u32;

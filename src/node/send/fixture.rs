@@ -6,11 +6,12 @@ use circuits::arithmetic::Arithmetic;
 use circuits::level::Level;
 use circuits::secret::Secret;
 
-use super::Sender;
+use super::{SendContext, Sender};
 use crate::envelope::Topic;
 use crate::message::{ClientPublic, ClientSecret};
 use crate::node::command::{ReaderKind, Recipient, SendRequest};
-use crate::node::event::{Event, Stage};
+use crate::node::effects::Effects;
+use crate::node::event::{Event, MessageId, Stage};
 use crate::node::fixture::{Fixture, START};
 use crate::node::output::Output;
 
@@ -35,6 +36,16 @@ pub(super) fn request(level: Level) -> SendRequest {
 /// The component, with nothing to send.
 pub(super) fn sender(test: &Fixture) -> Sender {
     Sender::new(&test.config, Arithmetic::default(), START.mono)
+}
+
+/// Sends a message of level `open` at the start; returns its number.
+pub(super) fn send_open(
+    sender: &mut Sender,
+    fx: &mut Effects,
+    context: SendContext<'_>,
+) -> MessageId {
+    let sent = sender.send(fx, START, request(Level::Open), context);
+    sent.unwrap()
 }
 
 /// The stages of messages among the outputs, in their order.

@@ -4,7 +4,7 @@ use circuits::ids::{LinkId, ShortId};
 use circuits::secret::Secret;
 use rand_core::Rng;
 
-use super::fixture::{request, sender, stages};
+use super::fixture::{request, send_open, sender, stages};
 use super::*;
 use crate::bloom::Bloom;
 use crate::gossip::packet::{MinPow, code, outgoing};
@@ -34,9 +34,7 @@ fn open_message_is_mined_then_diffused() {
     let mut test = Fixture::new(|_| {});
     let mut sender = sender(&test);
     let (fx, context) = test.sending();
-    let id = sender
-        .send(fx, START, request(Level::Open), context)
-        .unwrap();
+    let id = send_open(&mut sender, fx, context);
     assert!(matches!(taken(fx)[..], [Stage::Sealing { attempt: 1, .. }]));
     sender.on_progress(fx, id, 10);
     sender.on_nonce(fx, START, id, Ok(1), context);
@@ -59,9 +57,7 @@ fn open_message_without_a_peer_says_that_it_waits_for_one() {
     let (fx, context) = test.sending();
     let open = &context.level_views(START)[0];
     assert!(open.missing.as_ref().unwrap().contains("none is connected"));
-    let id = sender
-        .send(fx, START, request(Level::Open), context)
-        .unwrap();
+    let id = send_open(&mut sender, fx, context);
     sender.on_nonce(fx, START, id, Ok(1), context);
     let Some(Stage::Waiting { reason }) = taken(fx).pop() else {
         panic!("the message does not wait");
@@ -85,9 +81,7 @@ fn cancelled_message_stops_its_job_and_stays_in_the_list() {
     let mut test = Fixture::new(|_| {});
     let mut sender = sender(&test);
     let (fx, context) = test.sending();
-    let id = sender
-        .send(fx, START, request(Level::Open), context)
-        .unwrap();
+    let id = send_open(&mut sender, fx, context);
     fx.take_outputs();
     assert!(sender.cancel(fx, id));
     assert!(!sender.cancel(fx, id));
@@ -113,9 +107,7 @@ fn message_while_offline_is_queued_and_resumed() {
     let (fx, context) = test.sending();
     let down = Connectivity::down("Tor is not ready");
     assert!(!sender.on_connectivity(fx, START, down));
-    sender
-        .send(fx, START, request(Level::Open), context)
-        .unwrap();
+    send_open(&mut sender, fx, context);
     assert!(matches!(&taken(fx)[..], [Stage::Waiting { reason }] if reason.contains("Tor")));
     sender.resume(fx, START, context);
     assert!(taken(fx).is_empty());
@@ -130,9 +122,7 @@ fn message_while_connectivity_is_unknown_is_tried() {
     let mut sender = sender(&test);
     let (fx, context) = test.sending();
     sender.on_connectivity(fx, START, Connectivity::unverified("no link yet"));
-    sender
-        .send(fx, START, request(Level::Open), context)
-        .unwrap();
+    send_open(&mut sender, fx, context);
     assert!(matches!(taken(fx)[..], [Stage::Sealing { .. }]));
 }
 
@@ -141,9 +131,7 @@ fn message_without_an_echo_fails_after_its_deadline() {
     let mut test = Fixture::new(|_| {});
     let mut sender = sender(&test);
     let (fx, context) = test.sending();
-    let id = sender
-        .send(fx, START, request(Level::Open), context)
-        .unwrap();
+    let id = send_open(&mut sender, fx, context);
     sender.on_nonce(fx, START, id, Ok(1), context);
     taken(fx);
     let later = Now {
@@ -162,9 +150,7 @@ fn number_of_messages_in_flight_is_bounded() {
     let mut sender = sender(&test);
     let (fx, context) = test.sending();
     for _ in 0..MAX_IN_FLIGHT {
-        sender
-            .send(fx, START, request(Level::Open), context)
-            .unwrap();
+        send_open(&mut sender, fx, context);
     }
     let refused = sender.send(fx, START, request(Level::Open), context);
     assert!(refused.unwrap_err().remedy.contains("whisht outbox"));

@@ -16,8 +16,7 @@ use crate::node::contacts::MessageDirection;
 use crate::node::directory::MeetingChoice;
 use crate::node::effects::Effects;
 use crate::node::input::CommandId;
-use crate::node::meetings::pick_places;
-use crate::transfer::MAX_MEETING_RELAYS;
+use crate::node::meetings::{pick_places, pick_relays};
 use crate::transfer::schedule::AttemptSchedule;
 use crate::transfer::secret::FileSecret;
 use crate::transfer::talk::{LineRefused, MAX_LINE_LEN, TalkLine};
@@ -107,14 +106,8 @@ impl Talks {
                 "decline some first (`whisht contact talk NAME --end`)",
             ));
         }
-        let (directory, peers) = (context.others.directory, context.others.peers);
-        let relays = directory.pick_meeting_relays(fx, now, (MAX_MEETING_RELAYS, &[]), peers);
-        let relays = relays.map_err(|error| {
-            Refusal::policy(
-                format!("no relay can be the meeting place of circuits: {error}"),
-                "wait until this node knows more relays (`whisht status`)",
-            )
-        })?;
+        let reach = (context.others.directory, context.others.peers);
+        let relays = pick_relays(fx, now, &[], reach)?;
         let rng = fx.key_rng();
         let mut number = [0; 16];
         rng.fill_bytes(&mut number);
@@ -160,7 +153,8 @@ impl Talks {
         Err(Refusal::policy(cause.unwrap_or_default(), remedy))
     }
 
-    /// Ends a line. Returns whether it has ended; otherwise a message is written first, or lines leave first.
+    /// Ends a line. Returns whether the command can be answered now; otherwise a message is written first. An
+    /// open line ends once its queued lines have left.
     fn end(
         &mut self,
         fx: &mut Effects,

@@ -15,7 +15,7 @@ use crate::node::contacts::MessageDirection;
 use crate::node::effects::Effects;
 use crate::node::event::Event;
 use crate::node::hex;
-use crate::node::meetings::{NOT_MET, NextAttempt, RETRY_INTERVAL, next_attempt, wait_until};
+use crate::node::meetings::{NOT_MET, NextAttempt, RETRY_INTERVAL, next_attempt, time_until};
 use crate::node::timers::TimerId;
 use crate::transfer::frame::PAYLOAD_LEN;
 use crate::transfer::schedule::AttemptId;
@@ -83,7 +83,7 @@ impl Talks {
                     next.unwrap_or_else(|| now.unix.after(1))
                 }
             };
-            let next = now.mono.after(wait_until(now.unix, next));
+            let next = now.mono.after(time_until(now.unix, next));
             // An attempt that could have begun waits for the next look.
             at(self.retry.map_or(next, |retry| next.max(retry)));
         }
@@ -124,12 +124,12 @@ impl Talks {
                 *last = Some(attempt);
                 self.last_circuit = self.last_circuit.saturating_add(1);
                 let circuit = CircuitHandle::new(CircuitOwner::Talks, self.last_circuit);
-                let cookie = MeetCookie(talk.secret.attempt(attempt).cookie());
+                let keys = talk.secret.attempt(attempt);
+                let cookie = MeetCookie(keys.cookie());
                 let own = match talk.direction {
                     MessageDirection::Out => FileEnd::Sender,
                     MessageDirection::In => FileEnd::Receiver,
                 };
-                let keys = talk.secret.attempt(attempt);
                 let session = TalkSession::start(fx.key_rng(), now.mono, keys, own);
                 *live = Some(Box::new(LiveLine {
                     session,

@@ -192,7 +192,7 @@ impl Talks {
             Some(_) => true,
         };
         if !is_admitted {
-            return fx.count(Counter::FileOffersDropped);
+            return fx.count(Counter::OffersDropped);
         }
         self.finish(fx, now, id, REPLACED, context);
         let talk = Talk {

@@ -19,7 +19,7 @@ use crate::node::directory::MeetingChoice;
 use crate::node::effects::Effects;
 use crate::node::file_storage::FileRequest;
 use crate::node::input::CommandId;
-use crate::node::meetings::pick_places;
+use crate::node::meetings::{pick_places, pick_relays};
 use crate::transfer::schedule::AttemptSchedule;
 
 impl Transfers {
@@ -119,12 +119,13 @@ fn answer_to(
     file: &FileRecord,
     context: TransferContext<'_>,
 ) -> Result<FileMessageKind, Refusal> {
+    let reach = (context.others.directory, context.others.peers);
     let may_propose = file.proposals < MAX_PROPOSALS;
     if file.is_in_vain && may_propose {
-        let relays = limits::meeting_relays(fx, now, &file.relays, context)?;
+        let relays = pick_relays(fx, now, &file.relays, reach)?;
         return Ok(FileMessageKind::Propose(relays));
     }
-    let (directory, peers) = (context.others.directory, context.others.peers);
+    let (directory, peers) = reach;
     let choice = if may_propose {
         MeetingChoice::First
     } else {
@@ -134,7 +135,7 @@ fn answer_to(
     // One relay that withholds must not hold the file up.
     let is_enough = allowed.len() >= file.relays.len().min(2);
     if may_propose && !is_enough {
-        let relays = limits::meeting_relays(fx, now, &file.relays, context)?;
+        let relays = pick_relays(fx, now, &file.relays, reach)?;
         return Ok(FileMessageKind::Propose(relays));
     }
     let places = pick_places(fx, &allowed).ok_or_else(|| {

@@ -17,7 +17,7 @@ use crate::node::action::{Action, CircuitAction, TransferAction};
 use crate::node::circuits::{CircuitEnding, CircuitHandle, CircuitOwner};
 use crate::node::durability::StateContinuation;
 use crate::node::effects::Effects;
-use crate::node::meetings::{NOT_MET, NextAttempt, RETRY_INTERVAL, next_attempt, wait_until};
+use crate::node::meetings::{NOT_MET, NextAttempt, RETRY_INTERVAL, next_attempt, time_until};
 use crate::node::timers::TimerId;
 use crate::transfer::fault::TransferFault;
 use crate::transfer::frame::PAYLOAD_LEN;
@@ -131,7 +131,7 @@ impl Transfers {
         for live in self.live.values() {
             live.deadline().into_iter().for_each(&mut at);
             if !live.has_met() {
-                at(now.mono.after(wait_until(now.unix, live.attempt().ends())));
+                at(now.mono.after(time_until(now.unix, live.attempt().ends())));
             }
         }
         self.leaving.next_due().into_iter().for_each(&mut at);
@@ -146,9 +146,9 @@ impl Transfers {
             };
             if let Some(next) = next {
                 // One that could have begun waits for the next look.
-                at(now.mono.after(wait_until(now.unix, next)).max(self.retry));
+                at(now.mono.after(time_until(now.unix, next)).max(self.retry));
             }
-            at(now.mono.after(wait_until(now.unix, file.until)));
+            at(now.mono.after(time_until(now.unix, file.until)));
         }
         fx.arm(TimerId::Transfers, due);
     }

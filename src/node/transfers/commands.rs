@@ -18,6 +18,7 @@ use crate::node::durability::StateContinuation;
 use crate::node::effects::Effects;
 use crate::node::file_storage::FileRequest;
 use crate::node::input::CommandId;
+use crate::node::meetings::pick_relays;
 use crate::sealed_file::{FileKey, StoredFileId};
 use crate::state::StateChange;
 use crate::transfer::FileId;
@@ -82,7 +83,7 @@ impl Transfers {
                     level: Level::Normal.word().to_owned(),
                     size: size.bytes(),
                     sent_bytes: limits::sent_bytes(size),
-                    seconds: limits::most_seconds(size),
+                    seconds: limits::least_seconds(size),
                 })
             }
             _ => FileReply::Done,
@@ -275,7 +276,8 @@ impl Transfers {
             // The other end can use these, and perhaps no others.
             file.relays.clone()
         } else {
-            limits::meeting_relays(fx, now, &file.relays, context)?
+            let reach = (context.others.directory, context.others.peers);
+            pick_relays(fx, now, &file.relays, reach)?
         };
         let file = self.file_mut(number)?;
         file.root = Some(root);

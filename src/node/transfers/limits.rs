@@ -1,15 +1,11 @@
-//! The limits of the hand-over, what a file costs, and where its ends may meet.
+//! The limits of the hand-over, and what a file costs.
 
-use circuits::ids::RelayId;
 use circuits::level::Level;
-use circuits::time::Now;
 
+use super::MAX_LIVE_PER_CONTACT;
 use super::record::FileRecord;
-use super::{MAX_LIVE_PER_CONTACT, TransferContext};
 use crate::node::circuits::level_without_circuits;
 use crate::node::command::Refusal;
-use crate::node::effects::Effects;
-use crate::transfer::MAX_MEETING_RELAYS;
 use crate::transfer::chunk::{CHUNK_LEN, FileSize};
 
 /// Refuses a level at which files are not handed over. `command` is the one that was given, for the remedy.
@@ -32,7 +28,7 @@ pub(super) fn check_level(
             format!(
                 "at level `{level}` the slots of the cover traffic carry {SLOT_BYTES_PER_SECOND} bytes a \
                  second, {} for this file, and this version hands files over at level `normal` only",
-                hours(seconds)
+                time_in_words(seconds)
             ),
             format!(
                 "name the level (`{command} --level normal`), at which an observer of both ends recognises the \
@@ -59,28 +55,6 @@ pub(super) fn check_live(live: usize, contact: &str) -> Result<(), Refusal> {
         format!("{live} files are under way with {contact}, the most at a time"),
         "wait until one is complete, or erase one (`whisht file erase`)",
     ))
-}
-
-/// Relays that this node proposes as meeting places, other ones than were tried if there are enough.
-///
-/// # Errors
-///
-/// [`Refusal`] with the rule of path choice that cannot be satisfied.
-pub(super) fn meeting_relays(
-    fx: &mut Effects,
-    now: Now,
-    tried: &[RelayId],
-    context: TransferContext<'_>,
-) -> Result<Vec<RelayId>, Refusal> {
-    let directory = context.others.directory;
-    let wanted = (MAX_MEETING_RELAYS, tried);
-    let picked = directory.pick_meeting_relays(fx, now, wanted, context.others.peers);
-    picked.map_err(|error| {
-        Refusal::policy(
-            format!("no relay can be the meeting place of circuits: {error}"),
-            "wait until this node knows more relays (`whisht status`)",
-        )
-    })
 }
 
 /// Length of a chunk without the zeros that fill the last one, in bytes.
@@ -113,7 +87,7 @@ pub(super) fn sent_bytes(size: FileSize) -> u64 {
 }
 
 /// Seconds that the chunks take at least, at the rate to which relays hold a circuit.
-pub(super) fn most_seconds(size: FileSize) -> u64 {
+pub(super) fn least_seconds(size: FileSize) -> u64 {
     cells(size).div_ceil(CELLS_PER_SECOND)
 }
 
@@ -122,7 +96,7 @@ fn cells(size: FileSize) -> u64 {
 }
 
 /// A number of seconds in the unit that a user would choose.
-pub(super) fn hours(seconds: u64) -> String {
+fn time_in_words(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds.div_ceil(60)),

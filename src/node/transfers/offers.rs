@@ -85,7 +85,7 @@ impl Transfers {
         let has_room = open.count() < MAX_LIVE_PER_CONTACT && self.files.len() < MAX_FILES;
         let admitted = has_room.then(|| self.offers.admit(now.unix, conversation));
         let Some(counted) = admitted.flatten() else {
-            fx.count(Counter::FileOffersDropped);
+            fx.count(Counter::OffersDropped);
             return None;
         };
         changes.extend(counted);

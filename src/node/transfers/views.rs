@@ -103,7 +103,7 @@ pub struct FilePriceView {
     pub size: u64,
     /// Bytes that this node sends, with padding and layers.
     pub sent_bytes: u64,
-    /// Seconds that the chunks take at most, once the circuits have met.
+    /// Seconds that the chunks take at least, once the circuits have met: relays limit the rate of a circuit.
     pub seconds: u64,
 }
 

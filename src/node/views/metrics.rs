@@ -56,6 +56,15 @@ pub struct MetricsView {
     pub transport_ready: bool,
     /// Whether this machine's clock differs from that of its peers by a minute or more.
     pub clock_off: bool,
-    /// Envelopes and bytes in the archive of a mail server; `None` if the node is not one.
-    pub archive: Option<(u64, u64)>,
+    /// The archive of a mail server; `None` if the node is not one.
+    pub archive: Option<ArchiveMetrics>,
+}
+
+/// The archive of a mail server.
+#[derive(Clone, Copy, Debug)]
+pub struct ArchiveMetrics {
+    /// Number of envelopes that were made durable.
+    pub kept: u64,
+    /// Size of the archive in bytes.
+    pub bytes: u64,
 }

@@ -57,9 +57,7 @@ async fn show(visit: Visit) -> Result<Response, PageError> {
 }
 
 fn own_address(view: &AddressView) -> AddressPanel {
-    let id = hex::decode(&view.id).unwrap_or_default();
-    let id: Option<[u8; 32]> = id.try_into().ok();
-    let address = id.map(|bytes| ContactAddress::new(ContactId(bytes)));
+    let address = ContactId::from_hex(&view.id).map(ContactAddress::new);
     let code = address.and_then(|address| qr(&address.qr_text(), "QR code of the address").ok());
     AddressPanel {
         name: view.name.clone(),

@@ -100,7 +100,7 @@ async fn price_at_normal(visit: &Visit, view: &FileView) -> Result<String, PageE
     match command(visit, price).await {
         Ok(FileReply::Price(price)) => {
             let time = duration(price.seconds.saturating_mul(1_000));
-            Ok(format!("{time} once the circuits have met"))
+            Ok(format!("at least {time}, once the circuits have met"))
         }
         Ok(_) => Err(PageError::Unexpected),
         Err(PageError::Refused(_)) => Ok(String::new()),

@@ -28,7 +28,7 @@ use super::{
     panic, settings, unlock,
 };
 use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
-use crate::shell::accept_loop::accept_until_end;
+use crate::shell::accept_loop::{accept_until_end, set_client_options};
 
 /// What handlers get as axum's state.
 pub(super) type Shared = Arc<ConsoleState>;
@@ -127,7 +127,7 @@ async fn accept(listener: TcpListener, state: Shared) {
 
 /// Serves one connection. Errors belong to the browser's user, not to the log.
 async fn serve(stream: TcpStream, permit: AcceptPermit, router: Router) {
-    if set_options(&stream).is_ok() {
+    if set_client_options(&stream, STALL_TIMEOUT).is_ok() {
         serve_pages(stream, permit, router).await;
     }
 }
@@ -153,15 +153,6 @@ where
         _served = served => {}
         () = permit.evicted() => {}
     }
-}
-
-/// Sets the socket options.
-fn set_options(stream: &TcpStream) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    // Disconnects a browser that does not read its answers.
-    #[cfg(any(target_os = "android", target_os = "linux"))]
-    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALL_TIMEOUT))?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -45,11 +45,10 @@ pub(super) fn clock(secs: u64) -> String {
 /// Two words for a conversation without a contact, from its id. They tell requests from each other, and
 /// prove nothing.
 pub(super) fn codename(id: &str) -> String {
-    let mut bytes = [0; 32];
-    if hex::decode_to_slice(id, &mut bytes).is_err() {
+    let Some(id) = ContactId::from_hex(id) else {
         return "unknown".to_owned();
-    }
-    let words = VoiceWords::of(&ContactId(bytes));
+    };
+    let words = VoiceWords::of(&id);
     let [first, second, ..] = words.words();
     format!("{first} {second}")
 }

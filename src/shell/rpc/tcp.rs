@@ -23,7 +23,7 @@ use super::token::TokenFile;
 use super::{Service, http, ws};
 use crate::config::rpc::RpcConfig;
 use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
-use crate::shell::accept_loop::accept_until_end;
+use crate::shell::accept_loop::{accept_until_end, set_client_options};
 
 /// State that all listeners share.
 #[derive(Clone)]
@@ -104,7 +104,7 @@ async fn accept(listener: TcpListener, tcp: TcpContext, protocols: Protocols) {
 
 /// Serves one connection.
 async fn serve(stream: TcpStream, permit: AcceptPermit, tcp: TcpContext, protocols: Protocols) {
-    if set_client_options(&stream).is_err() {
+    if set_client_options(&stream, STALL_TIMEOUT).is_err() {
         return;
     }
     let (upgraded, upgrade) = oneshot::channel();
@@ -156,15 +156,6 @@ async fn requests(stream: TcpStream, connection: Arc<HttpConnection>) {
     if let Err(error) = served {
         tracing::debug!(%error, "a JSON-RPC connection ended early");
     }
-}
-
-/// Sets the socket options.
-fn set_client_options(stream: &TcpStream) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    // Disconnects a client that does not read its answers.
-    #[cfg(any(target_os = "android", target_os = "linux"))]
-    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALL_TIMEOUT))?;
-    Ok(())
 }
 
 /// A connection, with or without a first request.

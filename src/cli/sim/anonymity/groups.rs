@@ -1,9 +1,12 @@
 //! `whisht sim anonymity scatter`, `joint` and `exclusion`: messages of several cells.
 
+use std::io;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::network::{KnowledgeArgs, NetworkArgs};
-use super::{SizeArgs, bits, nothing_traced, share};
+use super::{SizeArgs, bits, nothing_traced, percent, share};
 use crate::cli::output::Printer;
 use crate::cli::{Exit, Failure};
 use crate::sim::anonymity::{
@@ -87,21 +90,19 @@ impl ScatterArgs {
         };
         let (scores, _) = self.size.worlds(json, |number| study.world(number))?;
         let report = GroupReport::of(&scores).ok_or_else(nothing_traced)?;
-        let printer = Printer { json, local: false };
-        if json {
-            printer.value(&report)?;
-            return Ok(Exit::Done);
-        }
-        let rows = [
-            row("one envelope", &report.single),
-            row("assignment without keys", &report.grouped),
-            row("recipient's keys", &report.keys),
+        let scores = [
+            ("one envelope", &report.single),
+            ("assignment without keys", &report.grouped),
+            ("recipient's keys", &report.keys),
         ];
-        printer.table(HEADING, &rows, "")?;
-        printer.line(format_args!(
-            "candidates around an envelope: {:.1} +- {:.1}",
-            report.candidates.mean, report.candidates.plus_minus
-        ))?;
+        print_report(json, &report, &scores)?;
+        if !json {
+            let printer = Printer { json, local: false };
+            printer.line(format_args!(
+                "candidates around an envelope: {:.1} +- {:.1}",
+                report.candidates.mean, report.candidates.plus_minus
+            ))?;
+        }
         Ok(Exit::Done)
     }
 }
@@ -123,16 +124,11 @@ impl JointArgs {
         };
         let (scores, _) = self.size.worlds(json, |number| study.world(number))?;
         let report = JointReport::of(&scores).ok_or_else(nothing_traced)?;
-        let printer = Printer { json, local: false };
-        if json {
-            printer.value(&report)?;
-            return Ok(Exit::Done);
-        }
-        let rows = [
-            row("product of single traces", &report.product),
-            row("joint, consecutive slots", &report.joint),
+        let scores = [
+            ("product of single traces", &report.product),
+            ("joint, consecutive slots", &report.joint),
         ];
-        printer.table(HEADING, &rows, "")?;
+        print_report(json, &report, &scores)?;
         Ok(Exit::Done)
     }
 }
@@ -175,6 +171,23 @@ impl ExclusionArgs {
     }
 }
 
+/// Prints a report: its scores by adversary as a table, or all of it as JSON.
+fn print_report(
+    json: bool,
+    report: &impl Serialize,
+    scores: &[(&str, &ScoreReport)],
+) -> io::Result<()> {
+    let printer = Printer { json, local: false };
+    if json {
+        return printer.value(report);
+    }
+    let rows: Vec<_> = scores
+        .iter()
+        .map(|(name, score)| row(name, score))
+        .collect();
+    printer.table(HEADING, &rows, "")
+}
+
 fn row(name: &str, score: &ScoreReport) -> [String; 6] {
     [
         name.to_owned(),
@@ -182,11 +195,7 @@ fn row(name: &str, score: &ScoreReport) -> [String; 6] {
         share(score.right),
         bits(score.entropy_bits),
         share(score.above_tenth),
-        format!(
-            "{:+.1} % +- {:.1} %",
-            100.0 * score.calibration.mean,
-            100.0 * score.calibration.plus_minus
-        ),
+        percent(score.calibration),
     ]
 }
 

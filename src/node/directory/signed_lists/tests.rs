@@ -10,7 +10,7 @@ use crate::node::config::Restored;
 use crate::node::fixture::{Fixture, START, peer_key};
 use crate::node::output::Output;
 use crate::onion_wire::{ListAnnouncement, ListPart, MAX_PART, OnionMessage};
-use crate::relay_list::{ListDraft, ListedRelay, SignerId};
+use crate::relay_list::{ListDraft, ListedRelay, MAX_AHEAD, SignerId};
 
 const LINK: LinkId = LinkId(70);
 const OTHER: LinkId = LinkId(71);
@@ -371,6 +371,17 @@ fn two_lists_of_one_epoch_are_both_announced_and_not_used() {
     sent(&mut test);
     test.directory.on_onion_peer(&mut test.fx, START, OTHER);
     assert_eq!(sent(&mut test).len(), 2);
+}
+
+#[test]
+fn list_of_the_user_that_begins_too_late_is_refused_with_the_time_to_publish_it() {
+    let mut test = follower(None);
+    let early = list(epoch() + MAX_AHEAD + 1, &[9], 0).encode();
+    let (directory, peers) = (&mut test.directory, &test.peers);
+    let refusal = directory.publish_list(&mut test.fx, START, &early, peers);
+    let refusal = refusal.unwrap_err();
+    assert!(refusal.remedy.contains("last two days"), "{refusal}");
+    assert_eq!(listed(&test), None);
 }
 
 #[test]

@@ -92,14 +92,7 @@ fn attack_with_a_shard_around_a_false_message_stores_nothing() {
 #[test]
 fn filter_of_a_client_gets_every_shard_as_a_message() {
     let mut test = Fixture::new(|_| {});
-    let filter = Filter {
-        key: crate::subscriptions::FilterKey::Symmetric(Arc::new(key())),
-        topics: Vec::new(),
-        source: None,
-        minimum_pow: 0.0,
-        allow_p2p: true,
-    };
-    let filter = test.receive.install(filter, false).unwrap();
+    let filter = install_filter(&mut test);
     let tag = CopyTag::draw(test.fx.key_rng());
     let shards = shards(test.fx.key_rng(), tag, &[3; 600]);
     assert!(receive(&mut test, &shards).is_empty());

@@ -12,7 +12,7 @@ use crate::node::command::{ReaderKind, RefusalKind, SendRequest};
 use crate::node::event::Stage;
 use crate::node::fixture::{Fixture, START};
 use crate::node::output::{Output, Record};
-use crate::node::send::fixture::{public, request, sender, stages};
+use crate::node::send::fixture::{public, request, send_open, sender, stages};
 use crate::state::StateId;
 
 fn opened() -> Fixture {
@@ -73,9 +73,7 @@ fn message_takes_no_step_before_it_is_durable() {
     let (mut test, mut disk) = (opened(), Disk::default());
     let mut sender = sender(&test);
     let (fx, context) = test.sending();
-    let id = sender
-        .send(fx, START, request(Level::Open), context)
-        .unwrap();
+    let id = send_open(&mut sender, fx, context);
     assert!(sender.is_storing(id));
     let outputs = disk.write(fx);
     assert!(outputs.is_empty(), "{outputs:?}");
@@ -97,9 +95,7 @@ fn message_takes_its_first_step_at_once_while_the_state_is_locked() {
     let mut test = Fixture::new(|_| {});
     let mut sender = sender(&test);
     let (fx, context) = test.sending();
-    let id = sender
-        .send(fx, START, request(Level::Open), context)
-        .unwrap();
+    let id = send_open(&mut sender, fx, context);
     assert!(!sender.is_storing(id));
     let outputs = fx.take_outputs();
     assert!(matches!(stages(&outputs)[..], [Stage::Sealing { .. }]));
@@ -117,9 +113,7 @@ fn killed_message_is_sent_again_by_the_next_run_with_its_tag() {
     let (mut test, mut disk) = (opened(), Disk::default());
     let mut first = sender(&test);
     let (fx, context) = test.sending();
-    let id = first
-        .send(fx, START, request(Level::Open), context)
-        .unwrap();
+    let id = send_open(&mut first, fx, context);
     let tag = first.messages.get(&id).map(Outgoing::tag);
     disk.write(fx);
 
@@ -144,9 +138,7 @@ fn restored_message_waits_for_its_level_and_then_expires() {
     let (mut test, mut disk) = (opened(), Disk::default());
     let mut first = sender(&test);
     let (fx, context) = test.sending();
-    let id = first
-        .send(fx, START, request(Level::Open), context)
-        .unwrap();
+    let id = send_open(&mut first, fx, context);
     if let Some(message) = first.messages.get_mut(&id) {
         *message = Outgoing::new(Level::Dark, Some(request(Level::Dark)), message.tag());
         message.kept_mut().accepted = START.unix;
@@ -174,9 +166,7 @@ fn delivered_message_leaves_the_disk_and_a_failed_one_stays_until_it_is_renewed(
     let mut sender = sender(&test);
     let (fx, context) = test.sending();
     let send = |sender: &mut Sender, fx: &mut Effects| {
-        let id = sender
-            .send(fx, START, request(Level::Open), context)
-            .unwrap();
+        let id = send_open(sender, fx, context);
         sender.on_message_stored(fx, START, id, context);
         id
     };
@@ -215,12 +205,7 @@ fn number_of_delivered_message_is_not_given_again_after_a_restart() {
     let (mut test, mut disk) = (opened(), Disk::default());
     let mut first = sender(&test);
     let (fx, context) = test.sending();
-    let send = |sender: &mut Sender, fx: &mut Effects| {
-        sender
-            .send(fx, START, request(Level::Open), context)
-            .unwrap()
-    };
-    let id = send(&mut first, fx);
+    let id = send_open(&mut first, fx, context);
     first.on_message_stored(fx, START, id, context);
     first.enter(fx, id, SendState::Delivered);
     disk.write(fx);
@@ -238,9 +223,7 @@ fn cancelled_message_leaves_the_disk() {
     let (mut test, mut disk) = (opened(), Disk::default());
     let mut sender = sender(&test);
     let (fx, context) = test.sending();
-    let id = sender
-        .send(fx, START, request(Level::Open), context)
-        .unwrap();
+    let id = send_open(&mut sender, fx, context);
     assert!(sender.cancel(fx, id));
     disk.write(fx);
     assert!(disk.messages().is_empty());
@@ -254,9 +237,7 @@ fn listed_message_has_its_price() {
     let mut test = Fixture::new(|_| {});
     let mut sender = sender(&test);
     let (fx, context) = test.sending();
-    sender
-        .send(fx, START, request(Level::Open), context)
-        .unwrap();
+    send_open(&mut sender, fx, context);
     let estimate = sender.estimate(START, &request(Level::Open), context);
     let estimate = estimate.unwrap();
     let price = sender.views(START.mono)[0].price.unwrap();

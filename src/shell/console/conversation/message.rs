@@ -12,9 +12,7 @@ use super::super::visit::Visit;
 use super::super::words;
 use crate::contact::address::ContactAddress;
 use crate::contact::id::ContactId;
-use crate::node::{
-    ContactStage, ConversationMessageView, HowKnown, MessageDirection, MessagePartView,
-};
+use crate::node::{ContactStage, ConversationMessageView, MessageDirection, MessagePartView};
 
 /// A message.
 pub(super) struct MessageRow {
@@ -140,15 +138,7 @@ fn part(part: &MessagePartView, is_own: bool) -> PartRow {
             name,
             how,
             note,
-        } => {
-            let how = match how {
-                HowKnown::Unsaid => "",
-                HowKnown::Voice => ", whose words were compared by voice",
-                HowKnown::InPerson => ", whom the sender met",
-            };
-            let (name, note) = (words::line(name), words::line(note));
-            format!("introduces {name}{how}, {}: {note}", address(id))
-        }
+        } => how.introduction(&address(id), &words::line(name), &words::line(note)),
         MessagePartView::Continuity { .. } => {
             "a new session, which continues an earlier conversation".to_owned()
         }
@@ -165,24 +155,17 @@ fn part(part: &MessagePartView, is_own: bool) -> PartRow {
         MessagePartView::TalkOffer => {
             "offers a talk line; `whisht contact talk` opens it on the command line".to_owned()
         }
-        MessagePartView::TalkAnswer { accepted: true } => "accepts the talk line".to_owned(),
-        MessagePartView::TalkAnswer { accepted: false } => {
-            "declines the talk line, or withdraws it".to_owned()
+        MessagePartView::TalkAnswer { accepted } => {
+            MessagePartView::talk_answer(*accepted).to_owned()
         }
         MessagePartView::Goodbye => "closes the conversation".to_owned(),
-        MessagePartView::Unknown { kind } => {
-            format!("a part of type {kind}, which needs a newer version of whisht")
-        }
+        MessagePartView::Unknown { kind } => MessagePartView::unknown(*kind),
     })
 }
 
 fn address(id: &str) -> String {
-    let bytes = hex::decode(id)
-        .ok()
-        .and_then(|id| <[u8; 32]>::try_from(id).ok());
-    bytes.map_or_else(String::new, |id| {
-        ContactAddress::new(ContactId(id)).to_string()
-    })
+    let id = ContactId::from_hex(id);
+    id.map_or_else(String::new, |id| ContactAddress::new(id).to_string())
 }
 
 /// Serves the small file in the message at a place, for saving.
@@ -238,6 +221,28 @@ const MAX_NAME: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::HowKnown;
+
+    #[test]
+    fn introduction_without_a_note_ends_with_the_address() {
+        let introduction = MessagePartView::Introduction {
+            id: "00".repeat(32),
+            name: "J\u{202e}".to_owned(),
+            how: HowKnown::InPerson,
+            note: String::new(),
+        };
+        let PartRow::Note(said) = part(&introduction, false) else {
+            panic!("the introduction is not a note");
+        };
+        assert!(
+            said.starts_with("introduces J?, whom the sender met, shh1"),
+            "{said}"
+        );
+        assert_eq!(
+            said.len(),
+            "introduces J?, whom the sender met, ".len() + 63
+        );
+    }
 
     #[test]
     fn name_of_a_file_contains_no_path_and_no_header() {
