@@ -309,7 +309,13 @@ mod tests {
         let shown = reply_stage(&message(ContactStage::Sealing { attempt: 1 }, ticket));
         assert_eq!(shown, "waits for the proof of work");
         let answer = delivery("an answer", Some(7_200));
-        let shown = reply_stage(&message(ContactStage::Seen { attempt: 1 }, answer));
+        let shown = reply_stage(&message(
+            ContactStage::Seen {
+                attempt: 1,
+                first_gossip: false,
+            },
+            answer,
+        ));
         assert_eq!(
             shown,
             "attempt 1: came back; the network has it; waits for an answer, 2 h at most"

@@ -78,7 +78,10 @@ fn attempt_that_began_before_the_lock_arrives_and_is_not_repeated() {
         let stages = scene.stages(SOURCE, "desk");
         assert_eq!(
             stages.last(),
-            Some(&ContactStage::Seen { attempt: 1 }),
+            Some(&ContactStage::Seen {
+                attempt: 1,
+                first_gossip: false
+            }),
             "{pause}"
         );
         assert_eq!(scene.reported(READER, "source 2"), 1);

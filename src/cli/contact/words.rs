@@ -188,7 +188,14 @@ mod tests {
         let stages = [
             ContactStage::Sealing { attempt: 1 },
             ContactStage::Dispatched { attempt: 1 },
-            ContactStage::Seen { attempt: 1 },
+            ContactStage::Seen {
+                attempt: 1,
+                first_gossip: false,
+            },
+            ContactStage::Seen {
+                attempt: 1,
+                first_gossip: true,
+            },
             ContactStage::Answered,
             ContactStage::Unanswered { reason: None },
             ContactStage::Expired,

@@ -161,10 +161,9 @@ impl Timeline {
                 self.ended = true;
                 self.failure = Some(reason.clone());
             }
-            Stage::Searching { .. }
-            | Stage::Sealed { .. }
-            | Stage::Departing { .. }
-            | Stage::Retrying { .. } => {}
+            // Envelopes of a message among cover traffic are sealed one by one.
+            Stage::Departing { .. } => self.attempts = self.attempts.max(1),
+            Stage::Searching { .. } | Stage::Sealed { .. } | Stage::Retrying { .. } => {}
         }
         Some(TimelineEvent::Stage(stage.clone()))
     }

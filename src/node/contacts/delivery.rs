@@ -247,12 +247,15 @@ impl Contacts {
             return;
         };
         match end {
-            AttemptEnd::Seen => {
+            AttemptEnd::Seen { first_gossip } => {
                 let life = u32::try_from(message.life.as_secs()).unwrap_or(u32::MAX);
                 let is_answer = self.letters.is_reader(id.0);
                 let until = now.unix.after(if is_answer { RESEND_SECS } else { life });
                 let attempt = message.attempts;
-                let stage = ContactStage::Seen { attempt };
+                let stage = ContactStage::Seen {
+                    attempt,
+                    first_gossip,
+                };
                 self.rest(fx, id, PendingProgress::InNetwork(until), stage);
             }
             AttemptEnd::Failed(reason) => self.on_attempt_failed(fx, now, id, reason),

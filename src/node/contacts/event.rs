@@ -42,6 +42,9 @@ pub enum ContactStage {
     Seen {
         /// The attempt, from 1.
         attempt: u32,
+        /// Whether this node sent one of its envelopes to a peer before a peer had sent it here: that peer may
+        /// suspect that the message is from here.
+        first_gossip: bool,
     },
     /// A message of the other side says that this one arrived. Final.
     Answered,
@@ -66,7 +69,13 @@ impl ContactStage {
                 format!("attempt {attempt}: its envelopes are made and leave")
             }
             Self::Dispatched { attempt } => format!("attempt {attempt}: has left"),
-            Self::Seen { attempt } => format!("attempt {attempt}: came back; the network has it"),
+            Self::Seen {
+                attempt,
+                first_gossip: false,
+            } => format!("attempt {attempt}: came back; the network has it"),
+            Self::Seen { attempt, .. } => format!(
+                "attempt {attempt}: came back; the network has it, and this node was the first to gossip it"
+            ),
             Self::Answered => "answered".to_owned(),
             Self::Unanswered { reason: None } => "not answered".to_owned(),
             Self::Unanswered {
@@ -86,7 +95,11 @@ impl ContactStage {
         let (code, attempt) = match self {
             Self::Sealing { attempt } => (1, *attempt),
             Self::Dispatched { attempt } => (2, *attempt),
-            Self::Seen { attempt } => (3, *attempt),
+            Self::Seen {
+                attempt,
+                first_gossip: false,
+            } => (3, *attempt),
+            Self::Seen { attempt, .. } => (8, *attempt),
             Self::Answered => (4, 0),
             Self::Unanswered { .. } => (5, 0),
             Self::Expired => (6, 0),
@@ -107,7 +120,10 @@ impl ContactStage {
         Ok(match code {
             1 => Self::Sealing { attempt },
             2 => Self::Dispatched { attempt },
-            3 => Self::Seen { attempt },
+            3 | 8 => Self::Seen {
+                attempt,
+                first_gossip: code == 8,
+            },
             4 => Self::Answered,
             5 => Self::Unanswered { reason },
             6 => Self::Expired,

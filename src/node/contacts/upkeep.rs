@@ -164,7 +164,7 @@ impl Contacts {
         message: MessageId,
         end: &AttemptEnd,
     ) {
-        let is_seen = matches!(end, AttemptEnd::Seen);
+        let is_seen = matches!(end, AttemptEnd::Seen { .. });
         let change = self.own.on_ended(now.unix, message, is_seen);
         store_if_open(fx, change);
         self.own.arm(fx, now);

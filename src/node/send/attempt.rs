@@ -38,7 +38,10 @@ impl LaneRelays {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(in crate::node) enum AttemptEnd {
     /// The network has as many of its envelopes as its reader needs.
-    Seen,
+    Seen {
+        /// Whether this node sent one of them to a peer before a peer had sent it here.
+        first_gossip: bool,
+    },
     /// It was given up, for this reason. The network may have it all the same.
     Failed(String),
 }

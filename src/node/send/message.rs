@@ -41,6 +41,8 @@ pub(super) struct Outgoing {
     tag: CopyTag,
     attempt: u32,
     state: SendState,
+    /// Whether this node sent one of its envelopes to a peer before a peer had sent it here.
+    first_gossip: bool,
     /// Attempts without an echo, whose echoes may still come.
     earlier: EarlierAttempts,
     /// The relays of the current attempt, once its cells leave.
@@ -189,6 +191,7 @@ impl Outgoing {
             tag,
             attempt: 1,
             state: SendState::New,
+            first_gossip: false,
             earlier: EarlierAttempts::default(),
             relays: None,
         }
@@ -261,6 +264,7 @@ impl Outgoing {
 
     /// Enters a state.
     pub(super) fn set_state(&mut self, state: SendState) {
+        self.first_gossip |= self.state.first_gossip();
         self.state = state;
     }
 
@@ -380,6 +384,15 @@ impl SendState {
             Self::Emitting(_, watch) | Self::Confirming(watch, _) => Some(watch),
             Self::Queued { watch, .. } => watch.as_mut(),
             _ => None,
+        }
+    }
+
+    /// Whether this node is known to have sent one of its envelopes to a peer before a peer had sent it here.
+    const fn first_gossip(&self) -> bool {
+        match self {
+            Self::Emitting(_, watch) | Self::Confirming(watch, _) => watch.first_gossip,
+            Self::Mixed(mixed) => mixed.first_gossip(),
+            _ => false,
         }
     }
 

@@ -225,6 +225,11 @@ impl MixedMessage {
         }
     }
 
+    /// Whether this node sent one of its envelopes to a peer before a peer had sent it here.
+    pub(super) const fn first_gossip(&self) -> bool {
+        self.first_gossip
+    }
+
     /// Whether all cells have left.
     pub(super) fn has_left(&self) -> bool {
         let mut parts = self.parts.iter();

@@ -93,7 +93,15 @@ fn attempt_is_reported_when_it_left_and_when_it_ended_once_each() {
         assert_eq!(reports(fx), [(id, None)]);
         sender.enter(fx, id, SendState::Delivered);
         sender.enter(fx, id, SendState::Delivered);
-        assert_eq!(reports(fx), [(id, Some(AttemptEnd::Seen))]);
+        assert_eq!(
+            reports(fx),
+            [(
+                id,
+                Some(AttemptEnd::Seen {
+                    first_gossip: false
+                })
+            )]
+        );
         assert_eq!(sender.stage(id), Some(Stage::Delivered));
     }
     // Users see nothing of it: the component has its own events and listings.

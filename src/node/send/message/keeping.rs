@@ -13,7 +13,10 @@ impl Outgoing {
     /// attempt ended. Each is reported once. The request is erased at the end, with its keys.
     pub(in crate::node::send) fn unreported(&mut self) -> (bool, Option<AttemptEnd>) {
         let end = match &self.state {
-            SendState::Delivered | SendState::HandedOver(_) => Some(AttemptEnd::Seen),
+            SendState::Delivered => Some(AttemptEnd::Seen {
+                first_gossip: self.first_gossip,
+            }),
+            SendState::HandedOver(_) => Some(AttemptEnd::Seen { first_gossip: true }),
             SendState::Failed(reason) => Some(AttemptEnd::Failed(reason.clone())),
             _ => None,
         };
