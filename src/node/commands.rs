@@ -14,7 +14,7 @@ use super::peers::PeerKnowledge;
 use super::receive::MAX_FILTERS;
 use super::shh_api::{self, Post, PostRoute, SealedPost, ShhCommand, ShhError, ShhInfo, ShhReply};
 use super::views::{DirectoryAge, NodeView, StatusView};
-use super::{Node, contact_levels, hex, locking, metrics, talks};
+use super::{Node, contact_levels, dial_back, hex, locking, metrics, talks};
 use crate::bloom::Bloom;
 use crate::endpoint::Endpoint;
 use crate::envelope::EnvelopeHash;
@@ -116,6 +116,7 @@ impl Node {
                 self.open_state(now, state);
                 Ok(Reply::Done)
             }
+            Command::DialBack => return dial_back::on_command(self, now, id),
             Command::Lock(what) => return locking::lock(self, now, id, &what),
             Command::Shutdown => {
                 self.shut_down(now);
@@ -406,6 +407,7 @@ impl Node {
                 now.mono,
                 PeerKnowledge::new(self.gossip.machine(), &|peer| self.directory.contains(peer)),
             ),
+            dial_back: self.dial_back.view(now.mono),
             relays: self.directory.len(),
             eligible_relays: snapshot.relays().len(),
             directory: DirectoryAge::of(snapshot.is_young()),

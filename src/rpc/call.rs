@@ -169,6 +169,12 @@ impl RpcCall {
                 permissions.local_socket(cause, remedy)?;
                 return nothing(params, Self::Console);
             }
+            "whisht_dialBack" => {
+                let cause = "only the local socket may ask peers to dial this node";
+                let remedy = "run `whisht doctor` on the machine of the node";
+                permissions.local_socket(cause, remedy)?;
+                nothing(params, Command::DialBack)?
+            }
             "whisht_drain" => Command::Drain(flag(params, "drain")?),
             "whisht_estimate" => match send_request(params, rng)? {
                 (None, request) => Command::Estimate(request),

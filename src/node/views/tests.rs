@@ -135,6 +135,7 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         refused: 0,
         key_in_use: false,
         inbound: inbound(),
+        dial_back: Some(dial_back()),
         relays: 20,
         eligible_relays: 12,
         directory,
@@ -209,6 +210,30 @@ fn inbound() -> InboundView {
             reason: "out of descriptors".into(),
             secs_ago: 3,
         }),
+    }
+}
+
+fn dial_back() -> DialBackView {
+    let all = [
+        DialBackOutcome::Reached,
+        DialBackOutcome::Contradicted,
+        DialBackOutcome::NoAnswer,
+        DialBackOutcome::Refused,
+        DialBackOutcome::OtherKey,
+        DialBackOutcome::Busy,
+        DialBackOutcome::NeverDials,
+        DialBackOutcome::AddressNotDialed,
+        DialBackOutcome::PortNotDialed,
+        DialBackOutcome::Silent,
+    ];
+    let peers = all.map(|outcome| DialedBackView {
+        peer: "ab".repeat(64),
+        port: 20_819,
+        outcome,
+    });
+    DialBackView {
+        secs_ago: 5,
+        peers: peers.to_vec(),
     }
 }
 
