@@ -391,6 +391,8 @@ impl Node {
         let snapshot = self.directory.snapshot(now);
         let endpoints = self.config.advertise.iter().copied().map(Endpoint::from);
         let (publisher, pool) = (self.directory.publisher(), self.gossip.pool());
+        let is_relay = |peer| self.directory.contains(peer);
+        let others = PeerKnowledge::new(self.gossip.machine(), &is_relay);
         StatusView {
             client: CLIENT_ID.to_owned(),
             profile: self.config.profile,
@@ -403,10 +405,7 @@ impl Node {
             unserved_peers: self.gossip.unserved_peers(),
             refused: self.peers.banned(now.mono),
             key_in_use: self.peers.is_key_in_use(now.mono),
-            inbound: self.peers.inbound_view(
-                now.mono,
-                PeerKnowledge::new(self.gossip.machine(), &|peer| self.directory.contains(peer)),
-            ),
+            inbound: self.peers.inbound_view(now.mono, others),
             dial_back: self.dial_back.view(now.mono),
             relays: self.directory.len(),
             eligible_relays: snapshot.relays().len(),

@@ -20,7 +20,7 @@ use circuits::time::{Instant, Now};
 
 pub(super) use self::routing::{on_command, on_message, route};
 
-use self::answering::{Answering, DialTarget, RequestDecision};
+use self::answering::{Answering, ProbeTarget, RequestDecision};
 use self::asking::Asking;
 use super::command::Refusal;
 use super::config::NodeConfig;
@@ -108,7 +108,7 @@ impl DialBack {
         now: Now,
         link: LinkId,
         nonce: DialBackNonce,
-        target: DialTarget,
+        target: ProbeTarget,
     ) {
         self.answering.dial(fx, now.mono, link, nonce, target);
         self.arm(fx);

@@ -40,7 +40,7 @@ pub(super) struct Answering {
 
 /// A dial for a peer, until its answer.
 struct PendingProbe {
-    target: DialTarget,
+    target: ProbeTarget,
     nonce: DialBackNonce,
     deadline: Instant,
     /// `None` until the connection is established.
@@ -49,7 +49,7 @@ struct PendingProbe {
 
 /// Where a peer is dialled.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct DialTarget {
+pub(super) struct ProbeTarget {
     /// The link over which the peer asked.
     asker: LinkId,
     key: RelayKey,
@@ -60,7 +60,7 @@ pub(super) struct DialTarget {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum RequestDecision {
     /// Dial.
-    Dial(DialTarget),
+    Dial(ProbeTarget),
     /// Answer with the reason for which this node does not dial.
     Decline(DialBackResult),
     /// The peer asks too often, and gets no answer.
@@ -116,7 +116,7 @@ impl Answering {
         {
             return RequestDecision::Decline(DialBackResult::Busy);
         }
-        RequestDecision::Dial(DialTarget {
+        RequestDecision::Dial(ProbeTarget {
             asker: from,
             key,
             address: SocketAddr::new(ip, port.get()),
@@ -144,7 +144,7 @@ impl Answering {
         now: Instant,
         link: LinkId,
         nonce: DialBackNonce,
-        target: DialTarget,
+        target: ProbeTarget,
     ) {
         fx.emit(Output::Dial(link, Endpoint::Tcp(target.address)));
         let pending = PendingProbe {

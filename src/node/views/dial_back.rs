@@ -75,3 +75,31 @@ impl DialBackOutcome {
         }
     }
 }
+
+#[cfg(test)]
+impl DialBackView {
+    /// One peer with each outcome.
+    pub(super) fn example() -> Self {
+        let all = [
+            DialBackOutcome::Reached,
+            DialBackOutcome::Contradicted,
+            DialBackOutcome::NoAnswer,
+            DialBackOutcome::Refused,
+            DialBackOutcome::OtherKey,
+            DialBackOutcome::Busy,
+            DialBackOutcome::NeverDials,
+            DialBackOutcome::AddressNotDialed,
+            DialBackOutcome::PortNotDialed,
+            DialBackOutcome::Silent,
+        ];
+        let peers = all.map(|outcome| DialedBackView {
+            peer: "ab".repeat(64),
+            port: 20_819,
+            outcome,
+        });
+        Self {
+            secs_ago: 5,
+            peers: peers.to_vec(),
+        }
+    }
+}
