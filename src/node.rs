@@ -21,6 +21,7 @@
 //! * `transfers`: files that are handed over within conversations
 //! * `talks`: talk lines between the two ends of a conversation
 //! * `meetings`: when the ends of files and of talk lines open circuits, and to which relays
+//! * `dial_back`: whether peers reach this node, and dials for peers that ask
 //! * `clock_skew`: whether this machine's clock agrees with those of its peers
 //!
 //! `routing` connects them: inputs, timers and `action`s go to the component that they concern.
@@ -36,6 +37,7 @@ mod commands;
 mod config;
 mod contact_levels;
 mod contacts;
+mod dial_back;
 mod directory;
 mod durability;
 mod effects;
@@ -85,6 +87,7 @@ use self::circuits::Circuits;
 use self::client_messages::ClientMessages;
 use self::clock_skew::{ClockSkew, ShownTime};
 use self::contacts::{ContactContext, Contacts};
+use self::dial_back::DialBack;
 use self::directory::{RelayDirectory, RelayState};
 use self::effects::Effects;
 use self::emission::Emission;
@@ -121,7 +124,7 @@ pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Sta
 pub use file_storage::{FileFault, FileRequest, FileRequestId, FileResponse};
 pub use gossip::MAX_ENVELOPE_SIZE;
 pub use inbox_query::{InboxQuery, MessageIdError, MessageIdPrefix};
-pub use input::{ClientId, CommandId, Connectivity, Input, StoreId};
+pub use input::{ClientId, CommandId, Connectivity, DialFailure, Input, StoreId};
 pub use jobs::{Job, JobId, JobResult};
 pub use level_policy::{
     ChosenLevel, CustomLevel, LevelChoice, LevelLimits, LevelNameError, LevelPolicy,
@@ -136,12 +139,12 @@ pub use transfers::{
     FileCommand, FileDirection, FileOutgoing, FilePriceView, FileReply, FileStage, FileView,
 };
 pub use views::{
-    ArchiveMetrics, CircuitsView, ClockView, CustomLevelView, DirectoryAge, EmissionView,
-    EstimateView, FetchView, FlowView, IdentityView, InboundView, LISTED, LevelView, LevelsView,
-    LinkedView, ListInForceView, ListenerFaultView, LoopAlarmView, MailView, MessageView,
-    MetricsView, MixingView, NodeView, OutgoingView, PeerView, PriceView, ProtectionView,
-    RelayListView, RelayView, StatusView, TurnTimes, UnreachedPeerView, own_bytes_per_day,
-    settings_bytes_per_day,
+    ArchiveMetrics, CircuitsView, ClockView, CustomLevelView, DialBackOutcome, DialBackView,
+    DialedBackView, DirectoryAge, EmissionView, EstimateView, FetchView, FlowView, IdentityView,
+    InboundView, LISTED, LevelView, LevelsView, LinkedView, ListInForceView, ListenerFaultView,
+    LoopAlarmView, MailView, MessageView, MetricsView, MixingView, NodeView, OutgoingView,
+    PeerView, PriceView, ProtectionView, RelayListView, RelayView, StatusView, TurnTimes,
+    UnreachedPeerView, own_bytes_per_day, settings_bytes_per_day,
 };
 
 /// What sending reads of a node, while another component of it changes.
@@ -183,6 +186,7 @@ pub struct Node {
     mail: Mail,
     turn_times: Option<TurnTimes>,
     clock: ClockSkew,
+    dial_back: DialBack,
     #[cfg(feature = "sim")]
     simulated: SimulatedCircuits,
 }
@@ -230,6 +234,7 @@ impl Node {
             mail,
             turn_times: None,
             clock: ClockSkew::new(config.profile),
+            dial_back: DialBack::new(&config, &local, now.mono),
             #[cfg(feature = "sim")]
             simulated: SimulatedCircuits::default(),
             fx: Effects::new(generators, now.mono, config.danger_reveal_paths),
@@ -268,7 +273,7 @@ impl Node {
             self.peers.excuse_absence(&mut self.fx, absence);
         }
         self.clock.on_input(now);
-        self.route(now, input);
+        dial_back::route(self, now, input);
         self.run_actions(now);
         self.run_timers(now);
         let (mail, fx, context) = self.mailing();
@@ -358,6 +363,7 @@ impl Node {
             }
             TimerId::Gossip => self.gossip.run(fx, now, &self.peers),
             TimerId::Discovery => self.peers.run_discovery(fx, now),
+            TimerId::DialBack => self.dial_back.on_timer(fx, now),
             // Mail and limited gossip continue at the end of every turn.
             TimerId::Bandwidth | TimerId::MailFetch => {}
         }

@@ -1,13 +1,14 @@
 //! The message bodies of `onion/1`, the capability that only whisht nodes have.
 //!
-//! Ten kinds exist: status, relay descriptors and the request for them, cells, stems, announcements
-//! and requests of envelope hashes, cells of circuits, and announcements and parts of relay lists
-//! (docs/wire.md, section "onion/1"). Other codes are reserved and ignored, so that later versions can add messages.
+//! Eleven kinds exist: status, relay descriptors and the request for them, cells, stems, announcements
+//! and requests of envelope hashes, cells of circuits, requests to be dialled with their answers, and
+//! announcements and parts of relay lists (docs/wire.md, section "onion/1"). Other codes are reserved and ignored, so that later versions can add messages.
 //!
 //! The reader is strict: it accepts one canonical form and no trailing bytes, and checks every
 //! length before it copies. Packets other than stems have at most 16 KB, so that none delays the
 //! cells of the same connection. The reader must not interpret descriptors and cells.
 
+mod dial_back;
 mod relay_list;
 
 use circuits::directory::DescriptorRequest;
@@ -18,6 +19,7 @@ use circuits::time::UnixSecs;
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::rlp::{RlpError, RlpReader, RlpWriter};
 
+pub use dial_back::{DialBackMessage, DialBackNonce, DialBackResult};
 pub use relay_list::{ListAnnouncement, ListPart, MAX_PART};
 
 /// The version, which is the first field of [`OnionMessage::Status`].
@@ -62,6 +64,8 @@ pub enum OnionMessage {
     GetEnvelopes(Vec<EnvelopeHash>),
     /// Code 7: one cell of a circuit, as long as every other cell.
     CircuitCell(Box<[u8; CELL_LEN]>),
+    /// Code 8: a request to be dialled, or its answer.
+    DialBack(DialBackMessage),
     /// Code 9: a relay list that the sender holds.
     RelayList(ListAnnouncement),
     /// Code 10: a part of a relay list, or the request for one.
@@ -91,6 +95,7 @@ impl OnionMessage {
             code::ANNOUNCE => Self::Announce(decode_hashes(payload)?),
             code::GET_ENVELOPES => Self::GetEnvelopes(decode_hashes(payload)?),
             code::CIRCUIT_CELL => Self::CircuitCell(decode_cell(payload)?),
+            code::DIAL_BACK => Self::DialBack(DialBackMessage::decode(payload)?),
             code::RELAY_LIST => Self::RelayList(ListAnnouncement::decode(payload)?),
             code::RELAY_LIST_PART => Self::RelayListPart(ListPart::decode(payload)?),
             _ => return Ok(None),
@@ -109,6 +114,7 @@ impl OnionMessage {
             Self::Announce(_) => code::ANNOUNCE,
             Self::GetEnvelopes(_) => code::GET_ENVELOPES,
             Self::CircuitCell(_) => code::CIRCUIT_CELL,
+            Self::DialBack(_) => code::DIAL_BACK,
             Self::RelayList(_) => code::RELAY_LIST,
             Self::RelayListPart(_) => code::RELAY_LIST_PART,
         }
@@ -152,6 +158,7 @@ impl OnionMessage {
             Self::Cell(cell) | Self::CircuitCell(cell) => Ok(encode_cell(cell)),
             Self::Stem(envelope) => encode_stem(envelope),
             Self::Announce(hashes) | Self::GetEnvelopes(hashes) => encode_hashes(hashes),
+            Self::DialBack(message) => Ok(message.encode()),
             Self::RelayList(announcement) => Ok(announcement.encode()),
             Self::RelayListPart(part) => part.encode(),
         }
@@ -369,6 +376,7 @@ mod code {
     pub(super) const ANNOUNCE: u8 = 5;
     pub(super) const GET_ENVELOPES: u8 = 6;
     pub(super) const CIRCUIT_CELL: u8 = 7;
+    pub(super) const DIAL_BACK: u8 = 8;
     pub(super) const RELAY_LIST: u8 = 9;
     pub(super) const RELAY_LIST_PART: u8 = 10;
 }

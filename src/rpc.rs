@@ -69,6 +69,7 @@ pub fn result(reply: &Reply) -> Result<Value, RpcError> {
         Reply::Metrics(view) => Value::String(crate::metrics::render(view)),
         Reply::Estimate(estimate) => to_value(estimate),
         Reply::Levels(view) => to_value(view),
+        Reply::DialBack(view) => to_value(view),
         Reply::HeldCells(count) => to_value(count),
         Reply::Contact(reply) => contacts::result(reply),
         Reply::File(reply) => files::result(reply),

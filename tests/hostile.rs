@@ -22,6 +22,8 @@ mod bandwidth;
 mod bans;
 #[path = "hostile/cells.rs"]
 mod cells;
+#[path = "hostile/dial_back.rs"]
+mod dial_back;
 #[path = "hostile/direct_messages.rs"]
 mod direct_messages;
 #[path = "hostile/envelopes.rs"]

@@ -1,7 +1,7 @@
 //! `whisht doctor`: what is wrong with the node and its machine, and what to do.
 //!
 //! Files and machine are examined here; the running node, if it answers at the local socket, is asked for
-//! its status. Exit code 1 if anything is wrong, 0 otherwise.
+//! its status, and asks peers to dial it. Exit code 1 if anything is wrong, 0 otherwise.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::config::file::FileReading;
 use crate::config::{Config, Settings};
 use crate::node::StatusView;
 use crate::shell::doctor::{self, CheckResult, Finding, NodeCondition};
-use crate::shell::rpc::RpcClient;
+use crate::shell::rpc::{RpcClient, RpcClientError};
 
 /// Options of `whisht doctor`: the settings that the node runs with.
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,9 @@ pub(super) struct DoctorReport {
 ///
 /// [`Failure`] if the configuration file cannot be read, or standard output cannot be written.
 pub(super) fn run(common: &GlobalArgs, args: Args) -> Result<Exit, Failure> {
-    let report = DoctorReport::make(common, args.settings)?;
+    let report = DoctorReport::examine(common, args.settings, |status| {
+        ask_peers(common, NodeCondition::from(status))
+    })?;
     let printer = Printer {
         json: common.json,
         local: false,
@@ -66,12 +68,21 @@ pub(super) fn run(common: &GlobalArgs, args: Args) -> Result<Exit, Failure> {
 }
 
 impl DoctorReport {
-    /// Examines everything.
+    /// Examines everything without asking peers.
     ///
     /// # Errors
     ///
     /// [`Failure`] if the configuration file cannot be read.
     pub(super) fn make(common: &GlobalArgs, args: show::ShowArgs) -> Result<Self, Failure> {
+        Self::examine(common, args, |status| NodeCondition::from(status))
+    }
+
+    /// Examines everything; `condition` is what is judged of a running node.
+    fn examine(
+        common: &GlobalArgs,
+        args: show::ShowArgs,
+        condition: impl FnOnce(&StatusView) -> NodeCondition,
+    ) -> Result<Self, Failure> {
         let dir = common.data_dir()?;
         let path = args
             .config
@@ -95,7 +106,7 @@ impl DoctorReport {
         // With an unusable configuration the rest is judged by the defaults.
         if let Ok(config) = built.or_else(|_| Config::build(Settings::default())) {
             let process = process.as_ref();
-            let condition = status.as_ref().map(NodeCondition::from);
+            let condition = status.as_ref().map(condition);
             findings.extend(doctor::files_and_machine(&dir, &config, process));
             findings.extend(doctor::running(process, condition.as_ref(), &config));
         }
@@ -153,5 +164,28 @@ fn status(common: &GlobalArgs) -> Option<StatusView> {
     runtime().ok()?.block_on(answer).ok().flatten()
 }
 
+/// Lets the running node ask peers to dial it, and adds what they report.
+fn ask_peers(common: &GlobalArgs, mut condition: NodeCondition) -> NodeCondition {
+    let Ok((ipc, runtime)) = common.ipc().and_then(|ipc| Ok((ipc, runtime()?))) else {
+        return condition;
+    };
+    let ask = async {
+        let mut client = RpcClient::connect(&ipc).await?;
+        client.view("whisht_dialBack", json!([])).await
+    };
+    let answer = async { tokio::time::timeout(MAX_DIAL_BACK_WAIT, ask).await };
+    match runtime.block_on(answer) {
+        Ok(Ok(view)) => condition.dial_back = Some(view),
+        Ok(Err(RpcClientError::Refused(error))) => {
+            condition.not_asked = Some(error.cause);
+        }
+        Ok(Err(error)) => condition.not_asked = Some(error.to_string()),
+        Err(_) => condition.not_asked = Some("the node does not report in time".to_owned()),
+    }
+    condition
+}
+
 /// A node that does not answer for this long is as good as one that never does.
 const MAX_WAIT: Duration = Duration::from_secs(10);
+/// Peers have 15 s for their answers.
+const MAX_DIAL_BACK_WAIT: Duration = Duration::from_secs(25);

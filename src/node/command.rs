@@ -93,6 +93,8 @@ pub enum Command {
     EstimateCustom(String, SendRequest),
     /// Count the cells of other nodes that a stop would lose.
     HeldCells,
+    /// Ask peers to dial this node; [`Reply::DialBack`] answers when they have answered.
+    DialBack,
     /// Report which level can be used, and what it protects from.
     Levels,
     /// A command about contacts; [`Reply::Contact`] answers it.
@@ -371,6 +373,8 @@ pub enum Reply {
     Estimate(super::views::EstimateView),
     /// The levels, and the network that mixes.
     Levels(Box<super::views::LevelsView>),
+    /// What peers report that dialled this node.
+    DialBack(super::views::DialBackView),
     /// Number of cells and rebuilt envelopes of other nodes that this relay holds.
     HeldCells(usize),
     /// The reply to a command about contacts.

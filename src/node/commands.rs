@@ -14,7 +14,7 @@ use super::peers::PeerKnowledge;
 use super::receive::MAX_FILTERS;
 use super::shh_api::{self, Post, PostRoute, SealedPost, ShhCommand, ShhError, ShhInfo, ShhReply};
 use super::views::{DirectoryAge, NodeView, StatusView};
-use super::{Node, contact_levels, hex, locking, metrics, talks};
+use super::{Node, contact_levels, dial_back, hex, locking, metrics, talks};
 use crate::bloom::Bloom;
 use crate::endpoint::Endpoint;
 use crate::envelope::EnvelopeHash;
@@ -116,6 +116,7 @@ impl Node {
                 self.open_state(now, state);
                 Ok(Reply::Done)
             }
+            Command::DialBack => return dial_back::on_command(self, now, id),
             Command::Lock(what) => return locking::lock(self, now, id, &what),
             Command::Shutdown => {
                 self.shut_down(now);
@@ -390,6 +391,8 @@ impl Node {
         let snapshot = self.directory.snapshot(now);
         let endpoints = self.config.advertise.iter().copied().map(Endpoint::from);
         let (publisher, pool) = (self.directory.publisher(), self.gossip.pool());
+        let is_relay = |peer| self.directory.contains(peer);
+        let others = PeerKnowledge::new(self.gossip.machine(), &is_relay);
         StatusView {
             client: CLIENT_ID.to_owned(),
             profile: self.config.profile,
@@ -402,10 +405,8 @@ impl Node {
             unserved_peers: self.gossip.unserved_peers(),
             refused: self.peers.banned(now.mono),
             key_in_use: self.peers.is_key_in_use(now.mono),
-            inbound: self.peers.inbound_view(
-                now.mono,
-                PeerKnowledge::new(self.gossip.machine(), &|peer| self.directory.contains(peer)),
-            ),
+            inbound: self.peers.inbound_view(now.mono, others),
+            dial_back: self.dial_back.view(now.mono),
             relays: self.directory.len(),
             eligible_relays: snapshot.relays().len(),
             directory: DirectoryAge::of(snapshot.is_young()),

@@ -22,7 +22,7 @@ pub enum Input<'a> {
     /// A connection of `Output::Dial` is established.
     Dialed(LinkId),
     /// A connection of `Output::Dial` could not be established.
-    DialFailed(LinkId, &'a str),
+    DialFailed(LinkId, DialFailure<'a>),
     /// Bytes arrived.
     Received(LinkId, &'a [u8]),
     /// The operating system took so many bytes of earlier `Output::Send`s.
@@ -54,6 +54,15 @@ pub enum Input<'a> {
     Connectivity(Connectivity),
     /// A command of a user.
     Command(CommandId, Command),
+}
+
+/// Why a connection could not be established.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DialFailure<'a> {
+    /// The reason, for the user who named the peer.
+    pub reason: &'a str,
+    /// Whether the address answered that no program listens there.
+    pub is_refused: bool,
 }
 
 /// Whether this machine can establish connections.

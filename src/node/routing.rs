@@ -14,12 +14,12 @@ use super::effects::Counter;
 use super::emission::QueuedCell;
 use super::event::{Event, Trace};
 use super::gossip::NewPeer;
-use super::input::{Input, StoreId};
+use super::input::{DialFailure, Input, StoreId};
 use super::jobs::{JobId, JobOwner, JobResult};
 use super::peers::{BanScope, OnionHandshake, PeerConnection, PeerKnowledge, RemotePeer};
 use super::stem::StemPeer;
 use super::timers::TimerId;
-use super::{Node, circuit_routing, emission_routing, hex, talks, transfer_routing};
+use super::{Node, circuit_routing, dial_back, emission_routing, hex, talks, transfer_routing};
 use crate::envelope::{Envelope, NotExpired};
 use crate::envelope_validation::StemRejected;
 use crate::gossip::{GossipFault, PacketOutcome};
@@ -34,7 +34,7 @@ impl Node {
             Input::Timeout => {}
             Input::Accepted(link, from) => self.peers.on_accepted(now, link, from),
             Input::Dialed(link) => self.peers.on_dialed(&mut self.fx, now, link),
-            Input::DialFailed(link, reason) => {
+            Input::DialFailed(link, DialFailure { reason, .. }) => {
                 self.peers.on_dial_failed(&mut self.fx, now, link, reason);
             }
             Input::Received(link, bytes) => self.on_received(now, link, bytes),
@@ -373,6 +373,7 @@ impl Node {
                 send.on_echoes(fx, known, context);
             }
             OnionMessage::GetEnvelopes(hashes) => self.gossip.on_requested(fx, now, from, hashes),
+            OnionMessage::DialBack(message) => dial_back::on_message(self, now, from, message),
             OnionMessage::CircuitCell(cell) => circuit_routing::on_cell(self, now, from, &cell),
             // A second status carries no information.
             OnionMessage::Status { .. } => self.peers.on_unread(fx, now, from),

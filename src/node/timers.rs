@@ -72,6 +72,8 @@ pub(super) enum TimerId {
     Gossip,
     /// Discovery.
     Discovery,
+    /// Dials for peers that take too long, and answers that peers owe this node.
+    DialBack,
     /// Mail that is being fetched.
     MailFetch,
 }

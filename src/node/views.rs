@@ -9,6 +9,7 @@
 
 mod circuit;
 mod condition;
+mod dial_back;
 mod emission;
 mod flow;
 mod levels;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::circuit::CircuitsView;
 pub use self::condition::{ClockView, InboundView, ListenerFaultView, TurnTimes};
+pub use self::dial_back::{DialBackOutcome, DialBackView, DialedBackView};
 pub use self::emission::{EmissionView, LoopAlarmView};
 pub(super) use self::flow::bytes_per_day;
 pub use self::flow::{FlowView, own_bytes_per_day, settings_bytes_per_day};
@@ -257,6 +259,9 @@ pub struct StatusView {
     pub key_in_use: bool,
     /// The places of inbound links, and the listeners.
     pub inbound: InboundView,
+    /// What peers last reported that dialled this node on request; `None` if none was asked.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub dial_back: Option<DialBackView>,
     /// Number of known relays.
     pub relays: usize,
     /// Number of relays that paths can use now.

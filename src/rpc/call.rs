@@ -163,12 +163,8 @@ impl RpcCall {
             }
             "whisht_cancel" => Command::Cancel(MessageId(number(params, "id")?)),
             "whisht_renew" => Command::Renew(MessageId(number(params, "id")?)),
-            "whisht_console" => {
-                let cause = "only the local socket may open the console";
-                let remedy = "run `whisht console` on the machine of the node";
-                permissions.local_socket(cause, remedy)?;
-                return nothing(params, Self::Console);
-            }
+            "whisht_console" => return console(params, permissions),
+            "whisht_dialBack" => dial_back(params, permissions)?,
             "whisht_drain" => Command::Drain(flag(params, "drain")?),
             "whisht_estimate" => match send_request(params, rng)? {
                 (None, request) => Command::Estimate(request),
@@ -223,6 +219,20 @@ fn reader_of_contacts(method: &str) -> Option<MethodReader> {
     } else {
         talk::has(method).then_some(talk::read)
     }
+}
+
+fn console(params: Value, permissions: Permissions) -> Result<RpcCall, RpcError> {
+    let cause = "only the local socket may open the console";
+    let remedy = "run `whisht console` on the machine of the node";
+    permissions.local_socket(cause, remedy)?;
+    nothing(params, RpcCall::Console)
+}
+
+fn dial_back(params: Value, permissions: Permissions) -> Result<Command, RpcError> {
+    let cause = "only the local socket may ask peers to dial this node";
+    let remedy = "run `whisht doctor` on the machine of the node";
+    permissions.local_socket(cause, remedy)?;
+    nothing(params, Command::DialBack)
 }
 
 fn add_peer(params: Value) -> Result<Command, RpcError> {

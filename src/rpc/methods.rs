@@ -1,7 +1,7 @@
 //! The names of all methods: go-ethereum's, and our own.
 
 /// All methods.
-pub const METHODS: [&str; 104] = [
+pub const METHODS: [&str; 105] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -55,6 +55,7 @@ pub const METHODS: [&str; 104] = [
     "whisht_conversation",
     "whisht_conversations",
     "whisht_declineContact",
+    "whisht_dialBack",
     "whisht_drain",
     "whisht_estimate",
     "whisht_estimateReply",

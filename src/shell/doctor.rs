@@ -3,13 +3,15 @@
 //! Each check gives findings. A finding is ok, a warning (the node works, but not as its owner expects),
 //! wrong (the node does not do what it is configured to do), or not checked. Nothing is changed, repaired
 //! or sent over the network; the only connections are to the Tor daemon of this machine. What needs the
-//! running node is judged from its condition, everything else from files and the system.
+//! running node is judged from its condition, which has what peers report; everything else from files and
+//! the system.
 
 mod databases;
 mod directory;
 mod machine;
 mod network;
 mod node;
+mod reachability;
 
 use std::path::Path;
 

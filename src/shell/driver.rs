@@ -30,7 +30,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use self::effects::EffectExecutor;
+use self::effects::{EffectExecutor, FailedDial};
 use self::threads::{open_store, report_hash_rate, start_archive, start_files};
 use self::turns::TurnMeter;
 use super::archive::OpenArchive;
@@ -48,8 +48,8 @@ use super::workers::Workers;
 use super::{NoRandomness, random};
 use crate::mail::archive::ArchiveResponse;
 use crate::node::{
-    ClientId, Command, Connectivity, FileFault, FileRequestId, FileResponse, Input, JobId,
-    JobResult, Node, NodeConfig, NodeKeys, Refusal, Reply, Restored, StoreId,
+    ClientId, Command, Connectivity, DialFailure, FileFault, FileRequestId, FileResponse, Input,
+    JobId, JobResult, Node, NodeConfig, NodeKeys, Refusal, Reply, Restored, StoreId,
 };
 
 /// Everything that a node needs to run.
@@ -188,8 +188,8 @@ type CompletionSender = mpsc::UnboundedSender<Completion>;
 pub(super) enum Completion {
     /// A dial succeeded.
     Dialed(LinkId, LinkStream),
-    /// A dial failed, for this reason.
-    NotDialed(LinkId, String),
+    /// A dial failed.
+    NotDialed(LinkId, FailedDial),
     /// Bytes were handed to the operating system.
     Flushed(LinkId, usize),
     /// Records are durable.
@@ -394,9 +394,10 @@ impl Driver {
                     self.feed(Input::Dialed(link));
                 }
             }
-            Completion::NotDialed(link, reason) => {
+            Completion::NotDialed(link, FailedDial { reason, is_refused }) => {
                 self.effects.dialing.remove(&link);
-                self.feed(Input::DialFailed(link, &reason));
+                let reason = &reason;
+                self.feed(Input::DialFailed(link, DialFailure { reason, is_refused }));
             }
             Completion::Flushed(link, len) => self.feed(Input::Flushed(link, len)),
             Completion::Stored(id) => self.feed(Input::Stored(id)),

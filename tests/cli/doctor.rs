@@ -3,9 +3,13 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::{Running, fails, run, scratch, stdout, succeeds};
+use crate::{Running, Scratch, fails, run, scratch, stdout, succeeds};
 
 /// The findings of a doctor with `--json`.
 fn findings(output: &str) -> Vec<Value> {
@@ -62,6 +66,78 @@ fn doctor_asks_the_running_node() {
     assert_eq!(of("peers")["result"], "wrong");
     assert_eq!(of("files")["result"], "ok");
     assert_eq!(of("open files")["result"], "ok");
+}
+
+/// A node that others dial, with its directory.
+fn listening() -> (Scratch, Running) {
+    let data = scratch();
+    let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
+    (data, node)
+}
+
+/// The finding on reachability of a relay with these peers and arguments.
+fn reachability(peers: &[&Running], args: &[&str]) -> Value {
+    let data = scratch();
+    let peers: Vec<&str> = peers.iter().map(|peer| peer.enode()).collect();
+    let peers = peers.join(",");
+    let own = ["--relay", "--listen", "127.0.0.1:0", "--peer", &peers];
+    let own = [&own[..], args].concat();
+    let node = Running::start(&data.path, &own);
+    let network = ["--json", "--profile", "local", "--network", "cli-test"];
+    for _ in 0..100 {
+        let output = node.run(&[&["doctor"][..], &network, &own].concat());
+        let found = findings(&stdout(&output));
+        let mut found = found.into_iter();
+        let finding = found.find(|finding| finding["check"] == "reachability");
+        let finding = finding.unwrap();
+        // Peers cannot be asked before they are connected.
+        if !finding["text"].as_str().unwrap().contains("can dial it") {
+            let status: Value =
+                serde_json::from_str(&succeeds(&node.run(&["status", "--json"]))).unwrap();
+            assert!(status["dial_back"]["peers"].is_array(), "{status}");
+            return finding;
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    panic!("the peers are not connected");
+}
+
+#[test]
+fn doctor_shows_that_peers_dialled_back() {
+    let (first, second) = (listening(), listening());
+    let finding = reachability(&[&first.1, &second.1], &[]);
+    assert_eq!(finding["result"], "ok", "{finding}");
+    let text = finding["text"].as_str().unwrap();
+    assert!(text.starts_with("dialled back by 2 of 2 peers"), "{text}");
+}
+
+#[test]
+fn doctor_names_an_advertised_port_that_leads_elsewhere() {
+    let (_data, peer) = listening();
+    // Another program, which closes every connection.
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port();
+    thread::spawn(move || other.incoming().for_each(drop));
+    let advertised = format!("127.0.0.1:{port}");
+    let finding = reachability(&[&peer], &["--advertise", &advertised]);
+    assert_eq!(finding["result"], "wrong", "{finding}");
+    let text = format!("none of 1 peers reached port {port}: one found another program");
+    assert_eq!(finding["text"], text);
+    let remedy = finding["remedy"].as_str().unwrap();
+    assert!(remedy.contains("`advertise`"), "{remedy}");
+}
+
+#[test]
+fn doctor_names_an_advertised_port_where_no_program_listens() {
+    let (_data, peer) = listening();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let advertised = format!("127.0.0.1:{port}");
+    let finding = reachability(&[&peer], &["--advertise", &advertised]);
+    assert_eq!(finding["result"], "wrong", "{finding}");
+    let text = format!("none of 1 peers reached port {port}: one was refused");
+    assert_eq!(finding["text"], text);
 }
 
 #[test]

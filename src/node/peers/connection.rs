@@ -230,6 +230,11 @@ impl PeerConnection {
         self.link.handle()
     }
 
+    /// The key that the other end names, once secrets are agreed.
+    pub(super) fn named_key(&self) -> Option<RelayKey> {
+        self.link.remote()
+    }
+
     /// Ends the link and tells the peer the reason.
     pub(super) fn disconnect(&mut self, reason: DisconnectReason) {
         self.link.disconnect(reason);

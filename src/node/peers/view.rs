@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use circuits::ids::{LinkId, RelayId, RelayKey, ShortId};
 use circuits::time::Instant;
@@ -12,6 +13,7 @@ use super::inbound_places::{MAX_INBOUND_LINKS, MAX_LINKS_PER_PREFIX, PlaceShorta
 use super::traffic::LinkTraffic;
 use super::{PeerKnowledge, Peers};
 use crate::discovery::Discovery;
+use crate::endpoint::Endpoint;
 use crate::envelope::ProtocolVersion;
 use crate::gossip::PeerInfo;
 use crate::link::Capability;
@@ -58,6 +60,27 @@ impl Peers {
     /// The id in cells of the peer on a link.
     pub(in crate::node) fn relay_at(&self, id: LinkId) -> Option<ShortId> {
         Some(self.table.get(id)?.remote()?.short())
+    }
+
+    /// Gossip peers of our own choice that speak `onion/1` and were dialled over TCP: link, key, address.
+    pub(in crate::node) fn dialed_peers(
+        &self,
+    ) -> impl Iterator<Item = (LinkId, RelayKey, SocketAddr)> {
+        let chosen = |link: &PeerConnection| {
+            link.is_outbound() && link.purpose() == LinkPurpose::Peer && link.is_onion_ready()
+        };
+        let links = self.table.iter().filter(move |(_, link)| chosen(link));
+        links.filter_map(|(id, link)| match link.address()? {
+            Endpoint::Tcp(address) => Some((id, link.key()?, address)),
+            Endpoint::Onion(..) => None,
+        })
+    }
+
+    /// The key that a connection to our listener names, before its handshake is complete.
+    pub(in crate::node) fn caller(&self, id: LinkId) -> Option<RelayKey> {
+        let link = self.table.get(id)?;
+        link.named_key()
+            .filter(|_| !link.is_outbound() && !link.is_connected())
     }
 
     /// Bytes queued in a link; `None` if the link is gone.

@@ -16,11 +16,8 @@ fn check<T: Serialize + DeserializeOwned>(view: &T) {
         panic!("{written}: {error}");
     });
     assert_eq!(serde_json::to_string(&read).unwrap(), written);
-    for key in value
-        .as_object()
-        .into_iter()
-        .flat_map(|fields| fields.keys())
-    {
+    let fields = value.as_object().into_iter();
+    for key in fields.flat_map(|fields| fields.keys()) {
         let mut less = value.clone();
         less.as_object_mut().unwrap().remove(key);
         assert!(
@@ -135,6 +132,7 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         refused: 0,
         key_in_use: false,
         inbound: inbound(),
+        dial_back: Some(DialBackView::example()),
         relays: 20,
         eligible_relays: 12,
         directory,
@@ -459,6 +457,7 @@ fn reply_and_refusal_read_from_their_json_write_the_same_json() {
         Reply::Inbox(vec![message()]),
         Reply::Outbox(Vec::new()),
         Reply::Node(node()),
+        Reply::DialBack(DialBackView::example()),
         Reply::Peers(vec![peer(None)]),
         Reply::Relays(vec![relay()]),
         Reply::Status(Box::new(status(Profile::Main, DirectoryAge::Young))),

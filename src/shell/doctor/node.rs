@@ -3,9 +3,11 @@
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
-use super::Finding;
-use crate::config::{Config, Listen};
-use crate::node::{ClockView, DirectoryAge, InboundView, StatusView, UnreachedPeerView};
+use super::{Finding, reachability};
+use crate::config::Config;
+use crate::node::{
+    ClockView, DialBackView, DirectoryAge, InboundView, StatusView, UnreachedPeerView,
+};
 
 /// The process that uses a data directory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,6 +61,10 @@ pub struct NodeCondition {
     pub listener_fault: Option<String>,
     /// Number of links that others opened to this node.
     pub inbound: usize,
+    /// What peers report that dialled this node on request.
+    pub dial_back: Option<DialBackView>,
+    /// Why no peer was asked just now.
+    pub not_asked: Option<String>,
     /// Whether all inbound places are taken.
     pub full: bool,
     /// Whether contacts and messages are locked.
@@ -85,6 +91,8 @@ impl From<&StatusView> for NodeCondition {
             key_in_use: status.key_in_use,
             listener_fault: recent.map(|fault| fault.reason.clone()),
             inbound: inbound(&status.inbound),
+            dial_back: status.dial_back.clone(),
+            not_asked: None,
             full: status.inbound.full.is_some(),
             state_locked: status.state_locked,
             alarm: status
@@ -298,25 +306,8 @@ fn links(condition: &NodeCondition, config: &Config) -> Vec<Finding> {
             "raise `max-peers`, or name the peers that must have a place below `peers`",
         ));
     }
-    found.push(reachability(condition, config));
+    found.push(reachability::judge(condition, config));
     found
-}
-
-/// Whether others can connect: links that others opened prove it, and their absence proves nothing.
-fn reachability(condition: &NodeCondition, config: &Config) -> Finding {
-    const CHECK: &str = "reachability";
-    let accepts = config.listen != Listen::Nowhere || (config.node.relay && config.tor.is_on());
-    match (accepts, condition.inbound) {
-        (false, _) => Finding::ok(CHECK, "this node accepts no connections, as configured"),
-        (true, 0) if config.node.relay => Finding::warning(
-            CHECK,
-            "no peer has a link that it opened to this relay",
-            "allow the port in the firewall, forward it in the router, and ask another operator to add the \
-             enode URL that `whisht run` prints",
-        ),
-        (true, 0) => Finding::not_checked(CHECK, "no peer has a link that it opened to this node"),
-        (true, links) => Finding::ok(CHECK, format!("links that others opened: {links}")),
-    }
 }
 
 /// Relays of the shortest path.

@@ -11,6 +11,9 @@ use super::*;
 use crate::config::file::parse;
 use crate::node::{ClockView, DirectoryAge, UnreachedPeerView};
 
+#[path = "tests/reachability.rs"]
+mod reachability;
+
 const PEER: &str = "peers = ['enode://79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
                     483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8@8.8.8.8:1']\n";
 
@@ -90,6 +93,8 @@ fn sound_node() -> NodeCondition {
         key_in_use: false,
         listener_fault: None,
         inbound: 2,
+        dial_back: None,
+        not_asked: None,
         full: false,
         state_locked: false,
         alarm: None,
@@ -358,6 +363,8 @@ fn sick_node() -> NodeCondition {
         key_in_use: true,
         listener_fault: Some("too many open files".to_owned()),
         inbound: 0,
+        dial_back: None,
+        not_asked: None,
         full: true,
         state_locked: true,
         alarm: Some("drops".to_owned()),

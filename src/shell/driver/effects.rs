@@ -20,7 +20,7 @@ use crate::node::{ClientId, ClockView, CommandId, Event, Job, JobId, Output, Ref
 use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
 use crate::shell::archive::ArchiveHandle;
 use crate::shell::clock::Clock;
-use crate::shell::connector::LinkStream;
+use crate::shell::connector::{DialError, LinkStream};
 use crate::shell::file_store::FileStore;
 use crate::shell::store::Store;
 use crate::shell::tcp::{self, LinkHandle, LinkTask, NetEvent};
@@ -104,10 +104,8 @@ impl EffectExecutor {
                 self.links.remove(&link);
                 if let Some(dial) = self.dialing.remove(&link) {
                     dial.abort();
-                    self.complete(Completion::NotDialed(
-                        link,
-                        "the dial was cancelled".to_owned(),
-                    ));
+                    let failed = FailedDial::because("the dial was cancelled");
+                    self.complete(Completion::NotDialed(link, failed));
                 }
             }
             Output::Datagram(to, bytes) => self.datagrams.send(to, &bytes),
@@ -148,8 +146,8 @@ impl EffectExecutor {
 
     fn dial(&mut self, link: LinkId, endpoint: Endpoint) {
         if !self.may_dial(endpoint) {
-            let reason = "the local profile connects to loopback only".to_owned();
-            return self.complete(Completion::NotDialed(link, reason));
+            let failed = FailedDial::because("the local profile connects to loopback only");
+            return self.complete(Completion::NotDialed(link, failed));
         }
         let (completions, connector) = (
             self.to_completions.clone(),
@@ -165,7 +163,11 @@ impl EffectExecutor {
                 Err(error) => {
                     tracing::debug!(%error, "a dial failed");
                     reporter.failed(error);
-                    Completion::NotDialed(link, error.to_string())
+                    let failed = FailedDial {
+                        is_refused: error == DialError::Refused,
+                        ..FailedDial::because(error)
+                    };
+                    Completion::NotDialed(link, failed)
                 }
             };
             // This fails only if the driver has ended.
@@ -215,6 +217,24 @@ impl EffectExecutor {
     fn complete(&self, completion: Completion) {
         // The driver holds the receiving task, so the channel is open.
         let _ = self.to_completions.send(completion);
+    }
+}
+
+/// A dial that failed.
+#[derive(Debug)]
+pub(in crate::shell) struct FailedDial {
+    /// The reason, for the user.
+    pub(super) reason: String,
+    /// Whether the address answered that no program listens there.
+    pub(super) is_refused: bool,
+}
+
+impl FailedDial {
+    fn because(reason: impl ToString) -> Self {
+        Self {
+            reason: reason.to_string(),
+            is_refused: false,
+        }
     }
 }
 

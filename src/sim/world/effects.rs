@@ -11,7 +11,7 @@ use super::super::observer::Observation;
 use super::{World, wide};
 use crate::endpoint::Endpoint;
 use crate::mail::archive::ArchiveResponse;
-use crate::node::{Input, Job, JobId, JobResult, Output, StoreId};
+use crate::node::{DialFailure, Input, Job, JobId, JobResult, Output, StoreId};
 
 /// Something that will happen to a machine.
 pub(super) enum SimEvent {
@@ -93,7 +93,11 @@ impl World {
         });
         let theirs = to.and_then(|to| self.machine_mut(to).process.new_link());
         let (Some(to), Some(theirs)) = (to, theirs) else {
-            self.feed(at, Input::DialFailed(link, "the peer does not answer"));
+            let failure = DialFailure {
+                reason: "the peer does not answer",
+                is_refused: false,
+            };
+            self.feed(at, Input::DialFailed(link, failure));
             return;
         };
         let machine = self.machine_mut(at);
