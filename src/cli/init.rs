@@ -72,10 +72,11 @@ pub(super) fn run(common: &GlobalArgs, args: FullArgs) -> Result<Exit, Failure> 
     let forecast = Forecast::of(choices.cover(), choices.relays());
     // The directory is made and checked first: the file may be in it.
     drop(DataDir::lock(&dir)?);
-    config_file::write(&path, &text, init.force)?;
+    // The identity may fail for want of a password, and a file that exists would refuse the next try.
     if let Some(name) = &choices.identity {
         id::make_key_pair(common, name.clone(), sealed)?;
     }
+    config_file::write(&path, &text, init.force)?;
     report(common, printer, &path, &choices, &forecast)?;
     Ok(Exit::Done)
 }

@@ -105,14 +105,23 @@ fn hints_on_operation(config: &Config) -> Vec<ConfigWarning> {
     let mail = config.mail.as_ref();
     let answers_all =
         mail.is_some_and(|mail| mail.password_file.is_none() && mail.allow.is_empty());
-    let no_peer =
-        node.peers.is_empty() && node.trusted_peers.is_empty() && node.discovery.is_none();
+    // A node with a relay list connects to relays of the list.
+    let no_peer = node.peers.is_empty()
+        && node.trusted_peers.is_empty()
+        && node.discovery.is_none()
+        && config.relay_list_file.is_none();
     chosen([
         (
-            no_peer,
+            no_peer && config.is_reachable(),
             "peers",
             "no peer is named, so this node has connections only if others connect to it; name two or \
              more below `peers`",
+        ),
+        (
+            no_peer && !config.is_reachable(),
+            "peers",
+            "no peer is named and this node does not listen, so it has no connections; name two or more below \
+             `peers`",
         ),
         (
             node.max_peers < FEW_PEERS,
@@ -187,6 +196,21 @@ mod tests {
     fn node_with_a_peer_and_defaults_has_no_warning() {
         assert_eq!(of(PEER), [""; 0]);
         assert_eq!(of(""), ["peers"]);
+        assert_eq!(of("listen = []\n"), ["peers"]);
+    }
+
+    #[test]
+    fn node_without_peers_is_told_whether_others_can_connect() {
+        let hint = |text: &str| {
+            let config = Config::build(parse(Path::new("c"), text).unwrap()).unwrap();
+            hints(&config).pop().map(|warning| warning.text)
+        };
+        assert!(hint("").unwrap().contains("only if others connect"));
+        let alone = hint("listen = []\n").unwrap();
+        assert!(alone.contains("it has no connections"), "{alone}");
+        let signer = "ab".repeat(32);
+        let list = format!("[directory]\nsigners = ['{signer}']\nfile = '/tmp/relays.list'\n");
+        assert_eq!(hint(&list), None);
     }
 
     #[test]

@@ -67,6 +67,17 @@ fn init_of_a_reader_makes_an_identity() {
 }
 
 #[test]
+fn init_whose_identity_lacks_a_password_writes_no_file_and_can_be_repeated() {
+    let data = scratch();
+    let args = [&ANSWERS[..], &["reader", "--identity", "desk"]].concat();
+    let said = fails(&run(&data.path, &args), 6);
+    assert!(said.contains("--password-file"), "{said}");
+    assert!(!data.path.join("config.toml").exists());
+    succeeds(&run(&data.path, &[&args[..], &["--no-password"]].concat()));
+    assert!(data.path.join("config.toml").exists());
+}
+
+#[test]
 fn init_at_a_terminal_takes_defaults_with_enter() {
     let data = scratch();
     let mut terminal = Terminal::open(&data.path, "init --local try");

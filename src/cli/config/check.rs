@@ -63,7 +63,7 @@ pub(super) fn run(common: &GlobalArgs, printer: Printer, args: &Args) -> Result<
     }
     printer.line(match (errors.len(), warnings.len()) {
         (0, 0) => "no error".to_owned(),
-        (0, warnings) => format!("no error; {warnings} settings to look at"),
+        (0, warnings) => format!("no error; settings to look at: {warnings}"),
         (errors, _) => format!("errors: {errors}"),
     })?;
     Ok(exit)
