@@ -9,6 +9,8 @@
 
 #[path = "circuit/attacks.rs"]
 mod attacks;
+#[path = "circuit/bounds.rs"]
+mod bounds;
 #[path = "circuit/limits.rs"]
 mod limits;
 #[path = "circuit/network.rs"]

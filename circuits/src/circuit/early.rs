@@ -145,6 +145,15 @@ mod tests {
     }
 
     #[test]
+    fn attack_with_unknown_ids_over_one_link_leaves_64_cells() {
+        let mut early = EarlyCells::new();
+        for number in 0..200 {
+            early.push(Instant::ZERO, LinkId(1), cell(number, number));
+        }
+        assert_eq!(early.len(), MAX_PER_LINK);
+    }
+
+    #[test]
     fn attack_with_unknown_ids_over_many_links_leaves_a_place_to_another_link() {
         let mut early = EarlyCells::new();
         for link in 0..200 {

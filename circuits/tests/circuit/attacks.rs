@@ -4,8 +4,12 @@ use core::cell::Cell as Flag;
 use core::time::Duration;
 use std::rc::Rc;
 
-use circuits::circuit::{CircuitCell, CircuitEnd, CircuitId, CircuitRefusal};
+use circuits::circuit::{
+    Broken, CircuitCell, CircuitEnd, CircuitId, CircuitKeys, CircuitRefusal, HopKeys,
+};
+use circuits::erasing_rng::ErasingRng;
 use circuits::geometry::CELL_LEN;
+use circuits::secret::Secret;
 
 use crate::network::{Net, joined, payload};
 
@@ -202,4 +206,52 @@ fn attack_with_random_cells_by_a_peer_ends_only_its_circuit() {
         "the other circuit works"
     );
     assert_eq!(net.nodes[2].table.stats().circuits, 1);
+}
+
+/// The layers of so many relays, as the relays have them.
+fn layers(relays: u8) -> Vec<HopKeys> {
+    let layer = |relay: u8| {
+        let [forward, backward] = [0, 100].map(|of| Secret::init_with(|key| key.fill(relay + of)));
+        HopKeys::of(forward, backward)
+    };
+    (1..=relays).map(layer).collect()
+}
+
+/// A body as it arrives at the origin. The last relay is hostile and seals what it wants.
+fn returned(relays: &mut [HopKeys], body: [u8; 908]) -> [u8; 908] {
+    let mut body = body;
+    for layer in relays.iter_mut().rev() {
+        layer.backward(&mut body).unwrap();
+    }
+    body
+}
+
+/// Bytes behind the payload would reach the user of a shorter path, and mark the circuit for the relays on it.
+#[test]
+fn attack_by_the_last_relay_with_bytes_behind_the_payload_ends_the_circuit() {
+    for relays in 1..=6 {
+        for place in [812, 827, 828, 891] {
+            let mut origin = CircuitKeys::of(layers(relays));
+            let mut path = layers(relays);
+            assert!(origin.open(&returned(&mut path, [0; 908])).is_ok());
+            let mut marked = [0; 908];
+            marked[place] = 1;
+            let opened = origin.open(&returned(&mut path, marked));
+            assert_eq!(opened, Err(Broken), "{relays} relays, byte {place}");
+        }
+    }
+}
+
+#[test]
+fn attack_with_one_altered_cell_leaves_an_origin_that_opens_and_seals_nothing() {
+    let mut origin = CircuitKeys::of(layers(3));
+    let mut path = layers(3);
+    let mut altered = returned(&mut path, [0; 908]);
+    altered[500] ^= 1;
+    assert_eq!(origin.open(&altered), Err(Broken));
+    // The next cell is as the relays sealed it.
+    let next = returned(&mut path, [0; 908]);
+    assert_eq!(origin.open(&next), Err(Broken));
+    let mut rng = ErasingRng::from_seed(&[1; 32]);
+    assert_eq!(origin.seal(&mut rng, &payload(0)), Err(Broken));
 }

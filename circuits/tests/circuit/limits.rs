@@ -169,6 +169,29 @@ fn unpaired_circuit_that_sends_too_much_ends() {
 }
 
 #[test]
+fn circuit_that_sends_too_much_before_its_next_relay_has_a_link_ends() {
+    for (cells, circuits) in [
+        (limits::MAX_WAITING_CELLS, 1),
+        (limits::MAX_WAITING_CELLS + 1, 0),
+    ] {
+        let mut net = Net::new(4);
+        let setup = net.setup(&[3, 2], 1);
+        let now = net.now;
+        let table = &mut net.nodes[0].table;
+        let own = table.originate(now, Net::link(0, 3), &setup.cell, setup.keys);
+        let own = own.unwrap();
+        net.extend_only(0, 3, setup.cell);
+        for _ in 0..cells {
+            net.send(0, own, &payload(0));
+        }
+        net.run(Duration::from_secs(1));
+        assert_eq!(net.circuits(3), circuits, "{cells} cells");
+        let queued = net.nodes[3].table.stats().queued;
+        assert_eq!(queued, cells * circuits, "{cells} cells");
+    }
+}
+
+#[test]
 fn joined_circuits_end_after_60_s_without_a_cell_and_after_10_minutes() {
     let (mut net, [a, b], _) = joined(3, 3);
     net.send(0, a, &payload(0));
@@ -186,6 +209,9 @@ fn joined_circuits_end_after_60_s_without_a_cell_and_after_10_minutes() {
         net.run(Duration::from_secs(54));
     }
     assert!(net.nodes[0].ended.is_empty(), "{:?}", net.nodes[0].ended);
+    // Cells still come: it is the age that ends them.
+    net.send(0, a, &payload(0));
+    net.send(1, b, &payload(0));
     net.run(Duration::from_secs(8));
     assert_eq!((net.nodes[0].ended.len(), net.nodes[1].ended.len()), (1, 1));
     assert!((0..net.nodes.len()).all(|node| net.circuits(node) == 0));
