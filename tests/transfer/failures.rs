@@ -91,7 +91,7 @@ fn relays_that_withhold_cost_attempts_and_not_the_file() {
     assert!(attempts.iter().any(|attempt| *attempt > 1), "{attempts:?}");
 }
 
-/// All relays but the guards withhold until the last window is over. Those of the offer may withhold for ever,
+/// All relays but the guards withhold until the last window is over. Those of the offer may go on withholding,
 /// so the next answer names others, and the sender agrees to them.
 #[test]
 fn answer_after_windows_in_vain_names_other_relays() {
