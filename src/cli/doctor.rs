@@ -44,9 +44,8 @@ pub(super) struct DoctorReport {
 ///
 /// [`Failure`] if the configuration file cannot be read, or standard output cannot be written.
 pub(super) fn run(common: &GlobalArgs, args: Args) -> Result<Exit, Failure> {
-    let report = DoctorReport::examine(common, args.settings, |status| {
-        ask_peers(common, NodeCondition::from(status))
-    })?;
+    let ask = |condition| ask_peers(common, condition);
+    let report = DoctorReport::examine(common, args.settings, ask)?;
     let printer = Printer {
         json: common.json,
         local: false,
@@ -74,14 +73,14 @@ impl DoctorReport {
     ///
     /// [`Failure`] if the configuration file cannot be read.
     pub(super) fn make(common: &GlobalArgs, args: show::ShowArgs) -> Result<Self, Failure> {
-        Self::examine(common, args, |status| NodeCondition::from(status))
+        Self::examine(common, args, core::convert::identity)
     }
 
-    /// Examines everything; `condition` is what is judged of a running node.
+    /// Examines everything; `complete` adds to the condition of a running node.
     fn examine(
         common: &GlobalArgs,
         args: show::ShowArgs,
-        condition: impl FnOnce(&StatusView) -> NodeCondition,
+        complete: impl FnOnce(NodeCondition) -> NodeCondition,
     ) -> Result<Self, Failure> {
         let dir = common.data_dir()?;
         let path = args
@@ -106,7 +105,7 @@ impl DoctorReport {
         // With an unusable configuration the rest is judged by the defaults.
         if let Ok(config) = built.or_else(|_| Config::build(Settings::default())) {
             let process = process.as_ref();
-            let condition = status.as_ref().map(condition);
+            let condition = status.as_ref().map(NodeCondition::from).map(complete);
             findings.extend(doctor::files_and_machine(&dir, &config, process));
             findings.extend(doctor::running(process, condition.as_ref(), &config));
         }

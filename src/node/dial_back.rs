@@ -171,14 +171,12 @@ impl OwnPorts {
             return Self::default();
         }
         let advertised = |is_ipv4: bool| {
-            let endpoints = config.advertise.iter();
-            endpoints
-                .filter_map(|endpoint| match endpoint {
-                    RelayEndpoint::Ip4(_, port) if is_ipv4 => Some(*port),
-                    RelayEndpoint::Ip6(_, port) if !is_ipv4 => Some(*port),
-                    _ => None,
-                })
-                .next()
+            let mut endpoints = config.advertise.iter();
+            endpoints.find_map(|endpoint| match endpoint {
+                RelayEndpoint::Ip4(_, port) if is_ipv4 => Some(*port),
+                RelayEndpoint::Ip6(_, port) if !is_ipv4 => Some(*port),
+                _ => None,
+            })
         };
         let port = |is_ipv4: bool| {
             let mut listeners = config.listening.iter();
