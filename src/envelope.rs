@@ -22,7 +22,7 @@ use self::compact::CompactEnvelope;
 pub use self::expiry::{ExpiryError, NotExpired};
 pub use self::version::{AesNonce, EncryptionHint, ProtocolVersion};
 pub use self::wire::EnvelopeError;
-use self::wire::{FieldOffsets, V5Fields, encode, without_last};
+use self::wire::{FieldOffsets, V5Fields, append_without_last, encode};
 
 mod class;
 mod compact;
@@ -173,7 +173,14 @@ impl Envelope {
     /// The RLP of all fields but the nonce: the input of the proof of work.
     #[must_use]
     pub fn without_nonce(&self) -> Vec<u8> {
-        without_last(self.as_rlp(), self.0.data_end())
+        let mut rlp = Vec::new();
+        self.append_without_nonce(&mut rlp);
+        rlp
+    }
+
+    /// Appends [`without_nonce`](Self::without_nonce) to a buffer.
+    pub(crate) fn append_without_nonce(&self, to: &mut Vec<u8>) {
+        append_without_last(self.as_rlp(), self.0.data_end(), to);
     }
 }
 

@@ -220,10 +220,11 @@ impl Pool {
     }
 
     fn find(&self, hash: &EnvelopeHash) -> Option<u32> {
-        let candidates = self
-            .by_hash
-            .range(IndexEntry::new(hash, 0)..=IndexEntry::new(hash, u32::MAX));
-        let mut numbers = candidates.map(|entry| entry.slot);
+        let first = IndexEntry::new(hash, 0);
+        let candidates = self.by_hash.range(first..);
+        let mut numbers = candidates
+            .take_while(|entry| entry.prefix() == first.prefix())
+            .map(|entry| entry.slot);
         numbers.find(|number| {
             let slot = self.slots.get(*number);
             slot.is_some_and(|slot| slot.pooled.envelope.hash() == *hash)

@@ -15,13 +15,17 @@ use core::fmt;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod bmi;
 mod many;
 #[cfg(target_arch = "x86_64")]
 mod rounds;
+mod running;
 mod scalar;
 pub(crate) mod sponge;
 
-use many::HashAll;
+use many::{HashAll, HashPairs};
+pub use running::RunningKeccak;
 pub(crate) use scalar::permute;
 
 /// The Keccak-256 of each input, by the fastest means of this machine.
@@ -31,6 +35,22 @@ pub(crate) use scalar::permute;
 #[must_use]
 pub fn hash_all(inputs: &[&[u8]]) -> Vec<[u8; 32]> {
     KeccakBackend::fastest().hash_all(inputs)
+}
+
+/// The Keccak-256 of each input, and of its beginning of this length, by the fastest means of this
+/// machine. All blocks before the end of the beginning are hashed once for both.
+#[must_use]
+pub(crate) fn hash_pairs(inputs: &[(&[u8], usize)]) -> Vec<HashPair> {
+    KeccakBackend::fastest().hash_pairs(inputs)
+}
+
+/// The Keccak-256 of an input, and that of a beginning of it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct HashPair {
+    /// Of the whole input.
+    pub(crate) whole: [u8; 32],
+    /// Of its beginning.
+    pub(crate) beginning: [u8; 32],
 }
 
 /// A way of hashing that this machine supports.
@@ -94,6 +114,11 @@ impl KeccakBackend {
     #[must_use]
     pub fn hash_all(self, inputs: &[&[u8]]) -> Vec<[u8; 32]> {
         self.run(HashAll { inputs })
+    }
+
+    /// [`hash_pairs`] by this backend.
+    pub(crate) fn hash_pairs(self, inputs: &[(&[u8], usize)]) -> Vec<HashPair> {
+        self.run(HashPairs { inputs })
     }
 
     /// Runs a task in the lanes of this backend.

@@ -156,16 +156,15 @@ pub(super) fn encode(unmined: &UnminedEnvelope, nonce: Option<u64>) -> Vec<u8> {
     })
 }
 
-/// An envelope without its last field, which begins at `end`: the same bytes in a shorter list.
-pub(super) fn without_last(rlp: &[u8], end: usize) -> Vec<u8> {
+/// Appends an envelope without its last field, which begins at `end`: the same bytes in a shorter
+/// list.
+pub(super) fn append_without_last(rlp: &[u8], end: usize, to: &mut Vec<u8>) {
     let start = match rlp.first() {
         Some(&long @ 0xf8..) => 1 + usize::from(long - 0xf7),
         _ => 1,
     };
     let fields = rlp.get(start..end).unwrap_or_default();
-    RlpWriter::only_list(|list| {
-        list.encoded(fields);
-    })
+    RlpWriter::append_list_of([fields].into_iter(), to);
 }
 
 /// Why bytes are not an envelope: the first field that is missing, of a wrong kind or length, or

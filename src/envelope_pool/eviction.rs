@@ -44,7 +44,7 @@ impl EvictionIndex {
         let (group, at) = (group(slot), slot.at);
         if let Some(heap) = self.groups.get_mut(&group) {
             heap.remove(slots, at);
-            if heap.first().is_none() {
+            if heap.is_empty() {
                 self.groups.remove(&group);
             }
         }
@@ -54,13 +54,8 @@ impl EvictionIndex {
     pub(super) fn take_expired(&mut self, slots: &mut Slots, now: UnixSecs) -> Vec<u32> {
         let mut taken = Vec::new();
         self.groups.retain(|_, heap| {
-            while let Some((number, expiry)) = heap.first()
-                && expiry < now
-            {
-                heap.remove(slots, 0);
-                taken.push(number);
-            }
-            heap.first().is_some()
+            taken.extend(heap.take_expired(slots, now));
+            !heap.is_empty()
         });
         taken
     }

@@ -25,10 +25,8 @@ struct HeapEntry {
 }
 
 impl Heap {
-    /// The number and the expiry of the first slot.
-    pub(super) fn first(&self) -> Option<(u32, UnixSecs)> {
-        let first = self.entries.first();
-        first.map(|entry| (entry.number, entry.expiry))
+    pub(super) const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// All slots in order, computed lazily.
@@ -65,6 +63,28 @@ impl Heap {
         if at < self.entries.len() {
             self.settle(slots, at);
         }
+    }
+
+    /// Removes the slots that expire before `now`; returns their numbers.
+    pub(super) fn take_expired(&mut self, slots: &mut Slots, now: UnixSecs) -> Vec<u32> {
+        let mut expired = Vec::new();
+        // An entry expires no sooner than the entry above it, so the search goes down from the first.
+        let mut candidates = vec![0];
+        while let Some(at) = candidates.pop() {
+            if self.entries.get(at).is_some_and(|entry| entry.expiry < now) {
+                expired.push(at);
+                candidates.extend(children(at));
+            }
+        }
+        // The lowest first: the entry that takes a place in the heap then has the shortest way down.
+        expired.sort_unstable();
+        let places = expired.into_iter().rev();
+        let removed = places.filter_map(|at| {
+            let number = self.entries.get(at)?.number;
+            self.remove(slots, u32::try_from(at).ok()?);
+            Some(number)
+        });
+        removed.collect()
     }
 
     /// Restores the heap order for the entry at `at`.

@@ -14,7 +14,7 @@
 
 use core::fmt;
 use core::ops::Bound;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use circuits::ids::LinkId;
 
@@ -84,12 +84,14 @@ impl PeerEnvelopeIndex {
         self.flags_of(envelope, peer) & shows != 0
     }
 
-    /// The peers whose links the envelope itself has crossed.
-    pub(super) fn crossed(&self, envelope: &EnvelopeHash) -> BTreeSet<LinkId> {
-        self.peers_with_flags(*envelope)
-            .filter(|(_, flags)| flags & PeerFlags::CROSSED != 0)
-            .map(|(peer, _)| peer)
-            .collect()
+    /// The number of an envelope, for [`has_crossed`](Self::has_crossed).
+    pub(super) fn number_of(&self, envelope: &EnvelopeHash) -> Option<u32> {
+        self.numbers.get(&ShortHash::of(envelope)).copied()
+    }
+
+    /// Whether the envelope itself has crossed the peer's link.
+    pub(super) fn has_crossed(&self, number: Option<u32>, peer: LinkId) -> bool {
+        self.flags_at(number, peer) & PeerFlags::CROSSED != 0
     }
 
     /// Whether no announcement to the peer is needed: it was made, or the envelope has crossed the
@@ -184,20 +186,23 @@ impl PeerEnvelopeIndex {
     }
 
     fn first_shown_by(&self, envelope: &EnvelopeHash) -> Option<LinkId> {
-        let number = self.numbers.get(&ShortHash::of(envelope))?;
-        self.first_shown_by.get(index(*number)).copied()
+        let number = self.number_of(envelope)?;
+        self.first_shown_by.get(index(number)).copied()
     }
 
     /// The flags of an envelope at a peer.
     fn flags_of(&self, envelope: &EnvelopeHash, peer: LinkId) -> u8 {
-        let number = self.numbers.get(&ShortHash::of(envelope));
-        let flags = number.and_then(|number| Some(self.peers.get(&peer)?.at(*number)));
+        self.flags_at(self.number_of(envelope), peer)
+    }
+
+    fn flags_at(&self, number: Option<u32>, peer: LinkId) -> u8 {
+        let flags = number.and_then(|number| Some(self.peers.get(&peer)?.at(number)));
         flags.unwrap_or(0)
     }
 
     /// All peers with flags, and those of an envelope.
     fn peers_with_flags(&self, envelope: EnvelopeHash) -> impl Iterator<Item = (LinkId, u8)> {
-        let number = self.numbers.get(&ShortHash::of(&envelope)).copied();
+        let number = self.number_of(&envelope);
         number.into_iter().flat_map(|number| {
             let peers = self.peers.iter();
             peers.map(move |(peer, flags)| (*peer, flags.at(number)))

@@ -114,15 +114,15 @@ impl Gossip {
             if batch.is_empty() {
                 break;
             }
-            let hashes = self.pow_hashes(now, &batch, pool);
-            for (envelope, hashes) in batch.into_iter().zip(hashes) {
-                self.stats.on_received(envelope.size());
-                let is_first = seen.insert(envelope.hash());
-                if !is_first || self.index.has_received(envelope.hash(), from.0) {
+            for candidate in self.candidates(now, batch, pool) {
+                let hash = candidate.envelope.hash();
+                self.stats.on_received(candidate.envelope.size());
+                let is_first = seen.insert(hash);
+                if !is_first || self.index.has_received(hash, from.0) {
                     self.charge_waste(now, from.0, Waste::Repeated)?;
                 }
                 if is_first {
-                    self.receive_envelope(now, from, (envelope, hashes), pool, &mut received)?;
+                    self.receive_envelope(now, from, candidate, &mut received)?;
                 }
             }
         }
@@ -133,37 +133,42 @@ impl Gossip {
         Ok(received)
     }
 
-    /// The hashes of those envelopes whose work must be counted.
-    fn pow_hashes(&self, now: Now, batch: &[Envelope], pool: &Pool) -> Vec<Option<PowHashes>> {
-        let is_needed = |envelope: &Envelope| {
-            !pool.contains(&envelope.hash()) && self.policy.needs_pow_hashes(now, envelope)
+    /// Looks each envelope up in the pool, and hashes those whose work must be counted.
+    fn candidates(&self, now: Now, batch: Vec<Envelope>, pool: &Pool) -> Vec<Candidate> {
+        let look_up = |envelope: Envelope| Candidate {
+            pooled: pool.get(&envelope.hash()).map(|pooled| pooled.pow),
+            hashes: None,
+            envelope,
         };
-        let needed: Vec<bool> = batch.iter().map(is_needed).collect();
-        let new = batch.iter().zip(&needed);
-        let new: Vec<_> = new
-            .filter_map(|(one, needed)| needed.then_some(one))
-            .collect();
-        let mut hashes = PowHashes::of_all(&new).into_iter();
-        let of_each = needed
-            .into_iter()
-            .map(|needed| needed.then(|| hashes.next()));
-        of_each.map(Option::flatten).collect()
+        let mut candidates: Vec<_> = batch.into_iter().map(look_up).collect();
+        let needs_hashes = |one: &&mut Candidate| {
+            one.pooled.is_none() && self.policy.needs_pow_hashes(now, &one.envelope)
+        };
+        let mut new: Vec<_> = candidates.iter_mut().filter(needs_hashes).collect();
+        let envelopes: Vec<_> = new.iter().map(|one| &one.envelope).collect();
+        let hashes = PowHashes::of_all(&envelopes);
+        for (one, hashes) in new.iter_mut().zip(hashes) {
+            one.hashes = Some(hashes);
+        }
+        candidates
     }
 
     fn receive_envelope(
         &mut self,
         now: Now,
         (link, protocol): (LinkId, ProtocolVersion),
-        (envelope, hashes): (Envelope, Option<PowHashes>),
-        pool: &Pool,
+        candidate: Candidate,
         received: &mut PacketOutcome,
     ) -> Result<(), GossipFault> {
+        let judged = self.judge(now, &candidate);
+        let Candidate {
+            envelope, pooled, ..
+        } = candidate;
         let hash = envelope.hash();
         self.note_times(link, &envelope);
-        match self.judge(now, &envelope, hashes, pool) {
+        match judged {
             Ok(new) => {
-                let pow = new.map(|(pow, _)| pow);
-                let pow = pow.or_else(|| Some(pool.get(&hash)?.pow));
+                let pow = new.map(|(pow, _)| pow).or(pooled);
                 self.record_received(now, link, hash, pow);
                 received.accepted.push(hash);
                 if let Some((pow, not_expired)) = new {
@@ -203,13 +208,12 @@ impl Gossip {
     fn judge(
         &mut self,
         now: Now,
-        envelope: &Envelope,
-        hashes: Option<PowHashes>,
-        pool: &Pool,
+        candidate: &Candidate,
     ) -> Result<Option<(PowChecked, NotExpired)>, EnvelopeRejected> {
-        let judged = self.admit(now, envelope, hashes, pool);
+        let judged = self.admit(now, candidate);
+        let size = candidate.envelope.size();
         match &judged {
-            Ok(new) => self.stats.on_accepted(new.is_some(), envelope.size()),
+            Ok(new) => self.stats.on_accepted(new.is_some(), size),
             Err(rejected) => self.stats.on_rejected(*rejected),
         }
         judged
@@ -220,15 +224,16 @@ impl Gossip {
     fn admit(
         &self,
         now: Now,
-        envelope: &Envelope,
-        hashes: Option<PowHashes>,
-        pool: &Pool,
+        candidate: &Candidate,
     ) -> Result<Option<(PowChecked, NotExpired)>, EnvelopeRejected> {
-        if pool.contains(&envelope.hash()) {
+        let envelope = &candidate.envelope;
+        if candidate.pooled.is_some() {
             let alive = NotExpired::check(envelope.expiry(), envelope.ttl(), now.unix);
             return Ok(alive.map(|_| None)?);
         }
-        self.policy.validate(now, envelope, hashes).map(Some)
+        self.policy
+            .validate(now, envelope, candidate.hashes)
+            .map(Some)
     }
 
     /// Records which peers have the envelope: its sender, and all that had announced it.
@@ -315,6 +320,15 @@ impl Gossip {
             ),
         ]
     }
+}
+
+/// A received envelope.
+struct Candidate {
+    envelope: Envelope,
+    /// Its work, if the pool has it.
+    pooled: Option<PowChecked>,
+    /// Its hashes, if only its work and its topic decide about it.
+    hashes: Option<PowHashes>,
 }
 
 /// go-ethereum accepts a peer before it has sent its own status, and then announces changes early.

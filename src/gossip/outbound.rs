@@ -47,9 +47,9 @@ impl Gossip {
         }
         let queued = QueuedEnvelope::new(envelope, pow, source, now.unix);
         let mut eager_peers = self.eager_peers(envelope);
-        let crossed = self.index.crossed(&hash);
+        let number = self.index.number_of(&hash);
         for (link, peer) in &mut self.peers {
-            if !peer.wants(envelope) || crossed.contains(link) {
+            if !peer.wants(envelope) || self.index.has_crossed(number, *link) {
                 continue;
             }
             let queue = match peer.delivery {

@@ -52,6 +52,15 @@ macro_rules! keccak_over {
             vectors
         }
 
+        super::rounds::keccak_rounds!($vector, $feature);
+    };
+}
+
+/// Defines `rounds` alone.
+///
+/// Requires in scope what [`keccak_over`] requires, except for `load` and `store`.
+macro_rules! keccak_rounds {
+    ($vector:ty, $feature:literal) => {
         #[inline]
         #[target_feature(enable = $feature)]
         fn rounds(mut a: [$vector; 25], constants: &[u64]) -> [$vector; 25] {
@@ -134,7 +143,7 @@ macro_rules! keccak_over {
     };
 }
 
-pub(super) use keccak_over;
+pub(super) use {keccak_over, keccak_rounds};
 
 /// The constants that the rounds add to the first word, which make each round different (iota).
 pub(super) const ROUND_CONSTANTS: [u64; 24] = [

@@ -1,8 +1,10 @@
-//! One lane, for every machine: the crate `keccak`, which uses the Keccak instructions of ARM
-//! processors.
+//! One lane, for every machine: [`Bmi`] where the processor supports it, elsewhere the crate `keccak`,
+//! which uses the Keccak instructions of ARM processors.
 
 use keccak::{Keccak, State1600};
 
+#[cfg(target_arch = "x86_64")]
+use super::bmi::Bmi;
 use super::{Digests, PADDING, SideBySide, Sponges};
 
 /// Supported on every machine.
@@ -11,6 +13,15 @@ pub(super) struct Scalar;
 
 /// Keccak-f\[1600\].
 pub(crate) fn permute(state: &mut State1600) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(bmi) = Bmi::detect() {
+        return bmi.permute(state);
+    }
+    permute_plain(state);
+}
+
+/// The same by the crate `keccak`.
+pub(super) fn permute_plain(state: &mut State1600) {
     Keccak::new().with_f1600(|permute| permute(state));
 }
 

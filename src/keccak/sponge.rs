@@ -1,7 +1,5 @@
 //! Blocks and padding of Keccak-256, for one sponge or a lane of many.
 
-use keccak::State1600;
-
 /// Bytes of input per permutation.
 pub(crate) const RATE: usize = 136;
 /// The padding of Keccak before NIST changed it: its first byte, and the last of the block.
@@ -10,33 +8,46 @@ const PAD_LAST: u8 = 0x80;
 
 /// Adds at most one block of input to the words of one sponge.
 #[inline]
-pub(crate) fn absorb<'a>(words: impl Iterator<Item = &'a mut u64>, block: &[u8]) {
-    for (sum, bytes) in words.zip(block.chunks(8)) {
-        let mut word = [0; 8];
-        for (to, from) in word.iter_mut().zip(bytes) {
+pub(crate) fn absorb<'a>(mut words: impl Iterator<Item = &'a mut u64>, block: &[u8]) {
+    let (whole, rest) = block.as_chunks::<8>();
+    for (bytes, sum) in whole.iter().zip(words.by_ref()) {
+        *sum ^= u64::from_le_bytes(*bytes);
+    }
+    if let (false, Some(sum)) = (rest.is_empty(), words.next()) {
+        let mut last = [0; 8];
+        for (to, from) in last.iter_mut().zip(rest) {
             *to = *from;
         }
-        *sum ^= u64::from_le_bytes(word);
+        *sum ^= u64::from_le_bytes(last);
     }
 }
 
 /// Adds the padding of a last block that contains `len` bytes, less than [`RATE`].
 pub(crate) fn absorb_padding<'a>(words: impl Iterator<Item = &'a mut u64>, len: usize) {
-    let mut padding = [0; RATE];
-    if let Some(first) = padding.get_mut(len) {
-        *first = PAD_FIRST;
-    }
-    if let Some(last) = padding.last_mut() {
-        *last |= PAD_LAST;
-    }
-    absorb(words, &padding);
+    absorb(words, &padded_block(&[], len));
 }
 
-/// The digest that a sponge holds after its last permutation.
-pub(crate) fn digest_of(state: &State1600) -> [u8; 32] {
+/// The last block of an input: at most [`RATE`] - 1 bytes, and the padding after the first `len`.
+pub(crate) fn padded_block(input: &[u8], len: usize) -> [u8; RATE] {
+    let mut block = [0; RATE];
+    if let Some(head) = block.get_mut(..input.len()) {
+        head.copy_from_slice(input);
+    }
+    if let Some(first) = block.get_mut(len) {
+        *first = PAD_FIRST;
+    }
+    if let Some(last) = block.last_mut() {
+        *last |= PAD_LAST;
+    }
+    block
+}
+
+/// The digest in the words of a sponge after its last permutation.
+pub(crate) fn digest_of(words: impl Iterator<Item = u64>) -> [u8; 32] {
     let mut digest = [0; 32];
-    for (to, word) in digest.chunks_exact_mut(8).zip(state) {
-        to.copy_from_slice(&word.to_le_bytes());
+    let (parts, _) = digest.as_chunks_mut::<8>();
+    for (part, word) in parts.iter_mut().zip(words) {
+        *part = word.to_le_bytes();
     }
     digest
 }

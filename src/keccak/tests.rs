@@ -57,6 +57,16 @@ fn permuted<const N: usize>(lanes: &impl SideBySide<N>, states: [[u64; 25]; N]) 
     (0..N).map(|lane| sponges.map(|word| word[lane])).collect()
 }
 
+proptest! {
+    #[test]
+    fn one_lane_permutes_as_crate_keccak(state: [u64; 25]) {
+        let (mut ours, mut theirs) = (state, state);
+        permute(&mut ours);
+        scalar::permute_plain(&mut theirs);
+        prop_assert_eq!(ours, theirs);
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 proptest! {
     #[test]
@@ -104,6 +114,51 @@ proptest! {
         let expected: Vec<_> = inputs.iter().map(|input| ordinary(input)).collect();
         for backend in here() {
             prop_assert_eq!(&backend.hash_all(&inputs), &expected, "{}", backend);
+        }
+    }
+}
+
+#[test]
+fn beginnings_of_every_length_hash_as_alone() {
+    let bytes: Vec<u8> = (0..450)
+        .map(|at| (at * 7 % 251).try_into().unwrap())
+        .collect();
+    for inputs in [1, 2, 27] {
+        for len in (0..bytes.len()).step_by(inputs) {
+            let inputs: Vec<_> = (0..inputs).map(|more| (&bytes[more..], len)).collect();
+            let inputs: Vec<_> = inputs
+                .into_iter()
+                .filter(|(input, len)| len <= &input.len())
+                .collect();
+            let expected: Vec<_> = inputs
+                .iter()
+                .map(|(input, len)| HashPair {
+                    whole: ordinary(input),
+                    beginning: ordinary(&input[..*len]),
+                })
+                .collect();
+            for backend in here() {
+                assert!(backend.hash_pairs(&inputs) == expected, "{backend}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn beginnings_of_mixed_inputs_hash_as_alone(
+        inputs in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..900), 0..900_usize), 0..20),
+    ) {
+        let inputs: Vec<_> = inputs
+            .iter()
+            .map(|(input, len)| (input.as_slice(), (*len).min(input.len())))
+            .collect();
+        for backend in here() {
+            let pairs = backend.hash_pairs(&inputs);
+            for (pair, (input, len)) in pairs.iter().zip(&inputs) {
+                prop_assert_eq!(pair.whole, ordinary(input), "{}", backend);
+                prop_assert_eq!(pair.beginning, ordinary(&input[..*len]), "{}", backend);
+            }
         }
     }
 }

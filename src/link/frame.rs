@@ -15,17 +15,17 @@
 use aes::Aes256;
 use aes::cipher::{BlockCipherEncrypt, KeyInit, KeyIvInit, StreamCipher};
 use ctr::Ctr128BE;
-use sha3::{Digest, Keccak256};
 use subtle::ConstantTimeEq;
 
 use super::fault::PeerFault;
 use super::secrets::SessionSecrets;
+use crate::keccak::RunningKeccak;
 
 /// Writes frames.
 pub struct Sealer(Protection);
 
 impl Sealer {
-    pub(super) fn new(secrets: &SessionSecrets, seed: Keccak256) -> Self {
+    pub(super) fn new(secrets: &SessionSecrets, seed: RunningKeccak) -> Self {
         Self(Protection::new(secrets, seed))
     }
 
@@ -90,7 +90,7 @@ impl Sealer {
 pub struct Opener(Protection);
 
 impl Opener {
-    pub(super) fn new(secrets: &SessionSecrets, seed: Keccak256) -> Self {
+    pub(super) fn new(secrets: &SessionSecrets, seed: RunningKeccak) -> Self {
         Self(Protection::new(secrets, seed))
     }
 
@@ -236,7 +236,7 @@ struct FrameCipher {
 }
 
 impl Protection {
-    fn new(secrets: &SessionSecrets, seed: Keccak256) -> Self {
+    fn new(secrets: &SessionSecrets, seed: RunningKeccak) -> Self {
         Self::Real(Box::new(FrameCipher {
             keystream: keystream(secrets),
             mac: RunningMac::new(secrets, seed),
@@ -274,13 +274,13 @@ impl Protection {
 /// costs three digests instead of five.
 struct RunningMac {
     cipher: Aes256,
-    state: Keccak256,
+    state: RunningKeccak,
     /// The first half of the digest of all bytes so far.
     digest: [u8; MAC_LEN],
 }
 
 impl RunningMac {
-    fn new(secrets: &SessionSecrets, seed: Keccak256) -> Self {
+    fn new(secrets: &SessionSecrets, seed: RunningKeccak) -> Self {
         Self {
             cipher: Aes256::new(secrets.mac().expose().into()),
             digest: half_digest(&seed),
@@ -314,8 +314,8 @@ impl RunningMac {
 }
 
 /// The first half of the digest of a state, which goes on.
-fn half_digest(state: &Keccak256) -> [u8; MAC_LEN] {
-    let digest: [u8; 32] = state.clone().finalize().into();
+fn half_digest(state: &RunningKeccak) -> [u8; MAC_LEN] {
+    let digest = state.digest();
     let (half, _) = digest.split_at(MAC_LEN);
     let mut out = [0; MAC_LEN];
     out.copy_from_slice(half);

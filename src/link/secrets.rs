@@ -19,6 +19,7 @@ use sha3::{Digest, Keccak256};
 use zeroize::Zeroizing;
 
 use super::frame::{Opener, Sealer};
+use crate::keccak::RunningKeccak;
 
 /// The two secrets of a session.
 pub struct SessionSecrets {
@@ -81,14 +82,15 @@ impl SessionSecrets {
     }
 
     /// The MAC state of the direction in which `packet` went.
-    fn mac_seed(&self, reader_nonce: &[u8; 32], packet: &[u8]) -> Keccak256 {
+    fn mac_seed(&self, reader_nonce: &[u8; 32], packet: &[u8]) -> RunningKeccak {
         let mut key = Zeroizing::new(*reader_nonce);
         for (to, from) in key.iter_mut().zip(self.mac.expose()) {
             *to ^= from;
         }
-        Keccak256::new()
-            .chain_update(key.as_ref())
-            .chain_update(packet)
+        let mut seed = RunningKeccak::new();
+        seed.update(key.as_ref());
+        seed.update(packet);
+        seed
     }
 }
 

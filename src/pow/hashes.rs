@@ -3,7 +3,7 @@
 use sha3::{Digest, Keccak256};
 
 use crate::envelope::{Envelope, EnvelopeHash};
-use crate::keccak::hash_all;
+use crate::keccak::{hash_all, hash_pairs};
 
 /// The two hashes whose bits are counted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,28 +38,23 @@ impl PowHashes {
     #[must_use]
     pub fn of_all(envelopes: &[&Envelope]) -> Vec<Self> {
         let inputs: Vec<_> = envelopes.iter().map(|one| HashInput::of(one)).collect();
-        let whole = inputs.iter().map(|input| input.bytes.as_slice());
-        let bytes: Vec<_> = whole
-            .chain(inputs.iter().map(HashInput::without_nonce))
-            .collect();
-        let mut modern = hash_all(&bytes);
-        let inner = modern.split_off(inputs.len());
+        let pairs: Vec<_> = inputs.iter().map(HashInput::whole_and_beginning).collect();
+        let pairs = hash_pairs(&pairs);
 
         let seconds: Vec<_> = inputs
             .iter()
-            .zip(inner)
-            .map(|(input, inner)| legacy_input(inner, input.nonce))
+            .zip(&pairs)
+            .map(|(input, pair)| legacy_input(pair.beginning, input.nonce))
             .collect();
         let seconds: Vec<_> = seconds.iter().map(<[u8; 64]>::as_slice).collect();
         let legacy = hash_all(&seconds);
 
-        let both = modern.into_iter().zip(legacy);
-        let hashed = envelopes.iter().zip(&inputs).zip(both);
+        let hashed = envelopes.iter().zip(&inputs).zip(pairs.iter().zip(legacy));
         hashed
-            .map(|((envelope, input), (modern, legacy))| Self {
-                modern,
+            .map(|((envelope, input), (pair, legacy))| Self {
+                modern: pair.whole,
                 legacy,
-                len: input.without_nonce().len(),
+                len: input.len_without_nonce(),
                 envelope: envelope.hash(),
             })
             .collect()
@@ -79,15 +74,21 @@ struct HashInput {
 
 impl HashInput {
     fn of(envelope: &Envelope) -> Self {
-        let mut bytes = envelope.without_nonce();
         let nonce = envelope.nonce().to_be_bytes();
+        // With room for the nonce, which can be shorter in the envelope.
+        let room = envelope.as_rlp().len().saturating_add(nonce.len());
+        let mut bytes = Vec::with_capacity(room);
+        envelope.append_without_nonce(&mut bytes);
         bytes.extend_from_slice(&nonce);
         Self { bytes, nonce }
     }
 
-    fn without_nonce(&self) -> &[u8] {
-        let len = self.bytes.len().saturating_sub(self.nonce.len());
-        self.bytes.get(..len).unwrap_or_default()
+    const fn len_without_nonce(&self) -> usize {
+        self.bytes.len().saturating_sub(self.nonce.len())
+    }
+
+    fn whole_and_beginning(&self) -> (&[u8], usize) {
+        (&self.bytes, self.len_without_nonce())
     }
 }
 

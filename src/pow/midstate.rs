@@ -88,7 +88,7 @@ impl Midstate {
             absorb_padding(state.iter_mut(), 0);
             permute(&mut state);
         }
-        digest_of(&state)
+        digest_of(state.into_iter())
     }
 
     /// The block for trials from `nonce` on, and the number of nonces for which it is valid.

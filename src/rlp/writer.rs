@@ -16,6 +16,28 @@ impl RlpWriter {
         writer.0.out().into()
     }
 
+    /// Appends a list of items that are encoded already, without an intermediate copy.
+    pub(crate) fn append_list_of<'a>(
+        items: impl Iterator<Item = &'a [u8]> + Clone,
+        to: &mut Vec<u8>,
+    ) {
+        let len: usize = items.clone().map(<[u8]>::len).sum();
+        to.reserve(len.saturating_add(MAX_HEADER_LEN));
+        match u8::try_from(len) {
+            Ok(len @ 0..=55) => to.push(0xc0 + len),
+            _ => {
+                let bytes = len.to_be_bytes();
+                let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+                let significant = bytes.get(zeros..).unwrap_or_default();
+                to.push(u8::try_from(significant.len()).map_or(u8::MAX, |width| 0xf7 + width));
+                to.extend_from_slice(significant);
+            }
+        }
+        for item in items {
+            to.extend_from_slice(item);
+        }
+    }
+
     /// The encoding of one byte string.
     pub(crate) fn only_bytes(bytes: &[u8]) -> Vec<u8> {
         ::rlp::encode(&bytes).into()
@@ -54,6 +76,9 @@ impl RlpWriter {
         self
     }
 }
+
+/// The longest header of a list: a byte, and its length in eight bytes.
+const MAX_HEADER_LEN: usize = 9;
 
 #[cfg(test)]
 mod tests {
@@ -100,6 +125,21 @@ mod tests {
         assert_eq!(reader.integer(), Ok(7));
         assert_eq!(reader.bytes(), Ok(&b"x"[..]));
         assert_eq!(reader.finish(), Ok(()));
+    }
+
+    #[test]
+    fn list_of_encoded_items_equals_one_of_the_crate() {
+        for len in [0, 1, 54, 55, 56, 255, 256, 65_535, 65_536] {
+            let item = RlpWriter::only_bytes(&vec![7; len]);
+            for items in [vec![], vec![&item[..]], vec![&item[..], &[1], &item[..]]] {
+                let mut list = vec![9];
+                RlpWriter::append_list_of(items.iter().copied(), &mut list);
+                let expected = RlpWriter::only_list(|list| {
+                    list.encoded(&items.concat());
+                });
+                assert_eq!(list, [vec![9], expected].concat());
+            }
+        }
     }
 
     proptest! {

@@ -35,11 +35,9 @@ pub fn bloom_exchange(bloom: &Bloom) -> Vec<u8> {
 /// A list of envelopes.
 #[must_use]
 pub fn messages(envelopes: &[Envelope]) -> Vec<u8> {
-    RlpWriter::only_list(|messages| {
-        for envelope in envelopes {
-            messages.encoded(envelope.as_rlp());
-        }
-    })
+    let mut packet = Vec::new();
+    RlpWriter::append_list_of(envelopes.iter().map(Envelope::as_rlp), &mut packet);
+    packet
 }
 
 /// Bytes of the header of a [`messages`] packet with `body` bytes of envelopes.
