@@ -86,54 +86,100 @@ pub(in crate::cli) fn offer_line(view: &TalkView) -> Option<String> {
 
 /// Lets both users talk until the line ends.
 async fn talk(node: &mut RemoteNode, name: &str, view: TalkView) -> Result<Exit, Failure> {
-    let id = view.conversation;
+    let id = view.conversation.clone();
     let mut typed = TypedLines::start();
-    let mut shown = view.stage;
-    let mut is_open = shown == TalkStage::Open;
-    let mut has_opened = is_open;
+    let mut shown = ShownTalk::new(view);
     let mut is_leaving = false;
     loop {
         let next = tokio::select! {
             notice = node.client.next_notice() => Heard::Notice(notice?),
-            line = typed.next(), if is_open && !is_leaving => Heard::Typed(line),
+            line = typed.next(), if shown.is_open() && !is_leaving => Heard::Typed(line),
             _ = tokio::signal::ctrl_c() => Heard::Typed(None),
         };
-        match next {
+        let view = match next {
             Heard::Typed(Some(line)) => {
                 let params = json!([{"to": id, "text": line}]);
                 let _: IgnoredAny = node.call("whisht_talkSay", params).await?;
+                continue;
             }
             // A second Ctrl-C does not wait for the end.
             Heard::Typed(None) if is_leaving => return Ok(Exit::Done),
             Heard::Typed(None) => {
                 is_leaving = true;
                 let _: IgnoredAny = node.call("whisht_talkEnd", json!([id])).await?;
+                continue;
             }
             Heard::Notice(EventNotice::Event(Event::Talk(event))) => match *event {
-                // The reply had the first stage already.
-                TalkEvent::Stage(view) if view.conversation == id && view.stage != shown => {
-                    show_stage(node, &view)?;
-                    shown = view.stage.clone();
-                    is_open = view.stage == TalkStage::Open;
-                    has_opened |= is_open;
-                    if matches!(view.stage, TalkStage::Ended { .. }) {
-                        return Ok(if has_opened {
-                            Exit::Done
-                        } else {
-                            Exit::Expired
-                        });
-                    }
-                }
+                TalkEvent::Stage(view) if view.conversation == id => view,
                 TalkEvent::Line {
                     conversation, text, ..
-                } if conversation == id => show_line(node, name, &text)?,
-                _ => {}
+                } if conversation == id => {
+                    show_line(node, name, &text)?;
+                    continue;
+                }
+                _ => continue,
             },
-            Heard::Notice(EventNotice::Lost(count)) => say(format_args!(
-                "{count} reports of the node were lost, perhaps with lines of the other side"
-            )),
-            Heard::Notice(_) => {}
+            Heard::Notice(EventNotice::Lost(count)) => {
+                say(format_args!(
+                    "{count} reports of the node were lost, perhaps with lines of the other side"
+                ));
+                let talks = node.call("whisht_talks", json!([])).await?;
+                shown.after_loss(talks)
+            }
+            Heard::Notice(_) => continue,
+        };
+        if let Some(exit) = shown.on_stage(node, view)? {
+            return Ok(exit);
         }
+    }
+}
+
+/// A line as it was last shown.
+struct ShownTalk {
+    view: TalkView,
+    has_opened: bool,
+}
+
+impl ShownTalk {
+    fn new(view: TalkView) -> Self {
+        let has_opened = view.stage == TalkStage::Open;
+        Self { view, has_opened }
+    }
+
+    fn is_open(&self) -> bool {
+        self.view.stage == TalkStage::Open
+    }
+
+    /// Shows a stage, unless it is the one that was shown last. Returns the exit code once the line has ended.
+    fn on_stage(&mut self, node: &RemoteNode, view: TalkView) -> Result<Option<Exit>, Failure> {
+        if view.stage == self.view.stage {
+            return Ok(None);
+        }
+        show_stage(node, &view)?;
+        self.view = view;
+        self.has_opened |= self.is_open();
+        let exit = if self.has_opened {
+            Exit::Done
+        } else {
+            Exit::Expired
+        };
+        Ok(matches!(self.view.stage, TalkStage::Ended { .. }).then_some(exit))
+    }
+
+    /// The line after reports were lost, from the list of all lines. A line that is not in the list has ended; a
+    /// line that was open is not opened again, so another stage is that of a later offer.
+    fn after_loss(&self, talks: Vec<TalkView>) -> TalkView {
+        let mut talks = talks.into_iter();
+        let listed = talks.find(|talk| {
+            let is_same = talk.conversation == self.view.conversation;
+            is_same && (!self.has_opened || talk.stage == TalkStage::Open)
+        });
+        listed.unwrap_or_else(|| TalkView {
+            stage: TalkStage::Ended {
+                reason: "the report of its end was lost".to_owned(),
+            },
+            ..self.view.clone()
+        })
     }
 }
 
@@ -242,6 +288,31 @@ mod tests {
         assert!(frames.iter().all(|frame| frame.len() <= MAX_LINE_LEN));
         assert_eq!(frames.concat(), text);
         assert!(frames_of("").is_empty());
+    }
+
+    #[test]
+    fn line_whose_end_was_not_reported_has_ended() {
+        let view = |stage| TalkView {
+            contact: "desk".to_owned(),
+            conversation: "ab".to_owned(),
+            direction: MessageDirection::Out,
+            stage,
+            bytes_per_minute: 1,
+            seconds: 1,
+        };
+        let is_ended = |view: TalkView| matches!(view.stage, TalkStage::Ended { .. });
+        let offered = ShownTalk::new(view(TalkStage::Offered));
+        assert_eq!(
+            offered.after_loss(vec![view(TalkStage::Open)]).stage,
+            TalkStage::Open
+        );
+        assert!(is_ended(offered.after_loss(Vec::new())));
+        let open = ShownTalk::new(view(TalkStage::Open));
+        assert_eq!(
+            open.after_loss(vec![view(TalkStage::Open)]).stage,
+            TalkStage::Open
+        );
+        assert!(is_ended(open.after_loss(vec![view(TalkStage::Offered)])));
     }
 
     #[test]
