@@ -187,3 +187,6 @@ const MAX_TALKS: usize = 64;
 const OFFER_SECS: u32 = 3_600;
 
 const _: () = assert!(crate::transfer::talk::LINE_TIME.as_secs() == MAX_SECONDS);
+
+#[cfg(test)]
+mod tests;

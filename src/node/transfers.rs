@@ -143,3 +143,6 @@ const MAX_LIVE_PER_CONTACT: usize = 3;
 const MAX_PROPOSALS: u8 = 4;
 /// Maximum number of attempts that run at a time: relays take 8 circuits of a link.
 const MAX_LIVE: usize = 6;
+
+#[cfg(test)]
+mod tests;

@@ -127,6 +127,39 @@ fn one_signer_cannot_count_twice() {
     assert!(matches!(refused, BadRelayList::Signature(_)), "{refused:?}");
 }
 
+/// Its signatures are those of the list: bytes in another order would be a second list of the same id.
+#[test]
+fn attack_list_that_names_its_signers_in_another_order_is_refused() {
+    let pinned = signers(2, &[1, 2, 3]);
+    let list = signed(draft(FROM.0, &pinned), None, &[1, 2]);
+    let header = list.header();
+    let encode = |ids: Vec<&SignerId>| {
+        let header = RlpWriter::only_list(|out| {
+            out.integer(1_u8).bytes(&header.network.0);
+            out.integer(header.from.0).integer(header.until.0);
+            out.list(|out| {
+                out.integer(2_u8).list(|out| {
+                    for id in ids {
+                        out.bytes(&id.0);
+                    }
+                });
+            });
+            out.list(|_| {}).bytes(&header.relays);
+        });
+        let mut signatures = [1, 2].map(|number| {
+            let key = key(number);
+            let index = pinned.index_of(&SignerId::of(&key.public())).unwrap();
+            (u64::from(index), key.sign(list.header().id().0).unwrap())
+        });
+        signatures.sort_by_key(|(index, _)| *index);
+        raw_list(&header, &signatures, &encode_relays(list.relays()))
+    };
+    assert_eq!(encode(pinned.ids().iter().collect()), list.encode());
+    let reversed = encode(pinned.ids().iter().rev().collect());
+    let refused = RelayList::decode(&reversed);
+    assert_eq!(refused, Err(BadRelayList::NotCanonical));
+}
+
 #[test]
 fn list_cannot_lower_its_own_threshold() {
     let pinned = signers(3, &[1, 2, 3]);
@@ -242,6 +275,52 @@ fn rotation_without_the_old_quorum_is_refused() {
     let elsewhere = signed(elsewhere, None, &[1, 2]);
     let list = signed(draft(FROM.0 + 10, &new), Some(&elsewhere), &[9]);
     assert_eq!(verify(&list, &old).unwrap_err(), BadRelayList::Signers);
+}
+
+/// A rotation leads on only from the signers before it: others who sign one by themselves prove nothing.
+#[test]
+fn attack_rotation_by_signers_that_are_not_pinned_leads_nowhere() {
+    let (pinned, own, next) = (signers(2, &[1, 2, 3]), signers(1, &[8]), signers(1, &[9]));
+    let rotating = ListDraft {
+        next: Some(next.clone()),
+        ..draft(FROM.0, &own)
+    };
+    let rotating = signed(rotating, None, &[8]);
+    let list = signed(draft(FROM.0 + 10, &next), Some(&rotating), &[9]);
+    assert_eq!(verify(&list, &pinned).unwrap_err(), BadRelayList::Signers);
+    assert!(verify(&list, &own).is_ok());
+}
+
+/// The signed header of a list that hands over to one signer, or to none.
+fn rotation(from: u32, by: u8, to: Option<u8>) -> SignedHeader {
+    let rotating = ListDraft {
+        next: to.map(|to| signers(1, &[to])),
+        ..draft(from, &signers(1, &[by]))
+    };
+    signed(rotating, None, &[by]).signed
+}
+
+#[test]
+fn attack_rotations_out_of_order_without_successors_or_too_many_are_refused() {
+    let list = |rotations: Vec<SignedHeader>| {
+        let mut list = signed(draft(FROM.0 + 50, &signers(1, &[9])), None, &[9]);
+        list.rotations = rotations;
+        RelayList::decode(&list.encode()).map(|list| list.rotations())
+    };
+    let chain = |count: u8| {
+        let one = |number: u8| rotation(FROM.0 + u32::from(number), 20 + number, Some(21 + number));
+        (0..count).map(one).collect::<Vec<_>>()
+    };
+    assert_eq!(list(chain(8)), Ok(MAX_ROTATIONS));
+    assert_eq!(list(chain(9)), Err(BadRelayList::TooManyRotations));
+    let mut swapped = chain(2);
+    swapped.reverse();
+    let twice = [chain(1), chain(1)].concat();
+    let idle = vec![rotation(FROM.0, 1, None)];
+    let late = vec![rotation(FROM.0 + 50, 1, Some(2))];
+    for rotations in [swapped, twice, idle, late] {
+        assert_eq!(list(rotations), Err(BadRelayList::RotationOrder));
+    }
 }
 
 #[test]

@@ -8,9 +8,13 @@ use std::sync::LazyLock;
 
 use curve25519_dalek::montgomery::MontgomeryPoint;
 
+use super::observation::RelayHistory;
+use super::table::DormantRelay;
 use super::*;
+use crate::erasing_rng::ErasingRng;
 use crate::ids::{NetworkId, Profile};
 use crate::keys::OnionPublic;
+use crate::time::Instant;
 
 const EPOCH: Epoch = Epoch(40_000);
 const START: UnixSecs = EPOCH.start();
@@ -159,6 +163,37 @@ fn flood_does_not_evict_relay_of_earlier_epoch() {
     assert!((0..100).all(|number| directory.lookup(id(number).short()).is_some()));
 }
 
+/// Fills one subnet to its limit in an epoch, and returns the relays that are left there after the flood of a
+/// table full of subnets with one relay each.
+fn left_in_fullest_subnet(directory: &mut Directory, epoch: Epoch) -> usize {
+    let now = epoch.start().after(10);
+    for number in 0..40 {
+        let known = relay(number, epoch, ip4(0x0900));
+        directory.admit(now, peer(1), known).unwrap();
+    }
+    for number in 1_000..3_000 {
+        let subnet = 0x1000 + u16::try_from(number).unwrap();
+        let flood = relay(number, epoch, ip4(subnet));
+        let _full_or_not = directory.admit(now, peer(2), flood);
+    }
+    assert_eq!(directory.len(), SMALL.relays);
+    relays_by_subnet(directory)[&Subnet::Ip4([9, 0])]
+}
+
+#[test]
+fn flood_of_other_subnets_evicts_newcomers_of_the_fullest_one_only() {
+    assert_eq!(left_in_fullest_subnet(&mut directory(SMALL), EPOCH), 1);
+    // Relays that have renewed their descriptors, and relays that were away for an epoch.
+    for later in [EPOCH.next(), EPOCH.next().next()] {
+        let mut directory = directory(SMALL);
+        for number in 0..40 {
+            let known = relay(number, EPOCH, ip4(0x0900));
+            directory.admit(START, peer(1), known).unwrap();
+        }
+        assert_eq!(left_in_fullest_subnet(&mut directory, later), 40);
+    }
+}
+
 #[test]
 fn full_table_evicts_newest_newcomer_of_fullest_subnet() {
     let mut directory = directory(SMALL);
@@ -226,6 +261,25 @@ fn relays_with_equal_short_id_are_not_eligible() {
     );
 }
 
+/// Cells name a relay by its short id: a twin makes it ambiguous, also one that no path may use.
+#[test]
+fn relay_with_a_twin_that_is_not_listed_is_not_eligible() {
+    let network = NetworkId::new(Profile::Local, "test");
+    let terms = Requirements::new(network, Profile::Local);
+    let listed = ListedRelays::from_iter([(id(1), 0), (id(2), 0)]);
+    let mut directory = Directory::new(terms, SMALL, Some(Arc::new(listed)), START);
+    let here = RelayEndpoint::Ip4([127, 0, 0, 1].into(), 1);
+    let mut twin = id(1);
+    twin.0[31] ^= 1;
+    for id in [id(1), id(2), twin] {
+        let descriptor = unproven(id, draft(EPOCH, here));
+        directory.admit(START, peer(1), descriptor).unwrap();
+    }
+    let snapshot = directory.snapshot(START);
+    assert_eq!(snapshot.relays().len(), 1);
+    assert!(snapshot.get(&id(2)).is_some());
+}
+
 #[test]
 fn exclusions_over_limit_drop_the_one_that_ends_first() {
     let limits = DirectoryLimits {
@@ -234,17 +288,29 @@ fn exclusions_over_limit_drop_the_one_that_ends_first() {
     };
     let mut directory = directory(limits);
     for number in 0..60 {
-        let one = relay(number, EPOCH, ip4(0x0900));
-        let mut other = draft(EPOCH, ip4(0x0900));
-        other.arrivals = ArrivalRate::MAX;
-        let other = unproven(id(number), other);
-        directory.admit(START, peer(1), one).unwrap();
-        let result = directory.admit(START, peer(1), other).unwrap();
-        assert!(matches!(result, DescriptorInsertion::Equivocation(_)));
+        equivocate(&mut directory, START, number, EPOCH);
     }
     assert_eq!(directory.excluded(), 20);
     assert_eq!(directory.proofs().count(), limits.proofs);
     assert!(directory.is_empty());
+    let later = EPOCH.next().start();
+    for number in 60..80 {
+        equivocate(&mut directory, later, number, EPOCH.next());
+    }
+    equivocate(&mut directory, later, 99, EPOCH);
+    let is_excluded = |number| directory.exclusions.contains(&id(number));
+    assert!((60..80).all(is_excluded) && !is_excluded(99));
+}
+
+/// A relay signs two descriptors for one epoch.
+fn equivocate(directory: &mut Directory, now: UnixSecs, number: u32, epoch: Epoch) {
+    let mut other = draft(epoch, ip4(0x0900));
+    other.arrivals = ArrivalRate::MAX;
+    let first = relay(number, epoch, ip4(0x0900));
+    directory.admit(now, peer(1), first).unwrap();
+    let second = unproven(id(number), other);
+    let result = directory.admit(now, peer(1), second).unwrap();
+    assert!(matches!(result, DescriptorInsertion::Equivocation(_)));
 }
 
 #[test]
@@ -335,6 +401,45 @@ fn flood_of_short_lived_relays_leaves_bounded_histories() {
     }
     assert_eq!(directory.len(), SMALL.relays);
     assert_eq!(directory.table.dormant().count(), SMALL.relays);
+}
+
+#[test]
+fn history_that_ended_before_all_others_takes_no_place_of_them() {
+    let mut directory = directory(SMALL);
+    let history = RelayHistory::new(START);
+    for number in 0..500 {
+        let last = EPOCH.next();
+        let table = &mut directory.table;
+        table.retire(id(number), DormantRelay { history, last });
+    }
+    let last = EPOCH;
+    let table = &mut directory.table;
+    table.retire(id(9_999), DormantRelay { history, last });
+    assert_eq!(table.dormant().count(), SMALL.relays);
+    assert!(table.dormant().all(|(relay, _)| *relay != id(9_999)));
+}
+
+#[test]
+fn answer_to_a_peer_that_lacks_everything_fits_one_message() {
+    let mut directory = directory(SMALL);
+    for number in 0..300 {
+        let subnet = 0x0900 + u16::try_from(number).unwrap();
+        let known = relay(number, EPOCH, ip4(subnet));
+        directory.admit(START, peer(1), known).unwrap();
+    }
+    let request = DescriptorRequest {
+        epoch: EPOCH,
+        bucket: None,
+        have: Vec::new(),
+    };
+    let now = Now {
+        mono: Instant::from_micros(1_000_000),
+        unix: START,
+    };
+    let mut rng = ErasingRng::from_seed(&[1; 32]);
+    let answer = directory.lacking(now, peer(2), &request, &mut rng);
+    let len = answer.iter().map(Vec::len).sum::<usize>();
+    assert!((15_000..=MAX_ANSWER_LEN).contains(&len), "{len} bytes");
 }
 
 #[test]

@@ -138,9 +138,16 @@ fn peer_that_lists_relay_digest_counts_as_second_source() {
 #[test]
 fn young_directory_requires_three_peers_in_two_epochs() {
     let (thrice, twice) = (TestRelay::new(1), TestRelay::new(2));
+    // Three peers report these in one of the epochs, and two in the other.
+    let halves = [TestRelay::new(3), TestRelay::new(4)];
     let mut directory = directory();
     let now = epoch(1).start().after(HOUR);
     for number in [0, 1] {
+        for (half, relay) in (0..).zip(&halves) {
+            for name in 1..=if half == number { 3 } else { 2 } {
+                insert(&mut directory, now, name, &relay.descriptor(epoch(number))).unwrap();
+            }
+        }
         for name in [1, 2, 3] {
             insert(&mut directory, now, name, &thrice.descriptor(epoch(number))).unwrap();
         }

@@ -394,6 +394,29 @@ fn descriptor_flood_costs_bounded_number_of_checks() {
     assert!(is_new(insert(&mut directory, START.after(1), 1, &raw)));
 }
 
+/// A subnet that is full is told before the puzzle and the signature are checked.
+#[test]
+fn descriptor_flood_for_a_full_subnet_costs_no_check() {
+    let limits = DirectoryLimits {
+        relays_per_subnet: 1,
+        wasted_checks: Quota::new(1, Duration::from_secs(1_000)),
+        ..DirectoryLimits::default()
+    };
+    let mut directory = Directory::new(terms(), limits, None, START);
+    let first = TestRelay::new(1);
+    let raw = first.descriptor(EPOCH);
+    insert(&mut directory, START, 1, &raw).unwrap();
+    for attempt in 0..10_u32 {
+        let mut junk = raw.clone();
+        junk[60..64].copy_from_slice(&attempt.to_be_bytes());
+        let refused = insert(&mut directory, START, 1, &junk).unwrap_err();
+        assert_eq!(refused, DescriptorRefusal::SubnetFull);
+    }
+    let renewed = first.descriptor(EPOCH.next());
+    let later = EPOCH.next().start();
+    assert!(is_new(insert(&mut directory, later, 1, &renewed)));
+}
+
 proptest! {
     #[test]
     fn descriptor_decode_never_panics_and_is_canonical(

@@ -147,6 +147,32 @@ mod tests {
     use crate::contact::id::Root;
 
     /// From the check values of the contact formats, computed by an independent program.
+    /// A byte behind the card would be a second encoding of it, and a covert channel of the node that publishes it.
+    #[test]
+    fn attack_card_with_a_byte_behind_it_is_refused() {
+        let publication = PeriodReplica {
+            period: Period(20_834),
+            replica: Replica::ALL[0],
+        };
+        let key = CardKey::of(&ContactId([7; 32]), publication);
+        let seal = |plaintext: &[u8]| {
+            let payload = Payload {
+                msg: plaintext,
+                aad: &key.topic.0,
+            };
+            let nonce = [3; NONCE_LEN];
+            let sealed = key.cipher().encrypt(&nonce.into(), payload).unwrap();
+            [&nonce[..], &sealed].concat()
+        };
+        let mut plaintext = [0; PLAINTEXT_LEN];
+        assert_eq!(key.open(&seal(&plaintext)), Err(CardError::Version(0)));
+        for place in [CARD_LEN, PLAINTEXT_LEN - 1] {
+            plaintext[place] = 1;
+            assert_eq!(key.open(&seal(&plaintext)), Err(CardError::Zeros));
+            plaintext[place] = 0;
+        }
+    }
+
     #[test]
     fn topics_and_keys_agree_with_the_check_values() {
         let root = Root {

@@ -337,6 +337,18 @@ mod tests {
     }
 
     #[test]
+    fn attack_given_up_numbers_without_end_leave_256_that_may_still_come() {
+        let mut incoming = ReceivedNumbers::default();
+        for number in [256, 512, 768, 1_024] {
+            assert_eq!(incoming.note(number, Some(number)), Noted::New);
+        }
+        assert_eq!(incoming.acks().up_to, 1_024);
+        assert_eq!(incoming.lost().len(), MAX_CLOSED);
+        assert_eq!(incoming.note(1_023, None), Noted::New);
+        assert_eq!(incoming.note(1, None), Noted::Duplicate);
+    }
+
+    #[test]
     fn hostile_given_up_number_closes_nothing_beyond_its_message() {
         let mut incoming = ReceivedNumbers::default();
         assert_eq!(incoming.note(3, Some(u64::MAX)), Noted::New);

@@ -30,6 +30,23 @@ pub(super) struct LiveLine {
     has_met: bool,
 }
 
+#[cfg(test)]
+impl LiveLine {
+    /// A line whose ends have met.
+    pub(super) const fn met(
+        session: TalkSession,
+        attempt: AttemptId,
+        circuit: CircuitHandle,
+    ) -> Self {
+        Self {
+            session,
+            attempt,
+            circuit,
+            has_met: true,
+        }
+    }
+}
+
 impl Talks {
     /// Does what is due: forgets old offers, begins attempts, sends the frames of each second.
     pub(in crate::node) fn upkeep(&mut self, fx: &mut Effects, now: Now, context: TalkContext<'_>) {

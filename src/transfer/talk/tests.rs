@@ -220,6 +220,23 @@ fn attack_payload_of_another_attempt_does_not_open_the_line() {
     assert!(!own.is_open());
 }
 
+#[test]
+fn attack_hello_with_chunks_of_a_file_opens_no_line() {
+    let rng = &mut ChaCha20Rng::from_seed([4; 32]);
+    let attempt = AttemptId::new(UnixSecs(1_200), 0).unwrap();
+    let keys = FileSecret::take(&mut [3; 32]).attempt(attempt);
+    let runs = [0_u32, 1].map(u32::to_be_bytes).concat();
+    let mut hostile = Channel::new(rng, keys, FileEnd::Sender, BulkHello { runs });
+    let mut own = end(FileEnd::Receiver, 0);
+    own.receive(at(10), &hostile.take_hello().unwrap());
+    assert!(!own.is_open());
+    let ended = own.poll_step();
+    assert!(
+        matches!(ended, Some(TalkStep::Ended(TransferFault::ChunkSet))),
+        "{ended:?}"
+    );
+}
+
 /// Seals frames as the end that offered the line does, once both have met.
 fn hostile(pair: &mut Pair, frame: &BulkFrame<'_>) -> SealedPayload {
     pair.ends[0].channel.seal(frame).unwrap()
