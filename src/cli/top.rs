@@ -7,7 +7,7 @@ mod frame;
 mod screen;
 
 use std::io::{self, IsTerminal};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::time::sleep;
@@ -51,14 +51,14 @@ pub(super) async fn run(node: &mut RemoteNode, args: &Args) -> Result<Exit, Fail
 /// Prints the rates of one second.
 async fn once(node: &mut RemoteNode) -> Result<Exit, Failure> {
     let printer = node.printer;
-    let before = TrafficSample::of(&node.status);
+    let before = (TrafficSample::of(&node.status), Instant::now());
     sleep(INTERVAL).await;
     let status = ask(node).await?;
     if printer.json {
         printer.value(&status)?;
         return Ok(Exit::Done);
     }
-    let frame = Frame::of(&status, Some((before, INTERVAL)));
+    let frame = Frame::of(&status, Some(since(before)));
     for line in frame.lines() {
         printer.line(line)?;
     }
@@ -87,8 +87,8 @@ async fn draw(node: &mut RemoteNode) -> Result<Exit, Failure> {
     let mut before = None;
     loop {
         let status = ask(node).await?;
-        let sample = TrafficSample::of(&status);
-        let frame = Frame::of(&status, before.map(|before| (before, INTERVAL)));
+        let sample = (TrafficSample::of(&status), Instant::now());
+        let frame = Frame::of(&status, before.map(since));
         screen.show(&frame, local)?;
         before = Some(sample);
         for _ in 0..KEYS_PER_INTERVAL {
@@ -101,6 +101,11 @@ async fn draw(node: &mut RemoteNode) -> Result<Exit, Failure> {
             }
         }
     }
+}
+
+/// A sample, and how long ago it was taken. A busy node answers late.
+fn since((sample, taken): (TrafficSample, Instant)) -> (TrafficSample, Duration) {
+    (sample, taken.elapsed())
 }
 
 async fn ask(node: &mut RemoteNode) -> Result<StatusView, Failure> {

@@ -27,8 +27,9 @@ impl TrafficSample {
 
     /// What was added since an earlier sample, per second. A node that was started again counts from zero.
     fn since(self, before: Self, time: Duration) -> Self {
-        let secs = time.as_secs().max(1);
-        let rate = |now: u64, before: u64| now.saturating_sub(before) / secs;
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
+        let rate =
+            |now: u64, before: u64| now.saturating_sub(before).saturating_mul(1_000) / millis;
         Self {
             bytes_received: rate(self.bytes_received, before.bytes_received),
             bytes_sent: rate(self.bytes_sent, before.bytes_sent),
@@ -304,6 +305,8 @@ mod tests {
         };
         let rate = sample(9_000, 50).since(sample(1_000, 10), Duration::from_secs(2));
         assert_eq!((rate.bytes_received, rate.cells_sent), (4_000, 20));
+        let late = sample(4_000, 30).since(sample(1_000, 0), Duration::from_millis(1_500));
+        assert_eq!((late.bytes_sent, late.cells_received), (2_000, 20));
         let restarted = sample(0, 0).since(sample(1_000, 10), Duration::from_secs(1));
         assert_eq!((restarted.bytes_sent, restarted.cells_received), (0, 0));
         assert_eq!(kilobytes(12_345), "12.3 KB/s");

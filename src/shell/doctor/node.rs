@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Finding, reachability};
 use crate::config::Config;
 use crate::node::{
-    ClockView, DialBackView, DirectoryAge, InboundView, StatusView, UnreachedPeerView,
+    ClockView, DialBackView, DirectoryAge, InboundView, LISTED, StatusView, UnreachedPeerView,
 };
 
 /// The process that uses a data directory.
@@ -273,7 +273,7 @@ fn relays(condition: &NodeCondition, config: &Config) -> Vec<Finding> {
             "`whisht status` names it; if it is the guard of your choice, choose another one",
         ));
     }
-    if config.node.relay && condition.listed != "yes" {
+    if config.node.relay && condition.listed != LISTED {
         found.push(Finding::warning(
             "listed",
             format!("this relay is not in the directory: {}", condition.listed),
