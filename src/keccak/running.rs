@@ -71,6 +71,12 @@ impl RunningKeccak {
     }
 }
 
+impl Default for RunningKeccak {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
