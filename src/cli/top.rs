@@ -7,10 +7,10 @@ mod frame;
 mod screen;
 
 use std::io::{self, IsTerminal};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use self::frame::{Frame, TrafficSample};
 use self::screen::Screen;

@@ -122,7 +122,8 @@ fn accepted(answered: UnixSecs) -> FileStep {
 
 #[test]
 fn attack_replayed_offer_with_one_altered_field_changes_no_file() {
-    let altered: [(&str, ConversationId, fn(&mut FileOffer)); 4] = [
+    type Change = fn(&mut FileOffer);
+    let altered: [(&str, ConversationId, Change); 4] = [
         ("conversation", OTHER, |_| {}),
         ("size", CONTACT, |offer| offer.size = size(101)),
         ("root", CONTACT, |offer| offer.root = ChunkRoot([9; 32])),
