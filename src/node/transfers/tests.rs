@@ -26,6 +26,9 @@ use crate::transfer::secret::FileSecret;
 const CONTACT: ConversationId = ConversationId([1; 32]);
 const OTHER: ConversationId = ConversationId([2; 32]);
 
+/// What is altered in an offer.
+type OfferChange = fn(&mut FileOffer);
+
 const COMMAND: CommandId = CommandId {
     number: 1,
     client: ClientId::OWN,
@@ -122,8 +125,7 @@ fn accepted(answered: UnixSecs) -> FileStep {
 
 #[test]
 fn attack_replayed_offer_with_one_altered_field_changes_no_file() {
-    type Change = fn(&mut FileOffer);
-    let altered: [(&str, ConversationId, Change); 4] = [
+    let altered: [(&str, ConversationId, OfferChange); 4] = [
         ("conversation", OTHER, |_| {}),
         ("size", CONTACT, |offer| offer.size = size(101)),
         ("root", CONTACT, |offer| offer.root = ChunkRoot([9; 32])),
