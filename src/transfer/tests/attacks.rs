@@ -152,6 +152,40 @@ fn rendezvous_that_reflects_or_repeats_hello_opens_nothing() {
 }
 
 #[test]
+fn rendezvous_that_reflects_a_frame_ends_session() {
+    let mut scene = Scene::new(10, 25);
+    let (mut sender, mut receiver) = (scene.sender(), scene.receiver());
+    let hello = receiver.poll_frame().unwrap();
+    receiver.receive(NOW, &sender.poll_frame().unwrap());
+    sender.receive(NOW, &hello);
+    let credit = receiver.poll_frame().unwrap();
+    receiver.receive(NOW, &credit);
+    let fault = receiver_fault(&mut receiver);
+    assert_eq!(fault, Some(TransferFault::NotAuthentic));
+}
+
+/// Two answers to one offer have an attempt 0 each.
+#[test]
+fn hello_of_another_answer_opens_nothing() {
+    let mut scene = Scene::new(10, 26);
+    let mut channel = |own, start| {
+        let attempt = AttemptId::new(UnixSecs(start), 0).unwrap();
+        let keys = FileSecret::take(&mut [7; 32]).attempt(attempt);
+        Channel::new(&mut scene.rng, keys, own, BulkHello { runs: Vec::new() })
+    };
+    let hello = channel(FileEnd::Sender, 1_200_000_000)
+        .take_hello()
+        .unwrap();
+    let accepted = |mut receiver: Channel| receiver.accept_hello(&hello).err();
+    let (same, other) = (
+        channel(FileEnd::Receiver, 1_200_000_000),
+        channel(FileEnd::Receiver, 1_200_000_120),
+    );
+    assert_eq!(accepted(same), None);
+    assert_eq!(accepted(other), Some(TransferFault::NotAuthentic));
+}
+
+#[test]
 fn payload_of_another_attempt_or_file_opens_nothing() {
     let mut scene = Scene::new(10, 23);
     let hello = scene.sender().poll_frame().unwrap();
