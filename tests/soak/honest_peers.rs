@@ -243,11 +243,12 @@ impl CellEcho {
         }
     }
 
-    /// Fails unless nearly all returned. The accept limiter may drop a connection before it brings a cell.
+    /// Fails unless nearly all connections brought a cell back. The accept limiter may drop a connection.
     pub(crate) fn assert_returned(&self) {
-        let is_linked = self.sent * 4 >= self.connections * 3;
-        let is_served = self.returned > 0 && self.returned * 10 >= self.sent * 9;
-        assert!(is_linked && is_served, "{self}");
+        assert!(
+            self.returned > 0 && self.returned * 10 >= self.connections * 9,
+            "{self}"
+        );
     }
 }
 
