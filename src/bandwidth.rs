@@ -52,6 +52,31 @@ impl Allowance {
         (second.is_some() || day.is_some()).then_some(Self { second, day })
     }
 
+    /// Goes on from an earlier allowance with other limits. Under a limit that was there before, no more may
+    /// cross at once than before, so that changing the limits back and forth gains nothing.
+    #[must_use]
+    pub fn renew(
+        earlier: Option<Self>,
+        per_second: Option<u64>,
+        per_day: Option<u64>,
+        now: Instant,
+    ) -> Option<Self> {
+        let mut new = Self::new(per_second, per_day, now)?;
+        let Some(earlier) = earlier else {
+            return Some(new);
+        };
+        let buckets = [
+            (&mut new.second, earlier.second),
+            (&mut new.day, earlier.day),
+        ];
+        for (bucket, earlier) in buckets {
+            if let (Some(bucket), Some(earlier)) = (bucket, earlier) {
+                bucket.go_on_from(earlier, now);
+            }
+        }
+        Some(new)
+    }
+
     /// Number of bytes that may cross now.
     pub fn available(&mut self, now: Instant) -> u64 {
         let buckets = [&mut self.second, &mut self.day];
@@ -124,6 +149,11 @@ impl ByteBucket {
             level: micro(capacity / 64),
             at: now,
         }
+    }
+
+    fn go_on_from(&mut self, mut earlier: Self, now: Instant) {
+        earlier.refill(now);
+        self.level = earlier.level.min(micro(self.capacity));
     }
 
     fn refill(&mut self, now: Instant) {

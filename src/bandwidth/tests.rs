@@ -79,3 +79,28 @@ fn more_than_the_burst_is_due_when_the_bucket_is_full() {
     let due = allowance.due(Instant::ZERO, u64::MAX);
     assert_eq!(allowance.available(due), allowance.burst());
 }
+
+#[test]
+fn other_limits_take_over_what_was_used_and_give_no_second_burst() {
+    let now = Instant::ZERO;
+    let mut earlier = Allowance::new(Some(160_000), None, now).unwrap();
+    earlier.charge(now, 15_000);
+    // Of a burst of 10,000 bytes, 5,000 more are a debt.
+    let mut smaller = Allowance::renew(Some(earlier), Some(64_000), None, now).unwrap();
+    assert_eq!(smaller.available(now), 0);
+    let mut larger = Allowance::renew(Some(smaller), Some(1_600_000), None, now).unwrap();
+    let burst = larger.due(now, 100_000).since(now);
+    let rate = 1_300_000;
+    assert_eq!(burst.as_micros(), (105_000 * 1_000_000 / rate) + 1);
+
+    // Unused bytes stay as far as the smaller limit holds them.
+    let fresh = Allowance::new(Some(160_000), None, now);
+    let mut smaller = Allowance::renew(fresh, Some(64_000), Some(800_000), now).unwrap();
+    assert_eq!(smaller.burst(), 4_000);
+    assert_eq!(
+        smaller.available(now),
+        800_000 / 8 / 64,
+        "a new day begins nearly empty"
+    );
+    assert!(Allowance::renew(Some(smaller), None, None, now).is_none());
+}

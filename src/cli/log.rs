@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -38,19 +39,42 @@ pub(super) fn start(json: bool, config: &LogConfig) -> Result<(), Failure> {
         (false, _) => Style::Text,
     };
     let is_plain = to_file || !io::stderr().is_terminal() || std::env::var_os("NO_COLOR").is_some();
-    // Fails only if a logger was set before, which then stays in use.
-    let _ = tracing_subscriber::fmt()
+    let logger = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter.as_str()))
         .with_writer(|| LogWriter)
         .with_ansi(style == Style::Text && !is_plain)
         .log_internal_errors(false)
         .event_format(style)
-        .try_init();
+        .with_filter_reloading();
+    let filter = logger.reload_handle();
+    // Fails only if a logger was set before, which then stays in use.
+    if logger.try_init().is_ok() {
+        // Set once, as the logger is.
+        let _ = FILTER.set(Box::new(move |new| filter.reload(new).is_ok()));
+    }
     if let Some(Err(error)) = opened {
         tracing::warn!(%error, "cannot open log.file; the log goes to standard error");
     }
     Ok(())
 }
+
+/// Logs by another filter from now on, unless the variable `WHISHT_LOG` decides. Whether the filter has been
+/// taken over.
+pub(super) fn set_filter(filter: &LogFilter) -> bool {
+    if is_overridden() {
+        return false;
+    }
+    let set = FILTER.get();
+    set.is_some_and(|set| set(EnvFilter::new(filter.as_str())))
+}
+
+/// Whether the variable decides about the filter.
+fn is_overridden() -> bool {
+    std::env::var_os(VARIABLE).is_some_and(|text| !text.is_empty())
+}
+
+/// Sets the filter of the logger of this process.
+static FILTER: OnceLock<Box<dyn Fn(EnvFilter) -> bool + Send + Sync>> = OnceLock::new();
 
 /// The filter of the variable, or else that of the settings.
 fn overridden(filter: &LogFilter) -> Result<LogFilter, Failure> {

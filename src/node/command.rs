@@ -18,6 +18,7 @@ use super::transfers::{FileCommand, FileReply};
 use super::views::{
     FetchView, IdentityView, MessageView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
 };
+use crate::bandwidth::BandwidthLimits;
 use crate::bloom::Bloom;
 use crate::contact::outer::EnvelopeSealer;
 use crate::endpoint::PeerAddr;
@@ -42,6 +43,8 @@ pub enum Command {
     SendDirect(RelayKey, Envelope),
     /// Require this proof of work of envelopes from peers.
     SetMinPow(MinPow),
+    /// Let no more than this cross all links together, from now on.
+    SetBandwidth(BandwidthLimits),
     /// Request only the topics of this filter from peers, which reveals what this node reads.
     SetBloom(Bloom),
     /// Accept envelopes of at most this size: 20 bytes plus the data.

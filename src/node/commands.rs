@@ -10,11 +10,13 @@ use super::effects::Counter;
 use super::input::{ClientId, CommandId};
 use super::jobs::{JobId, JobResult};
 use super::local_peer::CLIENT_ID;
+use super::output::Output;
 use super::peers::PeerKnowledge;
 use super::receive::MAX_FILTERS;
 use super::shh_api::{self, Post, PostRoute, SealedPost, ShhCommand, ShhError, ShhInfo, ShhReply};
 use super::views::{DirectoryAge, NodeView, StatusView};
 use super::{Node, contact_levels, dial_back, hex, locking, metrics, talks};
+use crate::bandwidth::BandwidthLimits;
 use crate::bloom::Bloom;
 use crate::endpoint::Endpoint;
 use crate::envelope::EnvelopeHash;
@@ -122,6 +124,10 @@ impl Node {
                 self.shut_down(now);
                 Ok(Reply::Done)
             }
+            Command::SetBandwidth(limits) => {
+                self.set_bandwidth(now, limits);
+                Ok(Reply::Done)
+            }
             Command::SetMinPow(_)
             | Command::SetBloom(_)
             | Command::SetMaxSize(_)
@@ -147,6 +153,13 @@ impl Node {
             Command::Levels => Reply::Levels(Box::new(context.levels(now, &self.config.levels))),
             _ => Reply::Done,
         })
+    }
+
+    fn set_bandwidth(&mut self, now: Now, limits: BandwidthLimits) {
+        self.config.bandwidth = limits;
+        self.peers.set_bandwidth(now.mono, &limits);
+        self.gossip.set_bandwidth(&mut self.fx, now, &limits);
+        self.fx.emit(Output::LimitBandwidth(limits));
     }
 
     /// Hands the rows of the user's state to the components that own them.

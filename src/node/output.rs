@@ -13,6 +13,7 @@ use super::event::Event;
 use super::file_storage::{FileRequest, FileRequestId};
 use super::input::{CommandId, StoreId};
 use super::jobs::{Job, JobId};
+use crate::bandwidth::BandwidthLimits;
 use crate::endpoint::Endpoint;
 use crate::mail::archive::ArchiveRequest;
 use crate::state::StateChange;
@@ -48,6 +49,8 @@ pub enum Output {
     Reply(CommandId, Result<Reply, Refusal>),
     /// A report to users.
     Notify(Event),
+    /// Let no more than this cross the sockets of all links together.
+    LimitBandwidth(BandwidthLimits),
     /// Call again at this instant at the latest. Always the last output.
     Timeout(Instant),
 }

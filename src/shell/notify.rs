@@ -5,6 +5,7 @@
 //! service manager. A watchdog message is sent only after the driver of the node has answered a command,
 //! so a driver that hangs misses the watchdog's deadline although the rest of the process runs.
 
+use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -72,7 +73,7 @@ impl ServiceManager {
     }
 
     /// Sends watchdog messages as long as the driver of this node answers; never completes.
-    pub async fn keep_alive(&self, node: &Handle) {
+    pub async fn keep_alive(&self, node: &Handle) -> Infallible {
         if let Some(interval) = self.interval {
             loop {
                 tokio::time::sleep(interval).await;
@@ -266,7 +267,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(600)).await;
         };
         tokio::select! {
-            () = manager.keep_alive(&node) => panic!("ended"),
+            never = manager.keep_alive(&node) => match never {},
             () = answering => {}
         }
         let messages: Vec<String> = std::iter::from_fn(|| received(&socket)).collect();

@@ -83,11 +83,16 @@ pub(super) struct LinkTask {
 }
 
 impl LinkTask {
+    /// A connection within these limits of bandwidth.
     pub(super) fn new(
         link: LinkId,
         stream: LinkStream,
         permit: Option<AcceptPermit>,
+        gates: LinkGates,
     ) -> (LinkHandle, Self) {
+        if gates.is_on() {
+            shrink_buffers(&stream);
+        }
         let (to_chunks, chunks) = mpsc::unbounded_channel();
         let (open, closing) = oneshot::channel();
         let permit = permit.map(Arc::new);
@@ -104,27 +109,9 @@ impl LinkTask {
                 permit,
                 chunks,
                 closing,
-                gates: LinkGates::default(),
+                gates,
             },
         )
-    }
-
-    /// Limits the bandwidth of the connection. The buffers of the operating system become small, because they hold
-    /// what has crossed the line before it is read here.
-    pub(super) fn within(self, gates: &LinkGates) -> Self {
-        #[cfg(any(target_os = "android", target_os = "linux"))]
-        if gates.is_on()
-            && let LinkStream::Tcp(stream) = &self.stream
-        {
-            let socket = socket2::SockRef::from(stream);
-            // With the usual buffers the limit holds on average only.
-            let _ = socket.set_recv_buffer_size(LIMITED_BUFFER);
-            let _ = socket.set_send_buffer_size(LIMITED_BUFFER);
-        }
-        Self {
-            gates: gates.clone(),
-            ..self
-        }
     }
 
     /// Copies bytes both ways until either side ends.
@@ -143,8 +130,8 @@ impl LinkTask {
         } = self;
         let (reader, writer) = stream.split();
         tokio::select! {
-            () = read(link, reader, (permit.as_deref(), gates.reads.as_deref()), &net) => {}
-            () = write(link, (writer, gates.writes.as_deref()), chunks, completions) => {}
+            () = read(link, reader, (permit.as_deref(), &gates.reads), &net) => {}
+            () = write(link, (writer, &gates.writes), chunks, completions) => {}
             () = linger(closing) => {}
             () = until_evicted(permit.as_deref()) => {}
         }
@@ -154,24 +141,37 @@ impl LinkTask {
     }
 }
 
+/// Makes the buffers of the operating system small: they hold what has crossed the line before it is read here,
+/// and with the usual ones a limit of bandwidth holds on average only.
+fn shrink_buffers(stream: &LinkStream) {
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    if let LinkStream::Tcp(stream) = stream {
+        let socket = socket2::SockRef::from(stream);
+        let _ = socket.set_recv_buffer_size(LIMITED_BUFFER);
+        let _ = socket.set_send_buffer_size(LIMITED_BUFFER);
+    }
+}
+
 /// Reads until the peer closes.
 async fn read(
     link: LinkId,
     mut reader: StreamReader,
-    (permit, gate): (Option<&AcceptPermit>, Option<&Gate>),
+    (permit, gate): (Option<&AcceptPermit>, &Gate),
     net: &mpsc::Sender<NetEvent>,
 ) {
-    let mut buffer = vec![0; gate.map_or(READ_BUFFER, Gate::chunk)];
+    let mut buffer = Vec::new();
     let mut is_silent = true;
-    while let Ok(len @ 1..) = reader.read(&mut buffer).await {
+    loop {
+        buffer.resize(gate.chunk().min(READ_BUFFER), 0);
+        let Ok(len @ 1..) = reader.read(&mut buffer).await else {
+            return;
+        };
         if std::mem::take(&mut is_silent)
             && let Some(permit) = permit
         {
             permit.note_received();
         }
-        if let Some(gate) = gate {
-            gate.pass(len).await;
-        }
+        gate.pass(len).await;
         let bytes = buffer.get(..len).unwrap_or_default().to_vec();
         if net.send(NetEvent::Received(link, bytes)).await.is_err() {
             return;
@@ -183,7 +183,7 @@ async fn read(
 /// bytes are still read for a moment.
 async fn write(
     link: LinkId,
-    (mut writer, gate): (StreamWriter, Option<&Gate>),
+    (mut writer, gate): (StreamWriter, &Gate),
     mut chunks: mpsc::UnboundedReceiver<Vec<u8>>,
     completions: mpsc::UnboundedSender<Completion>,
 ) {
@@ -191,10 +191,8 @@ async fn write(
     while chunks.recv_many(&mut batch, WRITE_BATCH).await > 0 {
         let bytes = batch.concat();
         batch.clear();
-        for part in bytes.chunks(gate.map_or(usize::MAX, Gate::chunk)) {
-            if let Some(gate) = gate {
-                gate.pass(part.len()).await;
-            }
+        for part in bytes.chunks(gate.chunk()) {
+            gate.pass(part.len()).await;
             let written = async {
                 writer.write_all(part).await?;
                 writer.flush().await

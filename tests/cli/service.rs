@@ -121,6 +121,18 @@ fn reload_changes_what_needs_no_restart_and_the_service_manager_hears_of_it() {
         reload("min-pow = 0.02\nmax-peers = 7\nthreads = 2\n"),
         "nothing to reload"
     );
+    let limit = |cover: &str, rate: &str| {
+        reload(&format!(
+            "{cover}min-pow = 0.02\nmax-peers = 7\nbandwidth.max = \"{rate}\"\n"
+        ))
+    };
+    assert_eq!(limit("", "200KB/s"), "reloaded bandwidth.max");
+    // A node that sends no cover traffic may have a lower limit, but only from its restart on.
+    assert_eq!(
+        limit("cover = \"off\"\n", "20KB/s"),
+        "restart needed for cover, bandwidth.max"
+    );
+    assert_eq!(limit("", "200KB/s"), "nothing to reload");
 
     for _ in 0..2 {
         assert_eq!(manager.receive(), WATCHDOG);
@@ -128,6 +140,37 @@ fn reload_changes_what_needs_no_restart_and_the_service_manager_hears_of_it() {
     signal(&node, "-TERM");
     assert_eq!(manager.next(), "STOPPING=1\nSTATUS=closing");
     assert_eq!(node.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn level_of_the_log_changes_with_a_reload() {
+    let data = scratch();
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&data.path)
+        .unwrap();
+    let (file, log) = (data.path.join("config.toml"), data.parent.join("log"));
+    let config = |level: &str, min_pow: &str| {
+        let log = log.display();
+        format!("min-pow = {min_pow}\n[log]\nfile = \"{log}\"\nlevel = \"{level}\"\n")
+    };
+    secret_file(&data.path, "config.toml", &config("info", "0.01"));
+    let socket = data.parent.join("notify");
+    let manager = Manager::bind(&socket);
+    let node = start(&data.path, &socket);
+    assert!(manager.next().starts_with("READY=1"));
+    let lines_after_reload = |level: &str, min_pow: &str| {
+        fs::write(&file, config(level, min_pow)).unwrap();
+        signal(&node, "-HUP");
+        assert!(manager.next().starts_with("RELOADING=1"));
+        assert!(manager.next().starts_with("READY=1"));
+        let log = fs::read_to_string(&log).unwrap();
+        log.matches("settings were reloaded").count()
+    };
+    assert_eq!(lines_after_reload("info", "0.02"), 1);
+    assert_eq!(lines_after_reload("error", "0.02"), 1);
+    assert_eq!(lines_after_reload("error", "0.03"), 1);
+    assert_eq!(lines_after_reload("whisht=info", "0.03"), 2);
 }
 
 const WATCHDOG: &str = "WATCHDOG=1";

@@ -8,6 +8,7 @@ use std::time::Duration;
 use circuits::ids::LinkId;
 use whisht::bandwidth::BandwidthLimits;
 use whisht::envelope::{Envelope, EnvelopeHash, Topic, Ttl};
+use whisht::node::Command;
 
 use crate::sim::World;
 use crate::sim::scripted_peer::PeerBehaviour;
@@ -28,6 +29,33 @@ fn envelope(world: &World, number: u64) -> Envelope {
     Envelope::build(expiry, Ttl(600), Topic([1; 4]), data, number)
 }
 
+const fn limits(per_second: Option<u64>) -> BandwidthLimits {
+    BandwidthLimits {
+        per_second,
+        received_per_day: None,
+        sent_per_day: None,
+    }
+}
+
+/// A peer floods for a second. Returns the bytes that the node sends meanwhile.
+fn sent_in_second_of_flood(
+    world: &mut World,
+    node: usize,
+    attacker: (usize, LinkId),
+    second: u64,
+) -> u64 {
+    let before = world.status(node).flow.bytes_sent;
+    for packet in 0..4 {
+        let first = second * FLOOD + packet * FLOOD / 4;
+        let junk: Vec<Envelope> = (first..first + FLOOD / 4)
+            .map(|number| envelope(world, number))
+            .collect();
+        send(world, attacker, &junk);
+    }
+    world.run(Duration::from_secs(1));
+    world.status(node).flow.bytes_sent - before
+}
+
 fn send(world: &mut World, (peer, link): (usize, LinkId), envelopes: &[Envelope]) {
     world.act(peer, |peer, now| {
         ((), peer.send_envelopes(now, link, envelopes))
@@ -39,10 +67,7 @@ fn flood_by_one_peer_keeps_the_limit_and_passes_the_envelopes_of_another() {
     let mut world = World::new(Duration::from_millis(5));
     let limited = world.add_with(false, &[], |config| {
         config.min_pow = 0.0;
-        config.bandwidth = BandwidthLimits {
-            per_second: Some(LIMIT),
-            ..BandwidthLimits::default()
-        };
+        config.bandwidth = limits(Some(LIMIT));
     });
     world.run(Duration::from_secs(1));
     let mut connect = || {
@@ -53,25 +78,19 @@ fn flood_by_one_peer_keeps_the_limit_and_passes_the_envelopes_of_another() {
     world.run(Duration::from_secs(3));
 
     let mut wanted: Vec<EnvelopeHash> = Vec::new();
-    let mut sent = vec![world.status(limited).flow.bytes_sent];
+    let mut sent = Vec::new();
     for second in 0..SECONDS {
         let own = envelope(&world, 1_000_000 + second);
         wanted.push(own.hash());
         send(&mut world, honest, &[own]);
-        for packet in 0..4 {
-            let first = second * FLOOD + packet * FLOOD / 4;
-            let junk: Vec<Envelope> = (first..first + FLOOD / 4)
-                .map(|number| envelope(&world, number))
-                .collect();
-            send(&mut world, attacker, &junk);
-        }
-        world.run(Duration::from_secs(1));
-        sent.push(world.status(limited).flow.bytes_sent);
+        sent.push(sent_in_second_of_flood(
+            &mut world, limited, attacker, second,
+        ));
     }
-    for pair in sent.windows(2) {
-        assert!(pair[1] - pair[0] <= LIMIT + PACKET, "{sent:?}");
+    for second in &sent {
+        assert!(*second <= LIMIT + PACKET, "{sent:?}");
     }
-    let mean = (sent[sent.len() - 1] - sent[0]) / SECONDS;
+    let mean = sent.iter().sum::<u64>() / SECONDS;
     assert!(mean <= LIMIT, "{mean}: {sent:?}");
     assert!(mean >= LIMIT / 2, "the limit is used: {mean}");
 
@@ -88,4 +107,38 @@ fn flood_by_one_peer_keeps_the_limit_and_passes_the_envelopes_of_another() {
         wanted.len()
     );
     assert_eq!(world.status(limited).peers, 3, "no peer was dropped");
+}
+
+/// As an operator does who meters the line: a limit is set, and lifted, while the node runs and is flooded.
+#[test]
+fn limit_that_is_set_under_a_flood_holds_at_once_until_it_is_lifted() {
+    let mut world = World::new(Duration::from_millis(5));
+    let node = world.add_with(false, &[], |config| config.min_pow = 0.0);
+    world.run(Duration::from_secs(1));
+    let mut connect = || {
+        let peer = world.add_scripted_peer(PeerBehaviour::relay());
+        (peer, world.connect_scripted(peer, node))
+    };
+    let (attacker, _, _) = (connect(), connect(), connect());
+    world.run(Duration::from_secs(3));
+
+    let mut second = 0;
+    let mut mean_under = |world: &mut World, per_second| {
+        let set = world.command(node, Command::SetBandwidth(limits(per_second)));
+        assert!(set.is_ok());
+        let sent: u64 = (0..5)
+            .map(|_| {
+                second += 1;
+                sent_in_second_of_flood(world, node, attacker, second)
+            })
+            .sum();
+        sent / 5
+    };
+    let free = mean_under(&mut world, None);
+    let limited = mean_under(&mut world, Some(LIMIT));
+    let lifted = mean_under(&mut world, None);
+    assert!(free > LIMIT * 3 / 2, "{free}");
+    assert!((LIMIT / 2..=LIMIT).contains(&limited), "{limited}");
+    // What waited leaves too.
+    assert!(lifted > free, "{lifted} after {free}");
 }

@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{from_text, text_of};
-use crate::cli::{Failure, is_given};
+use crate::bandwidth::BandwidthLimits;
+use crate::cli::{Failure, is_given, log};
 use crate::config::{Config, Settings, file, tables};
 use crate::endpoint::PeerAddr;
 use crate::gossip::packet::MinPow;
-use crate::node::Command;
+use crate::node::{Command, Cover};
 use crate::shell::log_output;
 use crate::shell::runtime::{DataLocation, RunningNode};
 
@@ -28,6 +29,8 @@ pub(super) struct Reload {
     started_with: String,
     /// The settings in effect, but for those that need a restart.
     config: Config,
+    /// The cells for which limits of bandwidth must leave room, as at the start.
+    cells: (Cover, bool),
 }
 
 /// What a reload did.
@@ -64,6 +67,7 @@ impl Reload {
             named,
             location,
             started_with,
+            cells: cells_of(&config),
             config,
         })
     }
@@ -110,7 +114,7 @@ impl Reload {
     async fn apply(&mut self, host: &RunningNode) -> Result<Reloaded, Failure> {
         let place = (self.named.as_deref(), &self.location);
         let text = text_of(place.0, place.1)?;
-        let config = build(&self.options, self.change, place, &text)?;
+        let mut config = build(&self.options, self.change, place, &text)?;
         let mut applied = Vec::new();
         if config.node.peers != self.config.node.peers {
             change_peers(host, &self.config, &config).await;
@@ -130,13 +134,29 @@ impl Reload {
             host.rpc().allow_modules(&config.rpc.modules);
             applied.push("rpc.modules");
         }
-        self.config = config;
+        if config.log.filter != self.config.log.filter && log::set_filter(&config.log.filter) {
+            applied.push("log.level");
+        }
         let changed = file::changed_keys(&self.started_with, &text);
-        let needs_restart = changed.into_iter();
-        let needs_restart = needs_restart.filter(|key| !RELOADED.contains(key) && !is_fixed(key));
+        let mut needs_restart: Vec<_> = changed
+            .into_iter()
+            .filter(|key| !RELOADED.contains(key) && !is_fixed(key))
+            .collect();
+        let limits = changed_limits(&self.config.node.bandwidth, &config.node.bandwidth);
+        if cells_of(&config) == self.cells {
+            if !limits.is_empty() {
+                ask(host, Command::SetBandwidth(config.node.bandwidth)).await;
+            }
+            applied.extend(limits);
+        } else {
+            // These limits are for the cells that the node has after a restart.
+            config.node.bandwidth = self.config.node.bandwidth;
+            needs_restart.extend(limits);
+        }
+        self.config = config;
         Ok(Reloaded {
             applied,
-            needs_restart: needs_restart.collect(),
+            needs_restart,
         })
     }
 }
@@ -162,6 +182,23 @@ fn build(
     let mut settings = options.clone().or(from_text(named, location, text)?);
     change(&mut settings);
     Ok(Config::build(settings)?)
+}
+
+/// The cover traffic of a node, and whether it relays: from these follows how much its cells need.
+const fn cells_of(config: &Config) -> (Cover, bool) {
+    (config.node.cover, config.node.relay)
+}
+
+/// Keys of the limits that differ.
+fn changed_limits(before: &BandwidthLimits, after: &BandwidthLimits) -> Vec<&'static str> {
+    let of_second = before.per_second != after.per_second;
+    let of_day = before.received_per_day != after.received_per_day;
+    let limits = [
+        ("bandwidth.max", of_second),
+        ("bandwidth.max-mb-day", of_day),
+    ];
+    let changed = limits.into_iter().filter(|(_, changed)| *changed);
+    changed.map(|(key, _)| key).collect()
 }
 
 /// Removes the peers that are not in the settings any more, and adds the new ones. A trusted peer stays
@@ -204,7 +241,14 @@ fn is_fixed(key: &str) -> bool {
 }
 
 /// Keys of the settings that a reload changes; docs/operating.md has them.
-const RELOADED: [&str; 3] = ["peers", "min-pow", "rpc.modules"];
+const RELOADED: [&str; 6] = [
+    "peers",
+    "min-pow",
+    "bandwidth.max",
+    "bandwidth.max-mb-day",
+    "rpc.modules",
+    "log.level",
+];
 
 #[cfg(test)]
 mod tests {

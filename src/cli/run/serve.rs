@@ -40,7 +40,10 @@ pub(super) async fn until_end(
                 SignalRequest::End => break,
                 SignalRequest::Reload => {
                     service.reloading();
-                    let result = reload.run(&host).await;
+                    let result = tokio::select! {
+                        result = reload.run(&host) => result,
+                        never = &mut alive => match never {},
+                    };
                     service.ready(&format!("{status}; {result}"));
                 }
             },
@@ -53,7 +56,7 @@ pub(super) async fn until_end(
                     "the node ended without being asked to; this is a bug, please report the log above",
                 ))
             },
-            () = &mut alive => {}
+            never = &mut alive => match never {},
         }
     }
     service.stopping("closing");

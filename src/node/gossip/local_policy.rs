@@ -33,10 +33,13 @@ impl EnvelopeGossip {
         Ok(())
     }
 
-    /// Sets the minimum proof of work, and announces it.
+    /// Sets the minimum proof of work, and announces it: as many times the new one as the pressure demands.
     pub(in crate::node) fn set_min_pow(&mut self, fx: &mut Effects, now: Now, min_pow: MinPow) {
         let packets = self.machine.set_min_pow(now, min_pow);
         self.send(fx, packets);
+        if self.is_raised() {
+            self.announce_min_pow(fx, now);
+        }
     }
 
     /// Sets the topic filter, and announces it.

@@ -39,6 +39,16 @@ impl PowPressure {
         })
     }
 
+    /// Goes on under other limits. The number of doublings stays: whether it fits is judged on the next minutes.
+    fn renew(earlier: Option<Self>, limits: &BandwidthLimits) -> Option<Self> {
+        let new = Self::new(limits)?;
+        let per_minute = new.per_minute;
+        Some(earlier.map_or(new, |earlier| Self {
+            per_minute,
+            ..earlier
+        }))
+    }
+
     /// Judges the time since the last minute. `bytes` counts accepted envelopes since the start, `fill` is the used
     /// share of the mempool in percent. Returns the number of doublings if it changed.
     fn review(&mut self, minute: u32, bytes: u64, fill: u64) -> Option<u32> {
@@ -75,6 +85,21 @@ impl PowPressure {
 }
 
 impl EnvelopeGossip {
+    /// Goes on under other limits of bandwidth. Without any, no pressure is left, and the minimum that pressure
+    /// has raised falls at once.
+    pub(in crate::node) fn set_bandwidth(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        limits: &BandwidthLimits,
+    ) {
+        let was_raised = self.is_raised();
+        self.pressure = PowPressure::renew(self.pressure.take(), limits);
+        if was_raised && !self.is_raised() {
+            self.announce_min_pow(fx, now);
+        }
+    }
+
     /// Judges the pressure once a minute, and announces another minimum proof of work if it changed.
     pub(in crate::node) fn review_pressure(&mut self, fx: &mut Effects, now: Now) {
         let pool = u64::try_from(self.pool.bytes()).unwrap_or(u64::MAX);
@@ -83,18 +108,31 @@ impl EnvelopeGossip {
         let Some(pressure) = &mut self.pressure else {
             return;
         };
-        let Some(steps) = pressure.review(now.unix.0 / 60, bytes, fill) else {
-            return;
-        };
+        if pressure.review(now.unix.0 / 60, bytes, fill).is_some() {
+            let raised = self.announce_min_pow(fx, now);
+            tracing::info!(
+                min_pow = raised.value(),
+                "the announced minimum proof of work follows the use of bandwidth and mempool"
+            );
+        }
+    }
+
+    /// Whether the announced minimum is above that of the settings.
+    pub(super) fn is_raised(&self) -> bool {
+        self.pressure
+            .as_ref()
+            .is_some_and(|pressure| pressure.steps > 0)
+    }
+
+    /// Announces the minimum proof of work that follows from the settings and the pressure.
+    pub(super) fn announce_min_pow(&mut self, fx: &mut Effects, now: Now) -> MinPow {
         let floor = self.machine.min_pow_floor();
+        let steps = self.pressure.as_ref().map_or(0, |pressure| pressure.steps);
         let factor = 1_u32.checked_shl(steps).unwrap_or(1);
         let raised = MinPow::new(floor.value() * f64::from(factor)).unwrap_or(floor);
-        tracing::info!(
-            min_pow = raised.value(),
-            "the announced minimum proof of work follows the use of bandwidth and mempool"
-        );
         let packets = self.machine.set_pressure(now, raised);
         self.send(fx, packets);
+        raised
     }
 }
 
@@ -154,5 +192,20 @@ mod tests {
     #[test]
     fn node_without_a_limit_has_no_pressure() {
         assert!(PowPressure::new(&BandwidthLimits::default()).is_none());
+    }
+    #[test]
+    fn other_limits_keep_the_doublings_until_the_next_minutes_are_judged() {
+        let mut raised = pressure();
+        raised.review(0, 0, 0);
+        assert_eq!(raised.review(1, 60_000, 0), Some(1));
+        let limits = |per_second| BandwidthLimits {
+            per_second,
+            ..BandwidthLimits::default()
+        };
+        let mut wider = PowPressure::renew(Some(raised), &limits(Some(2_000))).unwrap();
+        assert_eq!(wider.steps, 1);
+        // Half of what the wider limit admits.
+        assert_eq!(wider.review(2, 120_000, 0), None);
+        assert!(PowPressure::renew(Some(wider), &limits(None)).is_none());
     }
 }

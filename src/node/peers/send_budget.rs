@@ -30,6 +30,12 @@ impl SendBudget {
         }
     }
 
+    /// Goes on with other limits.
+    pub(super) fn set_limits(&mut self, limits: &BandwidthLimits, now: Instant) {
+        let earlier = self.allowance.take();
+        self.allowance = Allowance::renew(earlier, limits.per_second, limits.sent_per_day, now);
+    }
+
     /// Whether anything is limited.
     pub(super) const fn is_on(&self) -> bool {
         self.allowance.is_some()
@@ -123,5 +129,15 @@ mod tests {
         let mut budget = SendBudget::default();
         budget.charge(Instant::ZERO, usize::MAX);
         assert!(budget.admits_gossip(Instant::ZERO) && !budget.is_on());
+    }
+    #[test]
+    fn lifted_limit_lets_the_waiting_links_take_their_turns() {
+        let mut budget = budget();
+        budget.charge(Instant::ZERO, 1_000_000);
+        budget.wait(LinkId(1));
+        assert_eq!(budget.next(Instant::ZERO), None);
+        budget.set_limits(&BandwidthLimits::default(), Instant::ZERO);
+        assert_eq!(budget.next(Instant::ZERO), Some(LinkId(1)));
+        assert!(!budget.is_on());
     }
 }

@@ -7,6 +7,7 @@ use circuits::ids::{LinkId, RelayKey};
 use circuits::time::{Instant, Now};
 
 use super::{PeerConnection, Peers};
+use crate::bandwidth::BandwidthLimits;
 use crate::envelope::{Envelope, ProtocolVersion};
 use crate::gossip::packet::{P2pKind, outgoing, v5};
 use crate::gossip::{Gossip, OutboundPacket};
@@ -99,6 +100,11 @@ impl Peers {
         if !gossip && connection.has_gossip() {
             self.budget.wait(id);
         }
+    }
+
+    /// Goes on with other limits of bandwidth.
+    pub(in crate::node) fn set_bandwidth(&mut self, now: Instant, limits: &BandwidthLimits) {
+        self.budget.set_limits(limits, now);
     }
 
     /// Gives each link that has gossip to send a turn of one frame while the limit of bandwidth admits it, and

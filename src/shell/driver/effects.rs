@@ -131,14 +131,14 @@ impl EffectExecutor {
                 // Having no subscriber is not an error.
                 let _ = self.events.send(Arc::new(event));
             }
+            Output::LimitBandwidth(limits) => self.gates.set_limits(&limits),
             Output::Timeout(due) => self.due = Some(due),
         }
     }
 
     /// Starts a task for an established connection.
     pub(super) fn open(&mut self, link: LinkId, stream: LinkStream, permit: Option<AcceptPermit>) {
-        let (handle, connection) = LinkTask::new(link, stream, permit);
-        let connection = connection.within(&self.gates);
+        let (handle, connection) = LinkTask::new(link, stream, permit, self.gates.clone());
         self.links.insert(link, handle);
         self.tasks
             .spawn(connection.run(self.to_net.clone(), self.to_completions.clone()));

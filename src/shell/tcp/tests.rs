@@ -3,6 +3,8 @@
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::bandwidth::BandwidthLimits;
+use crate::shell::clock::Clock;
 
 /// A connection's task, the driver's ends of it, and the peer's side.
 struct TestLink {
@@ -12,13 +14,17 @@ struct TestLink {
     peer: TcpStream,
 }
 
+fn no_limits() -> LinkGates {
+    LinkGates::new(&BandwidthLimits::default(), Clock::start())
+}
+
 async fn pair() -> TestLink {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap())
         .await
         .unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    let (handle, connection) = LinkTask::new(LinkId(1), LinkStream::Tcp(stream), None);
+    let (handle, connection) = LinkTask::new(LinkId(1), LinkStream::Tcp(stream), None, no_limits());
     let (to_net, net) = mpsc::channel(1);
     let (to_completions, completions) = mpsc::unbounded_channel();
     tokio::spawn(connection.run(to_net, to_completions));
@@ -183,7 +189,8 @@ async fn link_that_the_node_keeps_takes_a_slot_until_it_closes() {
         );
         let (stream, from) = listener.accept().await.unwrap();
         let permit = limiter.admit(from.ip());
-        let (handle, task) = LinkTask::new(LinkId(id), LinkStream::Tcp(stream), permit);
+        let (handle, task) =
+            LinkTask::new(LinkId(id), LinkStream::Tcp(stream), permit, no_limits());
         tokio::spawn(task.run(to_net.clone(), to_completions.clone()));
         links.push(handle);
     }

@@ -211,6 +211,8 @@ impl World {
                 self.replies.insert(id, reply);
             }
             Output::Notify(event) => self.observe(at, &Observation::Notified(&event)),
+            // The links of the simulator have capacities of their own.
+            Output::LimitBandwidth(_) => {}
             Output::Timeout(due) => {
                 if let Some(due) = self.machine_mut(at).wake.want(due.max(now)) {
                     self.queue.push(due, (at, SimEvent::Wake));
