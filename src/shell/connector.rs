@@ -150,6 +150,16 @@ pub(super) type StreamReader = Pin<Box<dyn AsyncRead + Send>>;
 pub(super) type StreamWriter = Pin<Box<dyn AsyncWrite + Send>>;
 
 impl LinkStream {
+    /// The socket of the connection, if it has one of its own.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    pub(super) fn socket(&self) -> Option<socket2::SockRef<'_>> {
+        match self {
+            Self::Tcp(stream) => Some(stream.into()),
+            #[cfg(feature = "tor")]
+            Self::Arti(_) => None,
+        }
+    }
+
     pub(super) fn split(self) -> (StreamReader, StreamWriter) {
         match self {
             Self::Tcp(stream) => {

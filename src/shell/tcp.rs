@@ -145,8 +145,7 @@ impl LinkTask {
 /// and with the usual ones a limit of bandwidth holds on average only.
 fn shrink_buffers(stream: &LinkStream) {
     #[cfg(any(target_os = "android", target_os = "linux"))]
-    if let LinkStream::Tcp(stream) = stream {
-        let socket = socket2::SockRef::from(stream);
+    if let Some(socket) = stream.socket() {
         let _ = socket.set_recv_buffer_size(LIMITED_BUFFER);
         let _ = socket.set_send_buffer_size(LIMITED_BUFFER);
     }
