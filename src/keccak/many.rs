@@ -54,41 +54,48 @@ impl LaneTask for HashPairs<'_> {
     }
 }
 
-/// Hashes all inputs.
+/// Hashes all inputs. Copies wait until every input has a lane: the inputs are longer, and what is
+/// short fills the lanes at the end.
 fn run_all<'a, const N: usize>(
-    lanes: &impl SideBySide<N>,
+    lanes: &(impl SideBySide<N> + ?Sized),
     mut waiting: impl Iterator<Item = Absorbing<'a>>,
 ) {
-    let mut forks: Vec<Fork<'a>> = Vec::with_capacity(N);
+    run(lanes, &mut |copies| {
+        let input = waiting.next().map(|input| (input, [0; 25]));
+        input.or_else(|| copies.pop())
+    });
+}
+
+/// Hashes all inputs that `next` yields; it may take one of the copies that wait for a lane.
+fn run<'a, const N: usize>(
+    lanes: &(impl SideBySide<N> + ?Sized),
+    next: &mut dyn FnMut(&mut Vec<Started<'a>>) -> Option<Started<'a>>,
+) {
+    let mut copies: Vec<Started<'a>> = Vec::with_capacity(N);
     let mut sponges = [[0; N]; 25];
     let mut absorbing: [_; N] = core::array::from_fn(|_| None);
     loop {
         for (lane, place) in absorbing.iter_mut().enumerate() {
-            if place.is_some() {
-                continue;
-            }
-            let next = forks.pop();
-            if let Some((input, state)) = next.or_else(|| Some((waiting.next()?, [0; 25]))) {
+            if place.is_none()
+                && let Some((input, state)) = next(&mut copies)
+            {
                 set_column(&mut sponges, lane, &state);
                 *place = Some(input);
             }
         }
+        // The lanes are filled, so nothing waits if one of several is empty.
         match absorbing.iter().flatten().count() {
             0 => return,
-            // The lanes are filled, so nothing waits if there is more than one.
-            1 if N > 1 => {
-                for (lane, place) in absorbing.iter_mut().enumerate() {
-                    if let Some(input) = place.take() {
-                        finish_alone(input, column(&sponges, lane));
-                    }
-                }
-                return;
+            1 if N > 1 => return leave_lanes(&sponges, &mut absorbing).for_each(finish_alone),
+            2..=4 if let Some(half) = lanes.half() => {
+                let mut rest = leave_lanes(&sponges, &mut absorbing);
+                return run(half, &mut |copies| rest.next().or_else(|| copies.pop()));
             }
             _ => {}
         }
         for (lane, input) in absorbing.iter_mut().enumerate() {
             if let Some(input) = input {
-                forks.extend(input.take_fork(|| column(&sponges, lane)));
+                copies.extend(input.take_copy(|| column(&sponges, lane)));
                 let words = sponges.iter_mut();
                 input.absorb_block(words.filter_map(|words| words.get_mut(lane)));
             }
@@ -103,7 +110,7 @@ fn run_all<'a, const N: usize>(
 }
 
 /// An input, and the state of the sponge that absorbed what precedes it.
-type Fork<'a> = (Absorbing<'a>, State1600);
+type Started<'a> = (Absorbing<'a>, State1600);
 
 /// One input on its way through a sponge.
 struct Absorbing<'a> {
@@ -127,7 +134,7 @@ impl<'a> Absorbing<'a> {
     }
 
     /// The beginning, once it has less than a block left; `state` has absorbed what precedes.
-    fn take_fork(&mut self, state: impl FnOnce() -> State1600) -> Option<Fork<'a>> {
+    fn take_copy(&mut self, state: impl FnOnce() -> State1600) -> Option<Started<'a>> {
         let (len, digest) = self.fork.take_if(|(left, _)| *left < RATE)?;
         let rest = self.rest.get(..len).unwrap_or(self.rest);
         Some((Self::new(rest, digest), state()))
@@ -152,11 +159,20 @@ impl<'a> Absorbing<'a> {
     }
 }
 
+/// Takes the inputs out of their lanes.
+fn leave_lanes<'a, const N: usize>(
+    sponges: &Sponges<N>,
+    absorbing: &mut [Option<Absorbing<'a>>; N],
+) -> impl Iterator<Item = Started<'a>> {
+    let lanes = absorbing.iter_mut().enumerate();
+    lanes.filter_map(|(lane, place)| Some((place.take()?, column(sponges, lane))))
+}
+
 /// Hashes the rest of the only input that is left.
-fn finish_alone(mut input: Absorbing<'_>, mut state: State1600) {
+fn finish_alone((mut input, mut state): Started<'_>) {
     while !input.is_complete {
-        if let Some((beginning, state)) = input.take_fork(|| state) {
-            finish_alone(beginning, state);
+        if let Some(beginning) = input.take_copy(|| state) {
+            finish_alone(beginning);
         }
         input.absorb_block(state.iter_mut());
         permute(&mut state);

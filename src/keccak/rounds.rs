@@ -6,13 +6,13 @@
 
 /// Defines `permute` and `digests`, which run the sponges in 25 vectors.
 ///
-/// Requires in scope: `load` and `store` for a vector's words, `splat`, `xor`; `parity` of the
+/// Requires in scope: `Sponges` and `Digests`, `load` and `store` for a vector's words, `splat`, `xor`; `parity` of the
 /// columns on both sides of one and `add` of that to a word (theta); `rotate::<N, { 64 - N }>`
 /// (rho); `chi` of three adjacent words.
 macro_rules! keccak_over {
     ($vector:ty, $lanes:literal, $feature:literal) => {
         #[target_feature(enable = $feature)]
-        fn permute(sponges: &mut super::Sponges<$lanes>) {
+        fn permute(sponges: &mut Sponges<$lanes>) {
             let permuted = rounds(load_all(sponges), &ROUND_CONSTANTS);
             for (words, vector) in sponges.iter_mut().zip(permuted) {
                 *words = store(vector);
@@ -20,14 +20,11 @@ macro_rules! keccak_over {
         }
 
         #[target_feature(enable = $feature)]
-        fn digests(
-            sponges: &super::Sponges<$lanes>,
-            padding_follows: bool,
-        ) -> super::Digests<$lanes> {
+        fn digests(sponges: &Sponges<$lanes>, padding_follows: bool) -> Digests<$lanes> {
             let mut a = load_all(sponges);
             if padding_follows {
                 a = rounds(a, &ROUND_CONSTANTS);
-                let [(_, first), (_, last)] = super::PADDING;
+                let [(_, first), (_, last)] = crate::keccak::PADDING;
                 a[0] = xor(a[0], splat(first));
                 a[16] = xor(a[16], splat(last));
             }
@@ -44,7 +41,7 @@ macro_rules! keccak_over {
 
         #[inline]
         #[target_feature(enable = $feature)]
-        fn load_all(sponges: &super::Sponges<$lanes>) -> [$vector; 25] {
+        fn load_all(sponges: &Sponges<$lanes>) -> [$vector; 25] {
             let mut vectors = [splat(0); 25];
             for (vector, words) in vectors.iter_mut().zip(sponges) {
                 *vector = load(*words);
@@ -52,7 +49,7 @@ macro_rules! keccak_over {
             vectors
         }
 
-        super::rounds::keccak_rounds!($vector, $feature);
+        crate::keccak::rounds::keccak_rounds!($vector, $feature);
     };
 }
 

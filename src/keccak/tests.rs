@@ -78,8 +78,11 @@ proptest! {
             .flat_map(|state| digests(&scalar, [*state], padding_follows))
             .collect();
         if let Some(lanes) = avx512::Avx512::detect() {
-            prop_assert_eq!(&permuted(&lanes, states), &whole);
-            prop_assert_eq!(&digests(&lanes, states, padding_follows), &ends);
+            prop_assert_eq!(&permuted::<8>(&lanes, states), &whole);
+            prop_assert_eq!(&digests::<8>(&lanes, states, padding_follows), &ends);
+            let [first @ .., _, _, _, _] = states;
+            prop_assert_eq!(&permuted::<4>(&lanes, first)[..], &whole[..4]);
+            prop_assert_eq!(&digests::<4>(&lanes, first, padding_follows)[..], &ends[..4]);
         }
         if let Some(lanes) = avx2::Avx2::detect() {
             let [first @ .., _, _, _, _] = states;
