@@ -147,7 +147,7 @@ impl PeerEnvelopeIndex {
         let visited: Vec<ShortHash> = circle.map(|(name, _)| *name).take(steps).collect();
         self.swept = visited.last().copied().unwrap_or_default();
         for name in visited {
-            if !keep(&name.0) {
+            if !keep(&name.0.to_be_bytes()) {
                 self.forget_short(name);
             }
         }
@@ -216,13 +216,14 @@ impl fmt::Debug for PeerEnvelopeIndex {
     }
 }
 
-/// The first 16 bytes of an envelope's hash.
+/// The first 16 bytes of an envelope's hash, as a number that is compared quickly.
 #[derive(Clone, Copy, Default, Eq, Ord, PartialEq, PartialOrd)]
-struct ShortHash([u8; 16]);
+struct ShortHash(u128);
 
 impl ShortHash {
     fn of(hash: &EnvelopeHash) -> Self {
-        Self(hash.0.first_chunk().copied().unwrap_or_default())
+        let first = hash.0.first_chunk().copied();
+        Self(u128::from_be_bytes(first.unwrap_or_default()))
     }
 }
 
