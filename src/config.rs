@@ -144,6 +144,7 @@ impl Config {
             }),
             via_tor: tor.backend != TorBackend::Off,
             danger_reveal_paths: false,
+            danger_descriptor_effort: None,
         };
         Ok(Self {
             node,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use circuits::directory::{EndpointKinds, RelayEndpoint};
+use circuits::directory::{EndpointKinds, RelayEndpoint, Requirements};
 use circuits::ids::{Epoch, NetworkId, Profile, RelayId, RelayKey};
 use circuits::level::Level;
 use circuits::secret::Secret;
@@ -75,6 +75,10 @@ pub struct NodeConfig {
     pub via_tor: bool,
     /// Whether trace events reveal paths and what relays observe. For demonstrations only.
     pub danger_reveal_paths: bool,
+    /// Mean number of puzzle solutions that a descriptor costs; `None` for that of the profile. For tests of
+    /// the main network between processes only: no setting reaches it, and nodes of another effort refuse
+    /// descriptors of a lower one (docs/decisions/0039).
+    pub danger_descriptor_effort: Option<u32>,
 }
 
 /// How much cover traffic a node sends, from its start to its exit.
@@ -146,6 +150,16 @@ impl PowGeneration {
 }
 
 impl NodeConfig {
+    /// What descriptors of this node's network must satisfy.
+    #[must_use]
+    pub fn requirements(&self) -> Requirements {
+        let requirements = Requirements::new(self.network_id(), self.profile);
+        Requirements {
+            effort: self.danger_descriptor_effort.unwrap_or(requirements.effort),
+            ..requirements
+        }
+    }
+
     /// The kinds of addresses that this node can dial, as far as it knows.
     #[must_use]
     pub const fn dials(&self) -> EndpointKinds {

@@ -232,6 +232,7 @@ pub(super) fn config() -> NodeConfig {
         mail: None,
         via_tor: false,
         danger_reveal_paths: false,
+        danger_descriptor_effort: None,
     }
 }
 

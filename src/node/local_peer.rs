@@ -48,7 +48,7 @@ impl LocalPeer {
             signing: SigningKey::new(link.to_bytes())?,
             key,
             id: key.id(),
-            requirements: Requirements::new(config.network_id(), config.profile),
+            requirements: config.requirements(),
             link: Arc::new(link),
             shows_time: config.relay || !config.listening.is_empty(),
         })

@@ -26,7 +26,7 @@ pub(crate) struct NodeProcess {
 
 /// Where a node keeps its data, and how commands find it.
 #[derive(Clone)]
-enum Place {
+pub(crate) enum Place {
     /// In a data directory.
     Directory(PathBuf),
     /// In memory; commands find it by its socket.
@@ -144,23 +144,7 @@ impl NodeProcess {
 
     /// Starts a command without waiting for its end.
     pub(crate) fn begin(&self, args: &[&str]) -> RunningCommand {
-        let child = whisht(&self.place)
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let id = child.id();
-        let (sender, output) = mpsc::channel();
-        thread::spawn(move || {
-            // The receiver may have timed out.
-            let _sent = sender.send(child.wait_with_output().unwrap());
-        });
-        RunningCommand {
-            what: format!("`{}` at {}", args.join(" "), self.name),
-            id,
-            output,
-        }
+        self.place.begin(&self.name, args)
     }
 
     /// Starts a command that a user types into.
@@ -221,6 +205,14 @@ impl Drop for NodeProcess {
     }
 }
 
+impl Place {
+    /// Starts a command against the node here without waiting for its end. `name` is that of the node.
+    pub(crate) fn begin(&self, name: &str, args: &[&str]) -> RunningCommand {
+        let command = whisht(self);
+        RunningCommand::start(command, args, format!("`{}` at {name}", args.join(" ")))
+    }
+}
+
 /// A running command.
 pub(crate) struct RunningCommand {
     what: String,
@@ -229,6 +221,19 @@ pub(crate) struct RunningCommand {
 }
 
 impl RunningCommand {
+    /// Starts a command with these arguments; `what` names it in failures.
+    fn start(mut command: Command, args: &[&str], what: String) -> Self {
+        let piped = command.args(args).stdout(Stdio::piped());
+        let child = piped.stderr(Stdio::piped()).spawn().unwrap();
+        let id = child.id();
+        let (sender, output) = mpsc::channel();
+        thread::spawn(move || {
+            // The receiver may have timed out.
+            let _sent = sender.send(child.wait_with_output().unwrap());
+        });
+        Self { what, id, output }
+    }
+
     /// Waits for the command's end.
     pub(crate) fn end(self) -> Output {
         self.end_within(WAIT_TIMEOUT)
@@ -244,7 +249,7 @@ impl RunningCommand {
         assert!(!told.contains("\"first_gossip\":true"), "{told}");
     }
 
-    fn end_within(self, limit: Duration) -> Output {
+    pub(crate) fn end_within(self, limit: Duration) -> Output {
         self.output.recv_timeout(limit).unwrap_or_else(|_| {
             let id = self.id.to_string();
             // The command may have ended just now.

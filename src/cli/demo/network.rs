@@ -250,6 +250,7 @@ impl PlannedNode {
             mail: None,
             via_tor: false,
             danger_reveal_paths: true,
+            danger_descriptor_effort: None,
         };
         let guard_seed = Secret::take(&mut random().map_err(failed)?);
         let handle = start(Setup {

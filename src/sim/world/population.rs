@@ -68,6 +68,7 @@ impl World {
             mail: None,
             via_tor: false,
             danger_reveal_paths: true,
+            danger_descriptor_effort: None,
         };
         change(&mut config);
         let disk = SimDisk::new(self.config.disk);

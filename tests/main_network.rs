@@ -1,0 +1,257 @@
+//! A network of profile `main` between processes: each node a host with a public address of its own.
+//!
+//! Loopback has one subnet and no public address, so the rules of `main` cannot be kept there. Here every node
+//! is a process in a network namespace of its own, all of them on one bridge in a namespace that has no other
+//! way out. `bash .ci/main-network` makes that namespace and starts the test; no packet leaves the machine.
+//!
+//! One rule is not that of `main`: a descriptor costs one solution of the puzzle, not 65,536 (decision 39).
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "helpers of tests may fail loudly, and wait"
+)]
+
+#[path = "main_network/ceremony.rs"]
+mod ceremony;
+#[path = "main_network/earlier_run.rs"]
+mod earlier_run;
+#[path = "main_network/host.rs"]
+mod host;
+#[path = "processes/node.rs"]
+mod node;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use circuits::ids::Epoch;
+use tempfile::TempDir;
+use whisht::config::{Config, file};
+use whisht::shell::runtime::{DataLocation, RunningNode};
+
+use crate::ceremony::SignedList;
+use crate::earlier_run::{RelayIdentity, current_epoch};
+use crate::host::{Host, Lan};
+use crate::node::until_within;
+
+#[test]
+#[ignore = "needs a network namespace of its own, and root: `bash .ci/main-network`"]
+fn main_network_of_signed_list_delivers_and_uses_no_other_relay() {
+    let begun = Instant::now();
+    let report = |what: &str| println!("{:>5} s  {what}", begun.elapsed().as_secs());
+    let network = MainNetwork::start();
+    report("all nodes have started");
+    network.wait_for_relays();
+    report("source and reader have the relays of the list");
+    network.check_relay_beside_the_list();
+    report("the relay that is not on the list is known, and not used");
+    network.check_doctors();
+    report("the doctor finds nothing wrong");
+
+    let made = network.reader.ask(&["id", "new", "desk", "--no-password"]);
+    let to = made["public_key"].as_str().unwrap();
+    for level in ["normal", "hush"] {
+        network.deliver(to, level);
+        report(&format!("a message at {level} has arrived"));
+    }
+    network.check_dark_is_refused(to);
+    network.check_forwarded();
+    report("relays of the list have forwarded cells, and the other one has not");
+}
+
+/// Not a test: the process of one node. It runs until it is killed.
+#[test]
+#[ignore = "a process of the other test, which starts it"]
+fn node_of_main_network() {
+    let dir = std::env::var_os(NODE_DIR).map(PathBuf::from);
+    let dir = dir.expect("this is a process of the other test: run `bash .ci/main-network`");
+    let text = fs::read_to_string(dir.join("config.toml")).unwrap();
+    let settings = file::parse(&dir.join("config.toml"), &text).unwrap();
+    let mut config = Config::build(settings).unwrap();
+    config.node.danger_descriptor_effort = Some(EFFORT);
+    let log = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO);
+    log.with_ansi(false).init();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let location = DataLocation::Directory(dir);
+        let _node = RunningNode::open(config, &location, None).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+}
+
+/// The nodes of the network.
+struct MainNetwork {
+    /// The relays of the list.
+    relays: Vec<Host>,
+    /// A relay that the list does not name.
+    unlisted: Host,
+    source: Host,
+    reader: Host,
+    _lan: Lan,
+    _scratch: TempDir,
+}
+
+impl MainNetwork {
+    /// Makes the list, and starts all nodes with it.
+    fn start() -> Self {
+        let lan = Lan::open();
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
+        let epoch = epoch_with_time_left();
+        let identities = RelayIdentity::of_every_layer(RELAYS_OF_LAYER);
+        let listed = identities.iter().enumerate();
+        let listed = listed.map(|(number, relay)| relay.enode(address(number)));
+        let list = SignedList::make(dir, &listed.collect::<Vec<_>>());
+
+        let relays = identities.iter().enumerate().map(|(number, identity)| {
+            let place = dir.join(format!("relay-{number}"));
+            identity.write_earlier_run(&place, epoch, address(number));
+            Host::start(
+                &lan,
+                &place,
+                address(number),
+                &list.settings("relay = true"),
+            )
+        });
+        let relays: Vec<Host> = relays.collect();
+        let place = dir.join("unlisted");
+        let outsider = RelayIdentity::new();
+        let at = address(identities.len());
+        outsider.write_earlier_run(&place, epoch, at);
+        let unlisted = Host::start(&lan, &place, at, &list.settings("relay = true"));
+        let start = |name: &str, number: u8, settings: &str| {
+            Host::start(&lan, &dir.join(name), [46, number, 0, 1], settings)
+        };
+        let client = list.settings("listen = []");
+        Self {
+            source: start("source", 1, &client),
+            reader: start("reader", 2, &client),
+            relays,
+            unlisted,
+            _lan: lan,
+            _scratch: scratch,
+        }
+    }
+
+    /// Waits until source and reader can use all relays of the list, and have peers.
+    fn wait_for_relays(&self) {
+        for node in [&self.source, &self.reader] {
+            until_within(START_TIMEOUT, "a client has the relays of the list", || {
+                let status = node.ask(&["status"]);
+                let peers = status["dark_peers"].as_u64() >= Some(3);
+                (status["eligible_relays"] == self.relays.len() && peers).then_some(())
+            });
+        }
+    }
+
+    /// The relay that the list does not name is known to all, by descriptors like those of the others, and
+    /// paths cannot use it.
+    fn check_relay_beside_the_list(&self) {
+        let id = self.unlisted.relay_id();
+        let eligible = |node: &Host| {
+            let relays = node.ask(&["relays"]);
+            let mut relays = relays.as_array().unwrap().iter();
+            relays
+                .find(|relay| relay["id"] == id.as_str())
+                .map(|relay| relay["eligible"] == true)
+        };
+        for node in [&self.source, &self.reader, &self.relays[0]] {
+            let known = until_within(START_TIMEOUT, "the other relay is known", || eligible(node));
+            assert!(!known, "a relay that is not on the list is eligible");
+        }
+        let list = &self.source.ask(&["status"])["relay_list"]["in_force"];
+        assert_eq!(list["relays"], self.relays.len(), "{list}");
+    }
+
+    /// Nothing is wrong with a relay and a client, and peers can dial the relay.
+    fn check_doctors(&self) {
+        for node in [&self.relays[0], &self.source] {
+            let told = node.doctor();
+            let found = told["findings"].as_array().unwrap();
+            assert!(told["running"] == true && told["wrong"] == 0, "{found:#?}");
+        }
+        let told = self.relays[1].doctor();
+        let mut found = told["findings"].as_array().unwrap().iter();
+        let reached = found.find(|finding| finding["check"] == "reachability");
+        let reached = reached.unwrap();
+        let text = reached["text"].as_str().unwrap();
+        let dialled = reached["result"] == "ok" && text.contains("dialled back by");
+        assert!(dialled, "{reached}");
+    }
+
+    /// Sends a message, and waits until the reader has it and the source has seen it.
+    fn deliver(&self, to: &str, level: &str) {
+        let body = format!("sent at {level}");
+        let sending = self.source.send(to, level, &body);
+        let payload = hex::encode(&body);
+        until_within(
+            DELIVERY_TIMEOUT,
+            &format!("a message at {level} arrives"),
+            || {
+                self.reader
+                    .inbox()
+                    .into_iter()
+                    .find(|message| message["payload"] == payload)
+            },
+        );
+        sending.assert_sender_was_not_first(DELIVERY_TIMEOUT);
+    }
+
+    /// Twenty-five relays are too few for `dark`, and the node says which rule it is.
+    fn check_dark_is_refused(&self, to: &str) {
+        let output = self.source.send(to, "dark", "refused").end();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(5), "{told}");
+    }
+
+    fn check_forwarded(&self) {
+        let forwarded = |node: &Host| node.ask(&["status"])["cells_forwarded"].as_u64().unwrap();
+        let cells: Vec<u64> = self.relays.iter().map(forwarded).collect();
+        assert!(cells.iter().all(|cells| *cells > 0), "{cells:?}");
+        assert_eq!(
+            forwarded(&self.unlisted),
+            0,
+            "the other relay has forwarded cells"
+        );
+    }
+}
+
+/// The epoch of the descriptors. If this one ends soon, waits for the next, so that no path is drawn anew while a
+/// message is on its way.
+fn epoch_with_time_left() -> Epoch {
+    let epoch = current_epoch();
+    let left = epoch
+        .next()
+        .start()
+        .0
+        .saturating_sub(earlier_run::unix_secs());
+    if left > TEST_SECS {
+        return epoch;
+    }
+    std::thread::sleep(Duration::from_secs(u64::from(left) + 1));
+    current_epoch()
+}
+
+/// The address of a relay; each is in a subnet of its own.
+fn address(number: usize) -> [u8; 4] {
+    [45, u8::try_from(number + 1).unwrap(), 0, 1]
+}
+
+/// A variable with the directory of the node that a process runs.
+const NODE_DIR: &str = "MAIN_NETWORK_NODE";
+/// The smallest network of `hush` has 25 relays.
+const RELAYS_OF_LAYER: usize = 5;
+/// Solutions of the puzzle that a descriptor costs.
+const EFFORT: u32 = 1;
+/// Longer than the whole test.
+const TEST_SECS: u32 = 400;
+/// Only bounds the wait.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// Only bounds the wait: at `hush` one of ten attempts is lost, and a further one follows.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(240);
