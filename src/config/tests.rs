@@ -8,7 +8,6 @@ use std::path::Path;
 
 use super::file::parse;
 use crate::node::Cover;
-use circuits::level::Level;
 
 use super::*;
 
