@@ -24,7 +24,9 @@
 //! * `dial_back`: whether peers reach this node, and dials for peers that ask
 //! * `clock_skew`: whether this machine's clock agrees with those of its peers
 //!
-//! `routing` connects them: inputs, timers and `action`s go to the component that they concern.
+//! `routing` connects them: inputs and `action`s go to the component that they concern. Timers, completions,
+//! messages of `onion/1`, and what belongs to circuits, emission, files and talk lines have a module each
+//! (`timer_routing` and others of this ending).
 //! `commands` answers users. [`Node`] itself decides nothing.
 
 mod action;

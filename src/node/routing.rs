@@ -261,6 +261,7 @@ impl Node {
         }
     }
 
+    /// A dial to a relay failed, or it refused `onion/1`: nothing waits for it any longer.
     pub(super) fn on_relay_unreachable(&mut self, now: Now, relay: ShortId) {
         self.relay.on_unreachable(&mut self.fx, relay);
         self.directory.guard_failed(&mut self.fx, now, relay);
