@@ -123,7 +123,7 @@ impl Config {
             discovery,
             listening: Vec::new(),
             max_peers: settings.max_peers(),
-            min_pow: settings.min_pow.unwrap_or(default_min_pow(profile)),
+            min_pow: settings.min_pow.unwrap_or_else(|| default_min_pow(profile)),
             pow_generation: settings.pow_generation(),
             cover: settings.cover(),
             bandwidth: settings.bandwidth.build(settings.cover(), relay)?,
