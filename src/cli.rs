@@ -43,6 +43,7 @@ mod new_file;
     any(target_arch = "aarch64", target_arch = "x86_64")
 )))]
 mod no_leaktest;
+mod notice_wait;
 mod options;
 mod outbox;
 mod output;

@@ -32,6 +32,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use circuits::ids::Profile;
+use circuits::level::Level;
 
 use crate::endpoint::Endpoint;
 use crate::node::{Cover, MailService, NodeConfig};
@@ -91,28 +92,18 @@ impl Config {
     pub fn build(settings: Settings) -> Result<Self, ConfigError> {
         let profile = settings.profile();
         let network = network(profile, settings.network.clone())?;
-        let level = settings.level();
-        if level.is_mixing() && settings.cover() == Cover::Off {
-            return Err(ConfigError::LevelNeedsCover(level));
-        }
+        let level = level(&settings)?;
         let tor = TorConfig::build(settings.tor.clone(), profile)?;
         let listen = listen(profile, &tor, settings.listen.clone())?;
         let (relay, advertise) = (settings.relay(), settings.advertise());
         if !relay && listen == Listen::Nowhere && !settings.tor.readers().is_empty() {
             return Err(TorConfigError::ReadersNeedService.into());
         }
-        for endpoint in &advertise {
-            reachable(profile, &tor, *endpoint, "advertise")?;
-        }
         let advertise = advertised(profile, &tor, relay, advertise, &listen)?;
         let (peers, trusted_peers) = (settings.peers(), settings.trusted_peers());
         for peer in peers.iter().chain(&trusted_peers) {
             reachable(profile, &tor, peer.endpoint, "peer")?;
         }
-        let min_pow = settings.min_pow.unwrap_or(match profile {
-            Profile::Main => MIN_POW,
-            Profile::Local => MIN_POW_LOCAL,
-        });
         let mail = MailConfig::build(settings.mail.clone())?;
         let discovery = bootnodes(profile, &tor, &settings.discovery, &listen)?;
         let node = NodeConfig {
@@ -132,7 +123,7 @@ impl Config {
             discovery,
             listening: Vec::new(),
             max_peers: settings.max_peers(),
-            min_pow,
+            min_pow: settings.min_pow.unwrap_or_else(|| default_min_pow(profile)),
             pow_generation: settings.pow_generation(),
             cover: settings.cover(),
             bandwidth: settings.bandwidth.build(settings.cover(), relay)?,
@@ -234,6 +225,22 @@ fn network(profile: Profile, name: Option<NetworkName>) -> Result<String, Config
         (_, Some(name)) => Ok(name.into()),
         (Profile::Main, None) => Ok(PUBLIC_NETWORK.to_owned()),
         (Profile::Local, None) => Err(ConfigError::LocalNeedsName),
+    }
+}
+
+/// The level of messages without one of their own: not a level among cover traffic that the node does not send.
+fn level(settings: &Settings) -> Result<Level, ConfigError> {
+    let level = settings.level();
+    if level.is_mixing() && settings.cover() == Cover::Off {
+        return Err(ConfigError::LevelNeedsCover(level));
+    }
+    Ok(level)
+}
+
+const fn default_min_pow(profile: Profile) -> f64 {
+    match profile {
+        Profile::Main => MIN_POW,
+        Profile::Local => MIN_POW_LOCAL,
     }
 }
 

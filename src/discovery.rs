@@ -17,10 +17,11 @@ mod endpoint_proof;
 mod lookup;
 mod packet;
 mod packet_limiter;
+mod pending;
 mod routing_table;
 
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ use self::contact::MIN_PORT;
 use self::endpoint_proof::{EndpointProofs, OWN_PROOF_LIFETIME, PROOF_LIFETIME};
 use self::lookup::Lookup;
 use self::packet_limiter::PacketLimiter;
+use self::pending::{MAX_NODES, PendingRequests};
 use self::routing_table::RoutingTable;
 use crate::endpoint::PeerAddr;
 use crate::link::{LinkKey, is_on_curve};
@@ -53,10 +55,7 @@ pub struct Discovery {
     proofs: EndpointProofs,
     limiter: PacketLimiter,
     lookup: Option<Lookup>,
-    /// Unanswered pings by packet hash.
-    pings: BTreeMap<[u8; 32], PendingPing>,
-    /// Unanswered FindNode queries.
-    queries: BTreeMap<RelayKey, PendingQuery>,
+    pending: PendingRequests,
     /// Queries that wait until the queried node has an endpoint proof of us.
     delayed_queries: VecDeque<(Instant, Contact)>,
     transmits: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -68,21 +67,6 @@ pub struct Discovery {
     bootstraps: u32,
     next_lookup: Instant,
     next_check: Instant,
-}
-
-#[derive(Debug)]
-struct PendingPing {
-    contact: Contact,
-    due: Instant,
-    /// A lookup waits for the answer.
-    for_lookup: bool,
-}
-
-#[derive(Debug)]
-struct PendingQuery {
-    ip: IpAddr,
-    due: Instant,
-    named: usize,
 }
 
 impl Discovery {
@@ -99,8 +83,7 @@ impl Discovery {
             proofs: EndpointProofs::new(),
             limiter: PacketLimiter::new(now),
             lookup: None,
-            pings: BTreeMap::new(),
-            queries: BTreeMap::new(),
+            pending: PendingRequests::default(),
             delayed_queries: VecDeque::new(),
             transmits: VecDeque::new(),
             seeking: true,
@@ -148,11 +131,9 @@ impl Discovery {
     pub fn poll_timeout(&self) -> Instant {
         let boot = self.wants_bootstrap().then_some(self.next_bootstrap);
         let lookup = (self.lookup.is_none() && self.table.len() > 0).then_some(self.next_lookup);
-        let pings = self.pings.values().map(|pinged| pinged.due);
-        let asked = self.queries.values().map(|asked| asked.due);
         let delayed_queries = self.delayed_queries.front().map(|(due, _)| *due);
-        pings
-            .chain(asked)
+        let pending = self.pending.next_due().into_iter();
+        pending
             .chain(boot)
             .chain(lookup)
             .chain(delayed_queries)
@@ -237,31 +218,23 @@ impl Discovery {
             .is_proven(&contact.key, contact.ip, PROOF_LIFETIME, now.mono)
         {
             self.table.answered(contact);
-        } else if self.pings.len() < MAX_PENDING_PINGS_BACK {
+        } else if self.pending.may_ping_back() {
             // The sender has to answer a ping at this address before it enters the table.
             self.send_ping(now, contact, false);
         }
     }
 
     fn on_pong(&mut self, now: Instant, key: RelayKey, ip: IpAddr, ping: [u8; 32]) {
-        let fits = |pinged: &PendingPing| pinged.contact.key == key && pinged.contact.ip == ip;
-        if !self.pings.get(&ping).is_some_and(fits) {
+        let Some(ping) = self.pending.answered_ping(&ping, &key, ip) else {
             return;
-        }
-        if let Some(PendingPing {
-            contact,
-            for_lookup,
-            ..
-        }) = self.pings.remove(&ping)
-        {
-            self.proofs.add(&contact, now);
-            self.table.answered(contact);
-            self.bootstraps = 0;
-            if for_lookup {
-                // The node's own ping is on its way; our answer to it is its proof of us.
-                self.delayed_queries
-                    .push_back((now.after(QUERY_DELAY), contact));
-            }
+        };
+        self.proofs.add(&ping.contact, now);
+        self.table.answered(ping.contact);
+        self.bootstraps = 0;
+        if ping.for_lookup {
+            // The node's own ping is on its way; our answer to it is its proof of us.
+            self.delayed_queries
+                .push_back((now.after(QUERY_DELAY), ping.contact));
         }
     }
 
@@ -287,15 +260,11 @@ impl Discovery {
     }
 
     fn on_neighbors(&mut self, key: RelayKey, ip: IpAddr, contacts: Vec<Contact>) {
-        let fits = |asked: &&mut PendingQuery| asked.ip == ip;
-        let Some(asked) = self.queries.get_mut(&key).filter(fits) else {
+        let Some(quota) = self.pending.answered_query(&key, ip, contacts.len()) else {
             return;
         };
-        let left = MAX_NODES.saturating_sub(asked.named);
-        asked.named = asked.named.saturating_add(contacts.len());
-        let over = asked.named >= MAX_NODES;
         let scope = AddressScope::of(ip);
-        for contact in contacts.into_iter().take(left) {
+        for contact in contacts.into_iter().take(quota.nodes) {
             let may = contact.key != self.own
                 && contact.udp > MIN_PORT
                 && self.config.is_in_scope(contact.ip)
@@ -307,42 +276,22 @@ impl Discovery {
                 lookup.add(contact);
             }
         }
-        if over {
-            self.queries.remove(&key);
+        if quota.is_last {
             self.step_done();
         }
     }
 
     /// Drops pings and queries that were not answered in time.
     fn expire_pending(&mut self, now: Instant) {
-        let late: Vec<[u8; 32]> = self
-            .pings
-            .iter()
-            .filter(|(_, pinged)| pinged.due <= now)
-            .map(|(hash, _)| *hash)
-            .collect();
-        for hash in late {
-            let Some(pinged) = self.pings.remove(&hash) else {
-                continue;
-            };
-            self.table.failed(&pinged.contact.key, &mut self.rng);
-            if pinged.for_lookup {
+        for ping in self.pending.overdue_pings(now) {
+            self.table.failed(&ping.contact.key, &mut self.rng);
+            if ping.for_lookup {
                 self.step_done();
             }
         }
-        let keys: Vec<RelayKey> = self
-            .queries
-            .iter()
-            .filter(|(_, asked)| asked.due <= now)
-            .map(|(key, _)| *key)
-            .collect();
-        for key in keys {
-            if self
-                .queries
-                .remove(&key)
-                .is_some_and(|asked| asked.named == 0)
-            {
-                self.table.failed(&key, &mut self.rng);
+        for query in self.pending.overdue_queries(now) {
+            if query.is_unanswered {
+                self.table.failed(&query.key, &mut self.rng);
             }
             self.step_done();
         }
@@ -395,12 +344,7 @@ impl Discovery {
         let Some(target) = self.lookup.as_ref().map(Lookup::target) else {
             return;
         };
-        let asked = PendingQuery {
-            ip: contact.ip,
-            due: now.mono.after(RESPONSE_TIMEOUT),
-            named: 0,
-        };
-        if self.queries.insert(contact.key, asked).is_some() {
+        if self.pending.queried(now.mono, &contact) {
             self.step_done();
         }
         self.send(
@@ -412,12 +356,8 @@ impl Discovery {
 
     /// Pings a node; `false` if a ping is pending already or too many are.
     fn send_ping(&mut self, now: Now, contact: Contact, for_lookup: bool) -> bool {
-        let under_way = |pinged: &PendingPing| {
-            pinged.contact.key == contact.key && pinged.contact.ip == contact.ip
-        };
         let reachable = self.config.is_in_scope(contact.ip) && contact.key != self.own;
-        if !reachable || self.pings.len() >= MAX_PENDING_PINGS || self.pings.values().any(under_way)
-        {
+        if !reachable || !self.pending.may_ping(&contact.key, contact.ip) {
             return false;
         }
         let from = self.config.own_address(contact.ip);
@@ -427,12 +367,7 @@ impl Discovery {
             to: (contact.ip, contact.udp),
         };
         let hash = self.send(now.unix, contact.socket(), &ping);
-        let pinged = PendingPing {
-            contact,
-            due: now.mono.after(RESPONSE_TIMEOUT),
-            for_lookup,
-        };
-        self.pings.insert(hash, pinged);
+        self.pending.pinged(now.mono, hash, contact, for_lookup);
         true
     }
 
@@ -465,8 +400,6 @@ impl core::fmt::Debug for Discovery {
 
 /// Seconds until a packet of ours expires; as in go-ethereum.
 const PACKET_LIFETIME: u32 = 20;
-/// Timeout of a ping or a query.
-const RESPONSE_TIMEOUT: Duration = Duration::from_millis(750);
 /// Delay between a node's answer and our query, in which the node's own ping arrives.
 const QUERY_DELAY: Duration = Duration::from_millis(100);
 /// Interval between liveness checks of the least recently seen node of a random bucket.
@@ -476,12 +409,6 @@ const SEEKING_INTERVAL: Duration = Duration::from_secs(5);
 const IDLE_INTERVAL: Duration = Duration::from_secs(1800);
 /// Interval between pings of the bootnodes while no other node is known.
 const BOOTSTRAP: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
-/// Nodes named in one answer: Kademlia's k.
-const MAX_NODES: usize = 16;
-/// Unanswered pings.
-const MAX_PENDING_PINGS: usize = 128;
-/// Unanswered pings that unknown nodes caused; the rest is reserved for our own lookups.
-const MAX_PENDING_PINGS_BACK: usize = MAX_PENDING_PINGS / 2;
 /// Datagrams queued for sending.
 const MAX_TRANSMITS: usize = 256;
 

@@ -25,7 +25,10 @@ use self::slots::{PoolSlot, Slots};
 
 mod eviction;
 mod heap;
+mod rank;
 mod slots;
+
+pub use self::rank::work_rank;
 
 /// A bounded set of envelopes.
 pub struct Pool {

@@ -16,6 +16,7 @@
 
 pub mod capability;
 pub mod disconnect;
+mod event;
 pub mod fault;
 pub mod frame;
 pub mod handshake;
@@ -29,7 +30,6 @@ mod snappy;
 mod state;
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,7 @@ use thiserror::Error;
 
 pub use self::capability::Capability;
 pub use self::disconnect::DisconnectReason;
+pub use self::event::LinkEvent;
 pub use self::fault::{LinkFault, LocalFault, PeerFault};
 pub use self::key::{InvalidLinkKey, LinkKey};
 pub(crate) use self::key::{is_on_curve, to_relay_key};
@@ -76,55 +77,6 @@ pub struct LinkConfig {
     pub capabilities: Vec<Capability>,
     /// Limits of memory.
     pub limits: LinkLimits,
-}
-
-/// An event on a link.
-#[derive(Clone, Eq, PartialEq)]
-pub enum LinkEvent {
-    /// Handshake and Hello are complete; messages may be sent.
-    Connected {
-        /// The peer's key, authenticated.
-        remote: RelayKey,
-        /// Name of the peer's program: at most 128 characters of printable ASCII.
-        client_id: String,
-        /// The shared capabilities, sorted by name.
-        shared: Vec<Capability>,
-    },
-    /// A message arrived.
-    Message {
-        /// The capability to which the message belongs.
-        capability: Capability,
-        /// Its code within the capability.
-        code: u16,
-        /// Its payload, decompressed, of a length within the limits.
-        payload: Vec<u8>,
-    },
-    /// The peer ended the connection. This is the last event.
-    Disconnected(DisconnectReason),
-}
-
-impl fmt::Debug for LinkEvent {
-    /// Shows the length of a payload, not the payload.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connected {
-                remote,
-                client_id,
-                shared,
-            } => f
-                .debug_struct("Connected")
-                .field("remote", remote)
-                .field("client_id", client_id)
-                .field("shared", shared)
-                .finish(),
-            Self::Message {
-                capability,
-                code,
-                payload,
-            } => write!(f, "Message({capability} {code}, {} bytes)", payload.len()),
-            Self::Disconnected(reason) => f.debug_tuple("Disconnected").field(reason).finish(),
-        }
-    }
 }
 
 /// Why a message was not queued.

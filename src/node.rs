@@ -24,7 +24,9 @@
 //! * `dial_back`: whether peers reach this node, and dials for peers that ask
 //! * `clock_skew`: whether this machine's clock agrees with those of its peers
 //!
-//! `routing` connects them: inputs, timers and `action`s go to the component that they concern.
+//! `routing` connects them: inputs and `action`s go to the component that they concern. Timers, completions,
+//! messages of `onion/1`, and what belongs to circuits, emission, files and talk lines have a module each
+//! (`timer_routing` and others of this ending).
 //! `commands` answers users. [`Node`] itself decides nothing.
 
 mod action;
@@ -34,6 +36,7 @@ mod client_messages;
 mod clock_skew;
 mod command;
 mod commands;
+mod completion_routing;
 mod config;
 mod contact_levels;
 mod contacts;
@@ -58,6 +61,7 @@ mod locking;
 mod mail;
 mod meetings;
 mod metrics;
+mod onion_wire_routing;
 mod output;
 mod peers;
 mod pool_scan;
@@ -70,6 +74,7 @@ mod shh_api;
 pub(crate) mod simulation;
 mod stem;
 mod talks;
+mod timer_routing;
 mod timers;
 mod transfer_routing;
 mod transfers;
@@ -88,14 +93,14 @@ use self::client_messages::ClientMessages;
 use self::clock_skew::{ClockSkew, ShownTime};
 use self::contacts::{ContactContext, Contacts};
 use self::dial_back::DialBack;
-use self::directory::{RelayDirectory, RelayState};
+use self::directory::RelayDirectory;
 use self::effects::Effects;
 use self::emission::Emission;
 use self::generators::Generators;
 use self::gossip::EnvelopeGossip;
 use self::local_peer::{LocalPeer, hex};
 use self::mail::{Mail, MailContext};
-use self::peers::{OnionOutcome, Peers};
+use self::peers::Peers;
 use self::receive::Receiver;
 use self::relay::{Relay, RelayContext};
 use self::send::{SendContext, Sender};
@@ -104,7 +109,7 @@ use self::shh_api::ShhApi;
 use self::simulation::SimulatedCircuits;
 use self::stem::Stem;
 use self::talks::Talks;
-use self::timers::{MIN_ABSENCE, TimerId};
+use self::timers::MIN_ABSENCE;
 use self::transfers::{TransferContext, Transfers};
 
 pub use command::{
@@ -275,133 +280,13 @@ impl Node {
         self.clock.on_input(now);
         dial_back::route(self, now, input);
         self.run_actions(now);
-        self.run_timers(now);
+        timer_routing::run_due(self, now);
         let (mail, fx, context) = self.mailing();
         mail.poll(fx, now, context);
         self.run_actions(now);
         self.flush_links(now);
         self.fx.set_deadline(now.mono);
         Drain { node: self }
-    }
-
-    fn run_timers(&mut self, now: Now) {
-        let mut last = None;
-        while let Some(timer) = self.fx.pop_due(now.mono, last) {
-            self.on_timer(now, timer);
-            self.run_actions(now);
-            last = Some(timer);
-        }
-    }
-
-    fn on_timer(&mut self, now: Now, timer: TimerId) {
-        let fx = &mut self.fx;
-        match timer {
-            TimerId::ExpirePool => {
-                let expired = self.gossip.expire(now);
-                self.gossip.review_pressure(fx, now);
-                self.receive.on_dropped(fx, &expired);
-                self.contacts.on_dropped(fx, &expired);
-                let (send, fx, context) = self.sending();
-                send.confirm_gossiped(fx, context);
-                self.clock.review(&mut self.fx, now);
-            }
-            TimerId::Redial => {
-                self.peers.redial(fx, now);
-                self.peers.dial_discovered(fx, now);
-            }
-            TimerId::GuardLinks => self.directory.keep_guard_links(fx, now, &self.peers),
-            TimerId::Resume => {
-                let (send, fx, context) = self.sending();
-                send.resume(fx, now, context);
-            }
-            TimerId::Epoch => self.turn_epoch(now),
-            TimerId::TryDecrypt => self.receive.try_decrypt(fx, now, self.gossip.pool()),
-            TimerId::Contacts => {
-                let (contacts, fx, context) = self.contacting();
-                contacts.upkeep(fx, now, context);
-            }
-            TimerId::ScanContacts => self.contacts.scan(fx, now, self.gossip.pool()),
-            TimerId::FindCards => self.contacts.find_cards(fx, now, self.gossip.pool()),
-            TimerId::PublishCards => {
-                let (contacts, fx, context) = self.contacting();
-                contacts.publish_cards(fx, now, context);
-            }
-            TimerId::Transfers => {
-                let (transfers, fx, context) = self.transferring();
-                transfers.upkeep(fx, now, context);
-            }
-            TimerId::Talks => talks::routing::upkeep(self, now),
-            TimerId::CloseIdle => self.peers.close_idle_cell_links(fx, now),
-            TimerId::Link(link) => self.peers.on_link_timeout(fx, now, link),
-            TimerId::Status(link) => {
-                let gossip = self.gossip.machine();
-                let outcome = self.peers.on_status_timeout(fx, now, link, gossip);
-                self.on_onion_outcome(now, link, outcome);
-            }
-            TimerId::Peel => self.relay.peel(fx, now),
-            TimerId::Mix => {
-                let (relay, fx, context, _) = self.relaying();
-                relay.release_cells(fx, now, context);
-            }
-            TimerId::ShardSets => self.relay.expire_shard_sets(fx, now),
-            TimerId::Insertion => self.relay.release_delayed(fx, now, &self.gossip),
-            TimerId::Embargo => self.stem.end_embargoes(fx, now, &self.gossip),
-            TimerId::Circuits => self.circuits.expire(fx, now),
-            TimerId::Emission => {
-                let routes = emission_routing::mix_routes(self, now);
-                let (emission, fx, context) =
-                    emission_routing::emitting(self, now, routes.as_ref());
-                emission.run(fx, now, context);
-            }
-            TimerId::Dummy => {
-                let (send, fx, context) = self.sending();
-                send.make_dummy(fx, now, context);
-            }
-            TimerId::Message(id) => {
-                let (send, fx, context) = self.sending();
-                send.on_timer(fx, now, id, context);
-            }
-            TimerId::Gossip => self.gossip.run(fx, now, &self.peers),
-            TimerId::Discovery => self.peers.run_discovery(fx, now),
-            TimerId::DialBack => self.dial_back.on_timer(fx, now),
-            // Mail and limited gossip continue at the end of every turn.
-            TimerId::Bandwidth | TimerId::MailFetch => {}
-        }
-    }
-
-    fn turn_epoch(&mut self, now: Now) {
-        self.receive.drop_old_messages(&mut self.fx, now);
-        let class = self.directory.mix_network(now).class();
-        let expired = self.relay.expire_keys(now);
-        self.relay.set_delay_class(now, class);
-        let state = RelayState {
-            can_stem: self.stem.can_stem(),
-            arrivals: self.relay.arrivals(),
-            ticket_bits: self.relay.ticket_bits(),
-            clock_is_wrong: self.clock.is_wrong(now),
-        };
-        let fx = &mut self.fx;
-        self.directory
-            .turn_epoch(fx, now, &expired, state, &self.peers);
-    }
-
-    /// An `onion/1` handshake ended, or timed out.
-    fn on_onion_outcome(&mut self, now: Now, link: LinkId, outcome: Option<OnionOutcome>) {
-        let fx = &mut self.fx;
-        match outcome {
-            Some(OnionOutcome::Ready(relay)) => {
-                self.gossip.decide_delivery(fx, link, true);
-                self.directory.guard_answered(relay);
-                self.directory.on_onion_peer(fx, now, link);
-                self.relay.send_awaiting_cells(fx, link, relay);
-                self.on_peers_changed(now);
-            }
-            Some(OnionOutcome::Refused(relay)) => {
-                self.gossip.decide_delivery(fx, link, false);
-                self.on_relay_unreachable(now, relay);
-            }
-            None => {}
-        }
     }
 
     /// Compares this machine's clock with what a peer shows, if the user named the peer.

@@ -419,6 +419,25 @@ fn invalid_messages_are_usage_errors() {
     assert!(said.contains("longer than 65,"), "{said}");
 }
 
+/// Sends a body from standard input. The exit code in the outcome is that of the process.
+fn send_body(data: &Path, key: &str, body: &[u8]) {
+    let mut sending = whisht(data)
+        .args(["send", "--to", key, "--ttl", "30m"])
+        .args(["--json", "--timeout", "60s"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    sending.stdin.take().unwrap().write_all(body).unwrap();
+    let sent = sending.wait_with_output().unwrap();
+    let outcome: Value = serde_json::from_str(&stdout(&sent)).unwrap();
+    assert_eq!(
+        outcome["exit"].as_i64(),
+        sent.status.code().map(i64::from),
+        "{outcome}"
+    );
+}
+
 #[test]
 fn message_body_is_delivered_unchanged_between_nodes() {
     let (one, two, three) = (scratch(), scratch(), scratch());
@@ -435,30 +454,7 @@ fn message_body_is_delivered_unchanged_between_nodes() {
     let key = key["public_key"].as_str().unwrap();
 
     let body: Vec<u8> = (0..=255).collect();
-    let mut sending = whisht(&one.path)
-        .args([
-            "send",
-            "--to",
-            key,
-            "--ttl",
-            "30m",
-            "--json",
-            "--timeout",
-            "60s",
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    sending.stdin.take().unwrap().write_all(&body).unwrap();
-    let sent = sending.wait_with_output().unwrap();
-    let outcome: Value = serde_json::from_str(&stdout(&sent)).unwrap();
-    assert_eq!(
-        outcome["exit"].as_i64(),
-        sent.status.code().map(i64::from),
-        "{outcome}"
-    );
-
+    send_body(&one.path, key, &body);
     let received = (0..600).find_map(|_| {
         std::thread::sleep(std::time::Duration::from_millis(100));
         let output = reader.run(&["inbox", "--json"]);

@@ -18,17 +18,18 @@
 //! [`FairQueue::overflowed`] counts them. For each entry that enters or leaves, the queue takes time
 //! logarithmic in the number of entries.
 //!
-//! The queue fits these places, where entries of different links share a rate:
+//! It is used where entries of different links share a rate or a table:
 //!
-//! | queue | source | rank | bytes |
-//! |---|---|---|---|
-//! | cells that wait to be peeled | link of the cell | none: `()` | cell |
-//! | envelopes that are due for a peer, new and old | link that brought the envelope | [`WorkRank`] | envelope |
-//! | hashes that are due for a peer | link that brought the envelope | [`WorkRank`] | 32 |
-//! | fetches of announced envelopes | link that announced first | none: `()` | 32 |
-//! | envelopes that wait for trial decryption | link that brought the envelope | [`WorkRank`] | envelope |
-//! | messages that wait for proof of work | client that sent the request | none: `()` | message |
-//! | envelopes that wait for the archive | link that brought the envelope | [`WorkRank`] | envelope |
+//! | queue | source | rank |
+//! |---|---|---|
+//! | cells that wait to be peeled | link of the cell | none: `()` |
+//! | envelopes and announcements that are due for a peer | link that brought the envelope | [`WorkRank`] |
+//! | envelopes that a peer has requested | link that brought the envelope | [`WorkRank`] |
+//! | fetches of announced envelopes | link that announced first | none: `()` |
+//! | envelopes of the mempool that wait for trial decryption | link that brought the envelope | [`WorkRank`] |
+//! | direct envelopes that wait for trial decryption | link that brought the envelope | none: `()` |
+//! | envelopes that wait for the archive | link that brought the envelope | none: `()` |
+//! | envelopes on a stem | link that brought the envelope | order of arrival |
 //!
 //! A source must be expensive to multiply. A peer that reconnects has a new link, and with it a new
 //! share: the owner of a queue calls [`FairQueue::merge`] when a link closes, so that the entries of

@@ -61,7 +61,9 @@ mod circuit;
 mod guard;
 mod lane_length;
 mod mix;
+mod plan;
 mod refusal;
+mod relation;
 mod rules;
 mod search;
 mod second_hops;
@@ -69,10 +71,12 @@ mod second_hops;
 pub use guard::{Guard, GuardSeed, Guards};
 pub use lane_length::lane_lengths;
 pub use mix::{MixPath, MixPaths};
+pub use plan::{PathLane, PathPlan};
 pub use refusal::{PathRefusal, PathRule, RemovedRelays};
 pub use rules::{BadPathRules, MAX_LANES, MAX_RELAYS, PathExclusions, PathRules, RelaxedRules};
 pub use second_hops::SecondHops;
 
+use self::relation::{are_related, share_family, share_subnet};
 use self::search::{LaneEnds, Search, Sharing};
 use crate::cell_builder::Hop;
 use crate::directory::{EligibleRelay, Snapshot};
@@ -100,51 +104,6 @@ impl fmt::Debug for PathPicker<'_> {
             .field("rules", &self.rules)
             .field("removed", &self.removed)
             .finish_non_exhaustive()
-    }
-}
-
-/// The paths of one envelope. `Debug` does not show them.
-#[derive(Clone)]
-pub struct PathPlan {
-    /// The first relay of every lane.
-    pub guard: Hop,
-    /// The last layer of every lane.
-    pub rendezvous: Hop,
-    /// Difficulty of tickets for the rendezvous, in bits.
-    pub ticket_bits: u8,
-    /// The lanes.
-    pub lanes: Vec<PathLane>,
-    /// Rules that were relaxed, on `local` only.
-    pub relaxed: RelaxedRules,
-}
-
-impl fmt::Debug for PathPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            guard: _,
-            rendezvous: _,
-            ticket_bits,
-            lanes,
-            relaxed,
-        } = self;
-        f.debug_struct("PathPlan")
-            .field("ticket_bits", ticket_bits)
-            .field("lanes", &lanes.len())
-            .field("relaxed", relaxed)
-            .finish_non_exhaustive()
-    }
-}
-
-/// One path: the guard, the middles, the rendezvous. `Debug` does not show it.
-#[derive(Clone)]
-pub struct PathLane {
-    /// The hops in order.
-    pub hops: Vec<Hop>,
-}
-
-impl fmt::Debug for PathLane {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PathLane([redacted])")
     }
 }
 
@@ -463,24 +422,6 @@ impl<'a> PathPicker<'a> {
             removed: self.removed,
         }
     }
-}
-
-/// Whether two relays must not be in one lane.
-fn are_related(profile: Profile, one: &EligibleRelay, other: &EligibleRelay) -> bool {
-    share_subnet(profile, one, other) || share_family(one, other)
-}
-
-fn share_subnet(profile: Profile, one: &EligibleRelay, other: &EligibleRelay) -> bool {
-    profile == Profile::Main
-        && one
-            .subnets
-            .iter()
-            .any(|subnet| other.subnets.contains(subnet))
-}
-
-/// One direction is enough: a snapshot keeps only mutual family relations.
-fn share_family(one: &EligibleRelay, other: &EligibleRelay) -> bool {
-    one.family.contains(&other.hop.id)
 }
 
 /// The same relays in uniformly random order.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use self::progress::FileProgress;
 use super::durations::time;
+use super::notice_wait::NoticeWait;
 use super::output::{duration, grouped, one_line};
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
@@ -186,16 +187,13 @@ pub(super) async fn follow(
 ) -> Result<Exit, Failure> {
     let mut progress = FileProgress::start(node.printer);
     progress.show(&view);
-    let limit = tokio::time::sleep(limit.unwrap_or(Duration::MAX));
-    tokio::pin!(limit);
+    let mut notices = NoticeWait::new(limit);
     let exit = loop {
         if let Some(exit) = exit_of(&view.stage) {
             break exit;
         }
-        let notice = tokio::select! {
-            notice = node.client.next_notice() => notice?,
-            _ = tokio::signal::ctrl_c() => break Exit::Pending,
-            () = &mut limit => break Exit::Pending,
+        let Some(notice) = notices.next(node).await? else {
+            break Exit::Pending;
         };
         view = match notice {
             EventNotice::Event(Event::File(next)) if next.number == view.number => *next,

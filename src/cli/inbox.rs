@@ -14,6 +14,7 @@ use super::contact::talk;
 use super::date::UtcTime;
 use super::durations::time;
 use super::file;
+use super::notice_wait::NoticeWait;
 use super::output::{Printer, count, one_line, safe, width, wrap};
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
@@ -117,12 +118,12 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
 
 /// Shows messages as they arrive, until Ctrl-C.
 async fn watch(node: &mut RemoteNode, mut shown: ShownMessages) -> Result<(), Failure> {
+    let mut notices = NoticeWait::new(None);
     let mut replies = ShownReplies::default();
     replies.show_all(node).await?;
     loop {
-        let notice = tokio::select! {
-            notice = node.client.next_notice() => notice?,
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+        let Some(notice) = notices.next(node).await? else {
+            return Ok(());
         };
         match notice {
             EventNotice::Event(Event::Message(message)) => shown.show(node.printer, &message)?,

@@ -24,6 +24,7 @@ use self::contact::MessageOptions;
 use self::progress::SendProgress;
 use super::durations::{lifetime, time};
 use super::levels;
+use super::notice_wait::NoticeWait;
 use super::output::{count, say};
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
@@ -187,13 +188,10 @@ async fn follow(
 ) -> Result<Exit, Failure> {
     let mut progress = SendProgress::start(node.printer, id);
     let mut outcome = SendOutcome::new(id);
-    let limit = tokio::time::sleep(limit.unwrap_or(Duration::MAX));
-    tokio::pin!(limit);
+    let mut notices = NoticeWait::new(limit);
     let exit = loop {
-        let notice = tokio::select! {
-            notice = node.client.next_notice() => notice?,
-            _ = tokio::signal::ctrl_c() => break Exit::Pending,
-            () = &mut limit => break Exit::Pending,
+        let Some(notice) = notices.next(node).await? else {
+            break Exit::Pending;
         };
         let Some(stage) = stage_of(node, id, notice).await? else {
             continue;

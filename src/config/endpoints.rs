@@ -92,6 +92,9 @@ pub(super) fn advertised(
     configured: Vec<Endpoint>,
     listen: &Listen,
 ) -> Result<Vec<directory::RelayEndpoint>, ConfigError> {
+    for endpoint in &configured {
+        reachable(profile, tor, *endpoint, "advertise")?;
+    }
     if !relay {
         if configured.is_empty() {
             return Ok(Vec::new());

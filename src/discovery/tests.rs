@@ -1,5 +1,6 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::pending::MAX_PENDING_PINGS_BACK;
 use super::*;
 
 /// Discovery nodes at addresses of their own, and a network that delays their datagrams.
@@ -435,7 +436,7 @@ fn flood_from_forged_addresses_leaves_room_for_own_queries() {
         }
     }
     let node = net.node(1);
-    assert!(node.pings.len() <= MAX_PENDING_PINGS_BACK);
+    assert!(node.pending.pings() <= MAX_PENDING_PINGS_BACK);
     assert!(node.transmits.len() <= MAX_TRANSMITS);
     net.run(Duration::from_secs(30));
     assert_eq!(net.node(1).known(), 1);

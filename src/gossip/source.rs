@@ -6,14 +6,12 @@
 //! that it did. Envelopes without a bringing link, which are those that end a stem here and those
 //! of level `open`, are one source.
 
-use core::time::Duration;
-
 use circuits::fair_queue::{FairQueue, FairQueueLimits, QueueSize, WorkRank};
 use circuits::ids::LinkId;
 use circuits::time::UnixSecs;
 
 use crate::envelope::{Envelope, EnvelopeHash};
-use crate::envelope_pool::PooledEnvelope;
+use crate::envelope_pool::{PooledEnvelope, work_rank};
 use crate::pow::PowChecked;
 
 /// What brought an envelope to this node first.
@@ -47,11 +45,10 @@ impl QueuedEnvelope {
         source: EnvelopeSource,
         now: UnixSecs,
     ) -> Self {
-        let left = envelope.expiry().0.saturating_sub(now.0);
         Self {
             hash: envelope.hash(),
             source,
-            rank: WorkRank::new(pow.best(), Duration::from_secs(left.into())),
+            rank: work_rank(envelope, pow, now),
             bytes: envelope.as_rlp().len(),
         }
     }

@@ -132,27 +132,22 @@ impl Node {
             | Command::SetBloom(_)
             | Command::SetMaxSize(_)
             | Command::SetLight(_) => self.gossip.set_policy(&mut self.fx, now, command).map(done),
-            query => self.answer_query(now, &query),
+            // Queries, which change nothing.
+            Command::Identities => Ok(Reply::Identities(self.receive.identity_views())),
+            Command::Inbox(query) => self.receive.messages(&query).map(Reply::Inbox),
+            Command::Node => Ok(Reply::Node(self.node_view())),
+            Command::Outbox => Ok(Reply::Outbox(self.send.views(now.mono))),
+            Command::Peers => Ok(Reply::Peers(self.peers.peer_views(&self.gossip))),
+            Command::Relays => Ok(Reply::Relays(self.directory.relay_views(now))),
+            Command::Metrics => Ok(Reply::Metrics(Box::new(metrics::view(self, now)))),
+            Command::Status => Ok(Reply::Status(Box::new(self.status(now)))),
+            Command::HeldCells => Ok(Reply::HeldCells(self.relay.held(&self.fx))),
+            Command::Levels => {
+                let levels = self.send_context().levels(now, &self.config.levels);
+                Ok(Reply::Levels(Box::new(levels)))
+            }
         };
         self.fx.reply(id, reply);
-    }
-
-    /// Answers a query; it changes nothing.
-    fn answer_query(&self, now: Now, query: &Command) -> Result<Reply, Refusal> {
-        let context = self.send_context();
-        Ok(match query {
-            Command::Identities => Reply::Identities(self.receive.identity_views()),
-            Command::Inbox(query) => Reply::Inbox(self.receive.messages(query)?),
-            Command::Node => Reply::Node(self.node_view()),
-            Command::Outbox => Reply::Outbox(self.send.views(now.mono)),
-            Command::Peers => Reply::Peers(self.peers.peer_views(&self.gossip)),
-            Command::Relays => Reply::Relays(self.directory.relay_views(now)),
-            Command::Metrics => Reply::Metrics(Box::new(metrics::view(self, now))),
-            Command::Status => Reply::Status(Box::new(self.status(now))),
-            Command::HeldCells => Reply::HeldCells(self.relay.held(&self.fx)),
-            Command::Levels => Reply::Levels(Box::new(context.levels(now, &self.config.levels))),
-            _ => Reply::Done,
-        })
     }
 
     fn set_bandwidth(&mut self, now: Now, limits: BandwidthLimits) {

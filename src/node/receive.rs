@@ -11,11 +11,9 @@ mod inbox;
 mod shards;
 mod trial_decryption;
 
-use core::time::Duration;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use circuits::fair_queue::WorkRank;
 use circuits::ids::LinkId;
 use circuits::time::Now;
 
@@ -33,7 +31,7 @@ use super::shh_api::ShhError;
 use super::views::{IdentityView, MessageView};
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
-use crate::envelope_pool::Pool;
+use crate::envelope_pool::{Pool, work_rank};
 use crate::message::{ClientSecret, SymKey};
 use crate::pow::PowChecked;
 use crate::state::StateRow;
@@ -67,8 +65,7 @@ impl Receiver {
         if self.filters.is_empty() {
             return;
         }
-        let life = envelope.expiry().0.saturating_sub(now.unix.0);
-        let rank = WorkRank::new(pow.best(), Duration::from_secs(life.into()));
+        let rank = work_rank(envelope, &pow, now.unix);
         self.queue.push_pooled(from, rank, envelope.hash(), path);
         TrialQueue::schedule(fx, now.mono);
     }

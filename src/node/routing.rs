@@ -3,28 +3,26 @@
 //! Decisions are made in the components. This module knows which of them an input or an action
 //! concerns, and in which order.
 
-use circuits::cell::{Cell, CellError};
 use circuits::ids::{LinkId, RelayKey, ShortId};
 use circuits::time::Now;
 
 use super::action::{Action, StemSource};
 use super::clock_skew::ShownTime;
-use super::durability::{Continuation, StateContinuation};
 use super::effects::Counter;
 use super::emission::QueuedCell;
 use super::event::{Event, Trace};
 use super::gossip::NewPeer;
-use super::input::{DialFailure, Input, StoreId};
-use super::jobs::{JobId, JobOwner, JobResult};
-use super::peers::{BanScope, OnionHandshake, PeerConnection, PeerKnowledge, RemotePeer};
+use super::input::{DialFailure, Input};
+use super::jobs::JobOwner;
+use super::peers::{BanScope, PeerConnection, PeerKnowledge, RemotePeer};
 use super::stem::StemPeer;
 use super::timers::TimerId;
-use super::{Node, circuit_routing, dial_back, emission_routing, hex, talks, transfer_routing};
+use super::{
+    Node, circuit_routing, completion_routing, hex, onion_wire_routing, talks, transfer_routing,
+};
 use crate::envelope::{Envelope, NotExpired};
-use crate::envelope_validation::StemRejected;
 use crate::gossip::{GossipFault, PacketOutcome};
 use crate::link::{Capability, LinkEvent, LinkFault};
-use crate::onion_wire::OnionMessage;
 use crate::pow::PowChecked;
 
 impl Node {
@@ -44,7 +42,7 @@ impl Node {
             Input::Datagram(from, bytes) => {
                 self.peers.on_datagram(&mut self.fx, now, from, bytes);
             }
-            Input::Stored(id) => self.on_stored(now, id),
+            Input::Stored(id) => completion_routing::on_stored(self, now, id),
             Input::Working(job, tried) => {
                 if let Some(JobOwner::Message(id)) = self.fx.job_owner(job) {
                     self.send.on_progress(&mut self.fx, id, tried);
@@ -60,7 +58,7 @@ impl Node {
                 let (transfers, fx, context) = self.transferring();
                 transfers.on_file_response(fx, now, id, response, context);
             }
-            Input::Worked(job, result) => self.on_job_ended(now, job, result),
+            Input::Worked(job, result) => completion_routing::on_job_ended(self, now, job, result),
             Input::Connectivity(connectivity) => self.on_connectivity(now, connectivity),
             Input::Command(id, command) => self.on_command(now, id, command),
         }
@@ -216,7 +214,7 @@ impl Node {
                 capability: Capability::ONION_1,
                 code,
                 payload,
-            } => self.on_onion_packet(now, link, code, &payload),
+            } => onion_wire_routing::on_packet(self, now, link, code, &payload),
             LinkEvent::Message { code, payload, .. } => self.on_shh(now, link, code, &payload),
             LinkEvent::Disconnected(reason) => {
                 self.peers.on_disconnected(&mut self.fx, now, link, reason);
@@ -263,6 +261,7 @@ impl Node {
         }
     }
 
+    /// A dial to a relay failed, or it refused `onion/1`: nothing waits for it any longer.
     pub(super) fn on_relay_unreachable(&mut self, now: Now, relay: ShortId) {
         self.relay.on_unreachable(&mut self.fx, relay);
         self.directory.guard_failed(&mut self.fx, now, relay);
@@ -319,179 +318,6 @@ impl Node {
         if let Some((kind, payload)) = outcome.p2p {
             let (mail, fx, context) = self.mailing();
             mail.on_packet(fx, now, from, kind, &payload, context);
-        }
-    }
-
-    fn on_onion_packet(&mut self, now: Now, link: LinkId, code: u16, payload: &[u8]) {
-        let Some(state) = self.peers.get(link).map(PeerConnection::onion_handshake) else {
-            return;
-        };
-        let message = u8::try_from(code).map(|code| OnionMessage::decode(code, payload));
-        let message = match message {
-            Ok(Ok(Some(message))) => message,
-            // A reserved code: a later version may use it.
-            Ok(Ok(None)) => return self.peers.on_unread(&mut self.fx, now, link),
-            Ok(Err(_)) | Err(_) => return self.peers.on_malformed(&mut self.fx, now, link),
-        };
-        match (state, message) {
-            (OnionHandshake::Ready, message) => self.on_onion_message(now, link, message),
-            // Also after the timeout: over Tor a pause may last longer.
-            (
-                _,
-                OnionMessage::Status {
-                    network,
-                    epoch,
-                    time,
-                },
-            ) => {
-                self.compare_clock(now, link, ShownTime::Status(epoch, time));
-                let outcome = self.peers.on_onion_status(&mut self.fx, now, link, network);
-                self.on_onion_outcome(now, link, outcome);
-            }
-            // Before the handshake, no other message is accepted.
-            (OnionHandshake::Off | OnionHandshake::AwaitingStatus, _) => {
-                self.peers.on_unread(&mut self.fx, now, link);
-            }
-        }
-    }
-
-    fn on_onion_message(&mut self, now: Now, from: LinkId, message: OnionMessage) {
-        let fx = &mut self.fx;
-        match message {
-            OnionMessage::Descriptors(_)
-            | OnionMessage::GetDescriptors(_)
-            | OnionMessage::RelayList(_)
-            | OnionMessage::RelayListPart(_) => {
-                let (directory, peers) = (&mut self.directory, &self.peers);
-                directory.on_message(fx, now, from, message, peers);
-            }
-            OnionMessage::Cell(bytes) => self.on_cell(now, from, Cell::from_box(bytes)),
-            OnionMessage::Stem(envelope) => self.on_stem(now, from, &envelope),
-            OnionMessage::Announce(hashes) => {
-                let known = self.gossip.on_announced(fx, now, from, hashes);
-                let (send, fx, context) = self.sending();
-                send.on_echoes(fx, known, context);
-            }
-            OnionMessage::GetEnvelopes(hashes) => self.gossip.on_requested(fx, now, from, hashes),
-            OnionMessage::DialBack(message) => dial_back::on_message(self, now, from, message),
-            OnionMessage::CircuitCell(cell) => circuit_routing::on_cell(self, now, from, &cell),
-            // A second status carries no information.
-            OnionMessage::Status { .. } => self.peers.on_unread(fx, now, from),
-        }
-    }
-
-    fn on_stem(&mut self, now: Now, from: LinkId, envelope: &Envelope) {
-        let Some(peer) = self.peers.stem_peer(from) else {
-            return;
-        };
-        let fx = &mut self.fx;
-        let passed_on = self.stem.on_stem(fx, now, peer, envelope, &self.gossip);
-        if passed_on.is_err_and(StemRejected::is_strike) {
-            self.peers
-                .end_for_violation(fx, now, from, Some(BanScope::KeyAndAddress));
-        }
-    }
-
-    fn on_cell(&mut self, now: Now, from: LinkId, cell: Result<Cell, CellError>) {
-        let Ok(cell) = cell else {
-            return self.fx.count(Counter::CellsDropped);
-        };
-        let taken = if self.relay.is_enabled() {
-            let (relay, fx, context, _) = self.relaying();
-            relay.on_cell(fx, now, from, cell, context)
-        } else {
-            let (emission, fx, context) = emission_routing::emitting(self, now, None);
-            emission.on_cell(fx, now, from, context.link, cell)
-        };
-        if taken {
-            self.peers.note_received_cell(now.mono, from);
-        }
-    }
-
-    fn on_stored(&mut self, now: Now, id: StoreId) {
-        let was_congested = self.fx.state_is_congested();
-        for continuation in self.fx.stored(id) {
-            match continuation {
-                Continuation::ForwardCell(cell) => {
-                    let (relay, fx, context, gossip) = self.relaying();
-                    relay.forward_durable(fx, now, cell, context, gossip);
-                }
-                Continuation::PublishDescriptor(raw) => {
-                    let fx = &mut self.fx;
-                    self.directory.publish_own(fx, now, &raw, &self.peers);
-                }
-                Continuation::State(continuation) => self.on_state_stored(now, continuation),
-            }
-        }
-        if was_congested && !self.fx.state_is_congested() {
-            self.receive.on_state_stored(&mut self.fx, now);
-        }
-    }
-
-    fn on_state_stored(&mut self, now: Now, continuation: StateContinuation) {
-        match continuation {
-            StateContinuation::Notify(event) => self.fx.notify(event),
-            StateContinuation::BeginMessage(id) => {
-                let (send, fx, context) = self.sending();
-                send.on_message_stored(fx, now, id, context);
-            }
-            StateContinuation::Contact(continuation) => {
-                let (contacts, fx, context) = self.contacting();
-                contacts.on_stored(fx, now, continuation, context);
-            }
-            StateContinuation::Transfer(continuation) => {
-                let (transfers, fx, context) = self.transferring();
-                transfers.on_stored(fx, now, continuation, context);
-            }
-            StateContinuation::Reply(command, reply) => self.fx.reply(command, reply),
-        }
-    }
-
-    fn on_job_ended(&mut self, now: Now, job: JobId, result: Option<JobResult>) {
-        let owner = self.fx.end_job(job);
-        match (owner, result) {
-            (Some(JobOwner::Message(id)), Some(JobResult::Nonce(nonce))) => {
-                let (send, fx, context) = self.sending();
-                send.on_nonce(fx, now, id, nonce, context);
-            }
-            (Some(JobOwner::Message(id)), Some(JobResult::Ticket(ticket))) => {
-                let (send, fx, context) = self.sending();
-                send.on_ticket(fx, now, id, ticket, context);
-            }
-            (Some(JobOwner::MailRequest), Some(JobResult::Nonce(nonce))) => {
-                self.mail.on_request_nonce(&mut self.fx, now, job, nonce);
-            }
-            (Some(JobOwner::Descriptor), Some(JobResult::Puzzle(solution))) => {
-                let publisher = self.directory.publisher_mut();
-                publisher.on_puzzle(&mut self.fx, job, solution);
-            }
-            (Some(JobOwner::Dummy), result) => {
-                let nonce = match result {
-                    Some(JobResult::Nonce(nonce)) => nonce.ok(),
-                    _ => None,
-                };
-                let (send, fx, context) = self.sending();
-                send.on_dummy_nonce(fx, now, job, nonce, context);
-            }
-            (Some(JobOwner::Post), result) => self.on_post_nonce(now, job, result),
-            (Some(JobOwner::Trials), result) => {
-                let (fx, pool) = (&mut self.fx, self.gossip.pool());
-                let messages = self.receive.on_tried(fx, now, job, result, pool);
-                self.mail.on_direct_messages(messages);
-            }
-            (Some(JobOwner::Contact), result) => {
-                let (contacts, fx, context) = self.contacting();
-                contacts.on_job_ended(fx, now, job, result, context);
-            }
-            (Some(JobOwner::Emission), result) => {
-                self.emission.on_sealed(&mut self.fx, job, result);
-            }
-            (Some(JobOwner::RelayList), result) => {
-                let (fx, peers) = (&mut self.fx, &self.peers);
-                self.directory.on_list_checked(fx, now, job, result, peers);
-            }
-            // The job was cancelled, or stopped by the shell.
-            _ => {}
         }
     }
 }

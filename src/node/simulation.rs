@@ -33,15 +33,18 @@ pub enum CircuitNews {
 pub(super) struct SimulatedCircuits(Vec<(u64, CircuitNews)>);
 
 impl SimulatedCircuits {
+    /// A payload arrived by a circuit.
     pub(super) fn on_payload(&mut self, handle: CircuitHandle, payload: CircuitPayload) {
         self.0
             .push((handle.number(), CircuitNews::Payload(payload)));
     }
 
+    /// A circuit that was full may send again.
     pub(super) fn on_ready(&mut self, handle: CircuitHandle) {
         self.0.push((handle.number(), CircuitNews::Ready));
     }
 
+    /// A circuit has ended.
     pub(super) fn on_ended(&mut self, handle: CircuitHandle, ending: &CircuitEnding) {
         self.0
             .push((handle.number(), CircuitNews::Ended(ending.to_string())));

@@ -110,6 +110,11 @@ impl Talk {
 }
 
 impl Talks {
+    /// Whether no other line fits, offered here or by a contact.
+    fn is_full(&self) -> bool {
+        self.talks.len() >= MAX_TALKS
+    }
+
     /// The view of a line.
     fn view(
         &self,

@@ -2,7 +2,7 @@
 //!
 //! A timer is named by its purpose, and by the link or message that it belongs to. Setting, moving
 //! and popping a timer cost O(log n) in the number of timers; nothing here walks all links. The
-//! registry does not know what a timer does: `routing` calls the component.
+//! registry does not know what a timer does: `timer_routing` calls the component.
 
 use core::time::Duration;
 

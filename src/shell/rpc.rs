@@ -2,11 +2,12 @@
 //!
 //! There is always a Unix socket, for programs of the same user; HTTP and WebSocket over loopback
 //! are served if the configuration enables them. Each endpoint turns its bytes into requests of a
-//! `session`, which knows its client's subscriptions. Over TCP, `auth` comes before the session:
+//! `session`, which knows its client's subscriptions and its rights (`access`). Over TCP, `auth` comes before the session:
 //! Host, Origin and token.
 //!
 //! Method parameters and results are not parsed here: that is [`crate::rpc`].
 
+mod access;
 mod auth;
 mod budget;
 mod client;
@@ -131,9 +132,9 @@ impl RpcServer {
         let ws = if bound.shared { http } else { ws };
         let derivations = Arc::new(budget::DerivationQueue::new());
         let (modules, allowed) = watch::channel(config.modules.as_slice().into());
-        let access = session::ClientAccess::over_tcp(config, allowed, Arc::clone(&derivations));
+        let access = access::ClientAccess::over_tcp(config, allowed, Arc::clone(&derivations));
         let tcp = tcp::TcpContext::new(config, token.as_ref(), service, access);
-        let access = session::ClientAccess::all(config, derivations);
+        let access = access::ClientAccess::all(config, derivations);
         let listeners = [
             (
                 bound.http,

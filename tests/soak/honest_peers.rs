@@ -182,7 +182,7 @@ impl CellEcho {
             .await
             .ok()?;
         let epoch = Epoch::at(unix_now());
-        let (network, bucket, have) = (self.target.network, None, Vec::new());
+        let network = self.target.network;
         connection
             .send_onion(&OnionMessage::Status {
                 network,
@@ -191,35 +191,13 @@ impl CellEcho {
             })
             .await
             .ok()?;
-        let question = OnionMessage::GetDescriptors(DescriptorRequest {
-            epoch,
-            bucket,
-            have,
-        });
-        connection.send_onion(&question).await.ok()?;
-
-        let terms = Requirements::new(network, Profile::Local);
-        let id = self.target.key.id();
-        let onion = loop {
-            let OnionMessage::Descriptors(raw) = connection.next_onion().await? else {
-                continue;
-            };
-            let relays = raw
-                .iter()
-                .filter_map(|raw| Descriptor::decode(raw).ok()?.verify(&terms).ok());
-            let mut onions = relays
-                .filter(|relay| relay.id() == id)
-                .filter_map(|relay| relay.onion(epoch).copied());
-            if let Some(onion) = onions.next() {
-                break onion;
-            }
-        };
+        let hop = self.ask_hop(&mut connection, epoch).await?;
         let myself = *OnionSecret::generate(&mut self.rng).public();
         // A relay forwards to a peer outside the directory by the handle of its link only.
         let mut own = RelayId([0; 32]);
         own.0[..16].copy_from_slice(&connection.link.handle()?.0);
         let hops = [
-            Hop { id, onion },
+            hop,
             Hop {
                 id: own,
                 onion: myself,
@@ -239,6 +217,32 @@ impl CellEcho {
         loop {
             if let OnionMessage::Cell(_) = connection.next_onion().await? {
                 return Some(());
+            }
+        }
+    }
+
+    /// Asks the target for its descriptor, which has its onion key.
+    async fn ask_hop(&self, connection: &mut PeerConnection, epoch: Epoch) -> Option<Hop> {
+        let question = OnionMessage::GetDescriptors(DescriptorRequest {
+            epoch,
+            bucket: None,
+            have: Vec::new(),
+        });
+        connection.send_onion(&question).await.ok()?;
+        let terms = Requirements::new(self.target.network, Profile::Local);
+        let id = self.target.key.id();
+        loop {
+            let OnionMessage::Descriptors(raw) = connection.next_onion().await? else {
+                continue;
+            };
+            let relays = raw
+                .iter()
+                .filter_map(|raw| Descriptor::decode(raw).ok()?.verify(&terms).ok());
+            let mut onions = relays
+                .filter(|relay| relay.id() == id)
+                .filter_map(|relay| relay.onion(epoch).copied());
+            if let Some(onion) = onions.next() {
+                return Some(Hop { id, onion });
             }
         }
     }

@@ -6,9 +6,10 @@
 
 use rand_core::CryptoRng;
 
+use super::relation::are_related;
 use super::search::{LaneEnds, Search, Sharing};
 use super::second_hops::SecondHops;
-use super::{PathPicker, PathRefusal, PathRule, are_related, shuffled};
+use super::{PathPicker, PathRefusal, PathRule, shuffled};
 use crate::cell_builder::Hop;
 use crate::directory::EligibleRelay;
 use crate::ids::RelayId;

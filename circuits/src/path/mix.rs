@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 use rand_core::CryptoRng;
 
+use super::LoopEnd;
 use super::guard::Guard;
 use super::refusal::{PathRefusal, PathRule, RemovedRelays};
-use super::{LoopEnd, are_related};
+use super::relation::{are_related, share_family, share_subnet};
 use crate::cell_builder::Hop;
 use crate::directory::{EligibleRelay, Snapshot};
 use crate::distributions;
@@ -81,9 +82,9 @@ impl MixPaths {
             };
             if relay.hop.id == own {
                 removed.own = 1;
-            } else if super::share_subnet(snapshot.profile(), relay, guard) {
+            } else if share_subnet(snapshot.profile(), relay, guard) {
                 removed.guard_subnet += 1;
-            } else if super::share_family(relay, guard) {
+            } else if share_family(relay, guard) {
                 removed.guard_family += 1;
             } else if let Some(layer) = middles.get_mut(position) {
                 layer.push(place);

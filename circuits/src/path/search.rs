@@ -6,7 +6,7 @@
 //! it tries every assignment. In a large one it stops after a fixed number of steps, so that no
 //! directory can make it run for long.
 
-use super::are_related;
+use super::relation::are_related;
 use crate::directory::{EligibleRelay, EndpointKinds};
 use crate::ids::{Profile, RelayId};
 

@@ -13,8 +13,8 @@ use core::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::are_related;
 use super::guard::{Guard, GuardSeed};
+use super::relation::are_related;
 use crate::bytes::ByteReader;
 use crate::directory::Snapshot;
 use crate::ids::RelayId;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::words;
 use crate::cli::durations::time;
+use crate::cli::notice_wait::NoticeWait;
 use crate::cli::output::{Spinner, one_line, say};
 use crate::cli::remote_node::RemoteNode;
 use crate::cli::{Exit, Failure};
@@ -71,13 +72,10 @@ async fn wait(
 ) -> Result<(ContactView, Exit), Failure> {
     let waiting = "waiting for the card; no peer is asked for it, so this takes up to a day";
     let spinner = node.progress(waiting);
-    let limit = tokio::time::sleep(limit.unwrap_or(Duration::MAX));
-    tokio::pin!(limit);
+    let mut notices = NoticeWait::new(limit);
     let exit = loop {
-        let notice = tokio::select! {
-            notice = node.client.next_notice() => notice?,
-            _ = tokio::signal::ctrl_c() => break Exit::Pending,
-            () = &mut limit => break Exit::Pending,
+        let Some(notice) = notices.next(node).await? else {
+            break Exit::Pending;
         };
         match notice {
             EventNotice::Event(Event::Contact(event)) => match *event {

@@ -223,35 +223,7 @@ impl PlannedNode {
             ..
         } = self;
         let port = listener.local_addr().map_err(failed)?.port();
-        let config = NodeConfig {
-            profile: Profile::Local,
-            network: NETWORK.to_owned(),
-            level: Level::Normal,
-            levels: LevelPolicy::default(),
-            relay: matches!(role, Role::Relay(_)),
-            advertise: vec![Advertised::Ip4(Ipv4Addr::LOCALHOST, port)],
-            through_tor: false,
-            family: Vec::new(),
-            listen_port: 0,
-            peers,
-            trusted_peers: Vec::new(),
-            discovery: None,
-            listening: Vec::new(),
-            max_peers: MAX_PEERS,
-            min_pow: MIN_POW,
-            card_level: Level::Normal,
-            max_file_bytes: 1 << 30,
-            pow_generation: PowGeneration::Auto,
-            cover: common.cover,
-            bandwidth: crate::bandwidth::BandwidthLimits::default(),
-            pool_bytes: POOL_BYTES,
-            guard: None,
-            signers: None,
-            mail: None,
-            via_tor: false,
-            danger_reveal_paths: true,
-            danger_descriptor_effort: None,
-        };
+        let config = node_config(role, port, peers, common.cover);
         let guard_seed = Secret::take(&mut random().map_err(failed)?);
         let handle = start(Setup {
             config,
@@ -285,6 +257,39 @@ impl PlannedNode {
             }
         });
         Ok(handle)
+    }
+}
+
+/// The configuration of a node that listens on this port. A demonstration reveals its paths.
+fn node_config(role: Role, port: u16, peers: Vec<PeerAddr>, cover: Cover) -> NodeConfig {
+    NodeConfig {
+        profile: Profile::Local,
+        network: NETWORK.to_owned(),
+        level: Level::Normal,
+        levels: LevelPolicy::default(),
+        relay: matches!(role, Role::Relay(_)),
+        advertise: vec![Advertised::Ip4(Ipv4Addr::LOCALHOST, port)],
+        through_tor: false,
+        family: Vec::new(),
+        listen_port: 0,
+        peers,
+        trusted_peers: Vec::new(),
+        discovery: None,
+        listening: Vec::new(),
+        max_peers: MAX_PEERS,
+        min_pow: MIN_POW,
+        card_level: Level::Normal,
+        max_file_bytes: 1 << 30,
+        pow_generation: PowGeneration::Auto,
+        cover,
+        bandwidth: crate::bandwidth::BandwidthLimits::default(),
+        pool_bytes: POOL_BYTES,
+        guard: None,
+        signers: None,
+        mail: None,
+        via_tor: false,
+        danger_reveal_paths: true,
+        danger_descriptor_effort: None,
     }
 }
 

@@ -171,17 +171,7 @@ impl Timeline {
     fn take_trace(&mut self, from: Role, trace: &Trace) -> Option<TimelineEvent> {
         match trace {
             Trace::Lanes { lanes } => {
-                let numbers = |hops: &Vec<RelayLabel>| -> Vec<usize> {
-                    hops.iter().filter_map(|hop| self.number(*hop)).collect()
-                };
-                let lanes: Vec<Vec<usize>> = lanes.iter().map(numbers).collect();
-                if self.level.is_mixing() {
-                    // Every cell has a path of its own, chosen when its turn comes.
-                    self.lanes.extend(lanes);
-                } else {
-                    self.lanes = lanes;
-                    self.observations.cells_sent = 0;
-                }
+                self.take_lanes(lanes);
                 None
             }
             Trace::Peeled {
@@ -232,6 +222,20 @@ impl Timeline {
                 history.first_gossip = Some(from);
                 Some(TimelineEvent::FirstGossip(from))
             }
+        }
+    }
+
+    fn take_lanes(&mut self, lanes: &[Vec<RelayLabel>]) {
+        let numbers = |hops: &Vec<RelayLabel>| -> Vec<usize> {
+            hops.iter().filter_map(|hop| self.number(*hop)).collect()
+        };
+        let lanes: Vec<Vec<usize>> = lanes.iter().map(numbers).collect();
+        if self.level.is_mixing() {
+            // Every cell has a path of its own, chosen when its turn comes.
+            self.lanes.extend(lanes);
+        } else {
+            self.lanes = lanes;
+            self.observations.cells_sent = 0;
         }
     }
 

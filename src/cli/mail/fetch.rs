@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::durations::time;
+use crate::cli::notice_wait::NoticeWait;
 use crate::cli::output::{Printer, Spinner, grouped, one_line, say, say_value};
 use crate::cli::remote_node::RemoteNode;
 use crate::cli::{Exit, Failure};
@@ -77,13 +78,11 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
     node.client.subscribe().await?;
     let begun: FetchView = node.call("whisht_fetchMail", params).await?;
     let mut progress = FetchProgress::start(node.printer, &begun);
+    let mut notices = NoticeWait::new(None);
     let outcome = loop {
-        let notice = tokio::select! {
-            notice = node.client.next_notice() => notice?,
-            _ = tokio::signal::ctrl_c() => {
-                progress.end();
-                return Ok(Exit::Pending);
-            }
+        let Some(notice) = notices.next(node).await? else {
+            progress.end();
+            return Ok(Exit::Pending);
         };
         let EventNotice::Event(Event::Fetch(id, stage)) = notice else {
             continue;

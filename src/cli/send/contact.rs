@@ -17,6 +17,7 @@ use super::stage::describe;
 use crate::cli::contact::words;
 use crate::cli::durations::{lifetime, time};
 use crate::cli::levels;
+use crate::cli::notice_wait::NoticeWait;
 use crate::cli::output::{Printer, Spinner, count, duration, say, say_value};
 use crate::cli::remote_node::RemoteNode;
 use crate::cli::{Exit, Failure};
@@ -195,14 +196,11 @@ async fn follow(
     limit: Option<Duration>,
 ) -> Result<Exit, Failure> {
     let progress = ContactProgress::start(node.printer, &sent);
-    let limit = tokio::time::sleep(limit.unwrap_or(Duration::MAX));
-    tokio::pin!(limit);
+    let mut notices = NoticeWait::new(limit);
     let mut last = None;
     let exit = loop {
-        let notice = tokio::select! {
-            notice = node.client.next_notice() => notice?,
-            _ = tokio::signal::ctrl_c() => break Exit::Pending,
-            () = &mut limit => break Exit::Pending,
+        let Some(notice) = notices.next(node).await? else {
+            break Exit::Pending;
         };
         if let EventNotice::Event(Event::Contact(event)) = &notice
             && let ContactEvent::Progress(own, stage) = &**event

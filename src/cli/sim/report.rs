@@ -77,25 +77,7 @@ impl MeasuredRun {
         if let Some(least) = report.share_within_three_at_least {
             rows.push(("share of these, at least", format!("{least:.4}")));
         }
-        if let Some(latency) = report.latency {
-            rows.extend([
-                ("latency p50", duration(latency.p50_ms)),
-                ("latency p90", duration(latency.p90_ms)),
-                ("latency p95", duration(latency.p95_ms)),
-                ("latency p99", duration(latency.p99_ms)),
-            ]);
-        }
-        let interval = |of: &Interval, unit: f64| {
-            format!("{:.2} +- {:.2} s", of.mean / unit, of.plus_minus / unit)
-        };
-        if let (Some(p50), Some(p95)) = (&report.latency_p50_ms, &report.latency_p95_ms)
-            && report.worlds > 1
-        {
-            rows.extend([
-                ("latency p50 by world", interval(p50, 1_000.0)),
-                ("latency p95 by world", interval(p95, 1_000.0)),
-            ]);
-        }
+        rows.extend(latency_rows(report));
         rows.extend(report.spies.iter().flat_map(spy_rows));
         rows.extend(report.gossip.iter().flat_map(gossip_rows));
         rows.extend([
@@ -114,6 +96,32 @@ impl MeasuredRun {
         let row = |(name, value): (&str, String)| [name.to_owned(), value];
         rows.into_iter().map(row).collect()
     }
+}
+
+/// The latencies of all messages; of several worlds also their spread from world to world.
+fn latency_rows(report: &SimulationReport) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    if let Some(latency) = report.latency {
+        rows.extend([
+            ("latency p50", duration(latency.p50_ms)),
+            ("latency p90", duration(latency.p90_ms)),
+            ("latency p95", duration(latency.p95_ms)),
+            ("latency p99", duration(latency.p99_ms)),
+        ]);
+    }
+    let seconds = |of: &Interval| {
+        let (mean, plus_minus) = (of.mean / 1_000.0, of.plus_minus / 1_000.0);
+        format!("{mean:.2} +- {plus_minus:.2} s")
+    };
+    if let (Some(p50), Some(p95)) = (&report.latency_p50_ms, &report.latency_p95_ms)
+        && report.worlds > 1
+    {
+        rows.extend([
+            ("latency p50 by world", seconds(p50)),
+            ("latency p95 by world", seconds(p95)),
+        ]);
+    }
+    rows
 }
 
 fn spy_rows(spies: &SpyReport) -> [(&'static str, String); 3] {

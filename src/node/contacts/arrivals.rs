@@ -249,6 +249,8 @@ impl Contacts {
         }
     }
 
+    /// Adds a message that arrived to the history; returns its place, and 0 in a declined conversation,
+    /// which keeps none.
     pub(super) fn add_incoming(
         &mut self,
         now: Now,

@@ -91,6 +91,7 @@ impl ContactStage {
         matches!(self, Self::Answered | Self::Expired | Self::Cancelled)
     }
 
+    /// Appends the stage to a row of the state.
     pub(super) fn write(&self, writer: &mut StateWriter) {
         let (code, attempt) = match self {
             Self::Sealing { attempt } => (1, *attempt),
@@ -114,6 +115,11 @@ impl ContactStage {
         writer.option(reason, |writer, reason| writer.bytes(reason.as_bytes()));
     }
 
+    /// Reads what [`write`](Self::write) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`BadState`] if the row is cut or has an unknown code.
     pub(super) fn read(reader: &mut StateReader<'_>) -> Result<Self, BadState> {
         let (code, attempt) = (reader.u8()?, reader.u32()?);
         let reason = reader.option(|reader| Ok(reader.text()?.to_owned()))?;

@@ -11,14 +11,13 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use circuits::fair_queue::WorkRank;
 use circuits::ids::LinkId;
 use circuits::time::{Instant, Now};
 
 use crate::contact::job::{ContactJob, ContactJobResult};
 use crate::contact::scan::{ScanBatch, ScanCandidate, ScanEnvelope, ScanHit, ScanKeys};
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
-use crate::envelope_pool::{Pool, PooledEnvelope};
+use crate::envelope_pool::{Pool, PooledEnvelope, work_rank};
 use crate::node::effects::{Counter, Effects};
 use crate::node::jobs::{Job, JobId, JobOwner};
 use crate::node::pool_scan::PoolScan;
@@ -70,8 +69,7 @@ impl ContactScanner {
         envelope: &Envelope,
         pow: PowChecked,
     ) {
-        let life = envelope.expiry().0.saturating_sub(now.unix.0);
-        let rank = WorkRank::new(pow.best(), Duration::from_secs(life.into()));
+        let rank = work_rank(envelope, &pow, now.unix);
         let path = DeliveryPath::Gossip { pow: pow.best() };
         let source = TrialSource::of(from);
         self.waiting.push(source, rank, envelope.hash(), path);

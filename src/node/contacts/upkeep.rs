@@ -140,6 +140,7 @@ impl Contacts {
         fx.expedite(TimerId::PublishCards, now.mono);
     }
 
+    /// The attempt that publishes an own card has begun, or was refused.
     pub(super) fn on_card_begun(
         &mut self,
         fx: &mut Effects,
@@ -152,11 +153,13 @@ impl Contacts {
         self.own.arm(fx, now);
     }
 
+    /// An own card has left this node.
     pub(super) fn on_card_left(&mut self, fx: &mut Effects, message: MessageId) {
         let change = self.own.on_left(message);
         store_if_open(fx, change);
     }
 
+    /// The attempt that publishes an own card has ended.
     pub(super) fn on_card_ended(
         &mut self,
         fx: &mut Effects,

@@ -91,6 +91,11 @@ impl Contacts {
         self.write_draft(fx, now, command, draft, context)
     }
 
+    /// Stores a message, answers the command once it is durable, and begins to send it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if the message cannot be written; nothing is stored then.
     pub(super) fn write_draft(
         &mut self,
         fx: &mut Effects,
@@ -260,6 +265,11 @@ impl Contacts {
         }
     }
 
+    /// What a user's message consists of: its parts, the reports about files that travel with it, its level.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if the message is empty, or its level is below what the card asks for.
     pub(super) fn draft(
         &self,
         target: Target,
@@ -303,6 +313,11 @@ impl Contacts {
         })
     }
 
+    /// Checks that there is room for another message without answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if there are [`MAX_PENDING`], or the disk is behind.
     pub(super) fn check_room(&self, fx: &Effects) -> Result<(), Refusal> {
         if fx.state_is_congested() {
             return Err(Refusal::policy(

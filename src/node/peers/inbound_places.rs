@@ -137,6 +137,7 @@ pub(super) enum PlaceShortage {
 }
 
 impl PlaceShortage {
+    /// Each kind of places.
     pub(super) const ALL: [Self; 3] = [Self::Gossip, Self::Prefix, Self::Links];
 }
 

@@ -4,7 +4,10 @@ mod flood;
 mod scattered;
 mod state;
 
+use core::time::Duration;
 use std::collections::VecDeque;
+
+use circuits::fair_queue::WorkRank;
 
 use super::*;
 use crate::envelope::{Envelope, NotExpired, Ttl, UnminedEnvelope};
@@ -15,6 +18,7 @@ use crate::node::fixture::{Fixture, START, envelope};
 use crate::node::hex;
 use crate::node::jobs::Job;
 use crate::node::output::Output;
+use crate::node::untried::TrialSource;
 use crate::pow::PowHashes;
 
 const TOPIC: Topic = Topic([7; 4]);
@@ -242,7 +246,7 @@ fn junk(number: u32) -> Envelope {
 fn untried_envelopes_are_bounded_by_the_mempool_only() {
     let mut index = crate::node::untried::UntriedIndex::default();
     let rank = WorkRank::new(1.0, Duration::from_secs(50));
-    let from = crate::node::untried::TrialSource::Link(LinkId(1));
+    let from = TrialSource::Link(LinkId(1));
     for number in 0..200_000_u32 {
         let mut hash = EnvelopeHash([0; 32]);
         hash.0[..4].copy_from_slice(&number.to_be_bytes());
@@ -290,7 +294,7 @@ fn peer_that_connects_again_and_again_gets_one_turn() {
     for link in 0..30 {
         for number in 0..10 {
             let envelope = junk(link * 10 + number);
-            let from = crate::node::untried::TrialSource::Link(LinkId(link.into()));
+            let from = TrialSource::Link(LinkId(link.into()));
             index.push(from, rank, envelope.hash(), path);
             pool(&mut test, envelope, link.into());
         }
@@ -300,7 +304,7 @@ fn peer_that_connects_again_and_again_gets_one_turn() {
         index.merge_closed();
     }
     let honest = junk(1_000);
-    let from = crate::node::untried::TrialSource::Link(LinkId(99));
+    let from = TrialSource::Link(LinkId(99));
     index.push(from, rank, honest.hash(), path);
     pool(&mut test, honest.clone(), 99);
     let pool = test.gossip.pool();

@@ -35,6 +35,7 @@ impl Sender {
         }
     }
 
+    /// Gossip brought an envelope back, perhaps one of this node.
     pub(super) fn on_echo(
         &mut self,
         fx: &mut Effects,

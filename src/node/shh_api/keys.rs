@@ -21,11 +21,21 @@ pub(super) struct ClientKeys {
 }
 
 impl ClientKeys {
+    /// Makes a key pair; returns its id.
+    ///
+    /// # Errors
+    ///
+    /// [`ShhError`] if there are too many.
     pub(super) fn new_pair(&mut self, rng: &mut impl CryptoRng) -> Result<String, ShhError> {
         let key = ClientSecret::generate(rng);
         self.add_pair(rng, key)
     }
 
+    /// Keeps a key pair of a client; returns its id.
+    ///
+    /// # Errors
+    ///
+    /// [`ShhError`] if there are too many.
     pub(super) fn add_pair(
         &mut self,
         rng: &mut impl CryptoRng,
@@ -34,6 +44,11 @@ impl ClientKeys {
         insert(&mut self.pairs, rng, Arc::new(key))
     }
 
+    /// Forgets a key pair.
+    ///
+    /// # Errors
+    ///
+    /// [`ShhError::KeyPairNotFound`].
     pub(super) fn delete_pair(&mut self, id: String) -> Result<(), ShhError> {
         match self.pairs.remove(&id) {
             Some(_) => Ok(()),
@@ -41,19 +56,39 @@ impl ClientKeys {
         }
     }
 
+    /// A key pair.
+    ///
+    /// # Errors
+    ///
+    /// [`ShhError::InvalidId`] if there is none of this id, as in go-ethereum.
     pub(super) fn pair(&self, id: &str) -> Result<&Arc<ClientSecret>, ShhError> {
         self.pairs.get(id).ok_or(ShhError::InvalidId)
     }
 
+    /// A copy of the secret of a key pair.
+    ///
+    /// # Errors
+    ///
+    /// As [`pair`](Self::pair).
     pub(super) fn secret_of_pair(&self, id: &str) -> Result<Secret<32>, ShhError> {
         Ok(copy(self.pair(id)?.expose()))
     }
 
+    /// Makes a shared key; returns its id.
+    ///
+    /// # Errors
+    ///
+    /// [`ShhError`] if there are too many.
     pub(super) fn new_shared(&mut self, rng: &mut impl CryptoRng) -> Result<String, ShhError> {
         let key = SymKey::generate(rng);
         insert(&mut self.shared, rng, Some(Arc::new(key)))
     }
 
+    /// Keeps a shared key of a client; returns its id.
+    ///
+    /// # Errors
+    ///
+    /// [`ShhError`] if there are too many.
     pub(super) fn add_shared(
         &mut self,
         rng: &mut impl CryptoRng,
@@ -63,10 +98,12 @@ impl ClientKeys {
         insert(&mut self.shared, rng, key)
     }
 
+    /// Forgets a shared key; returns whether it was there.
     pub(super) fn delete_shared(&mut self, id: &str) -> bool {
         self.shared.remove(id).is_some()
     }
 
+    /// Whether there is a shared key of this id, usable or not.
     pub(super) fn has_shared(&self, id: &str) -> bool {
         self.shared.contains_key(id)
     }
@@ -77,6 +114,11 @@ impl ClientKeys {
         key.as_ref().ok_or(ShhError::InvalidSymKey)
     }
 
+    /// A copy of a shared key, usable or not.
+    ///
+    /// # Errors
+    ///
+    /// [`ShhError::NoSymKey`].
     pub(super) fn secret_of_shared(&self, id: &str) -> Result<Secret<32>, ShhError> {
         let key = self.shared.get(id).ok_or(ShhError::NoSymKey)?;
         Ok(copy(key.as_ref().map_or(&[0; 32], |key| key.expose())))

@@ -100,7 +100,7 @@ impl Talks {
         id: ConversationId,
         context: TalkContext<'_>,
     ) -> Result<TalkMessage, Refusal> {
-        if self.talks.len() >= MAX_TALKS {
+        if self.is_full() {
             return Err(Refusal::policy(
                 format!("{MAX_TALKS} lines are offered, the most that a node lists"),
                 "decline some first (`whisht contact talk NAME --end`)",

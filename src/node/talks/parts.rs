@@ -9,7 +9,7 @@ use circuits::time::Now;
 use zeroize::Zeroizing;
 
 use super::command::TalkReply;
-use super::{MAX_TALKS, OFFER_SECS, Talk, TalkContext, TalkProgress, Talks};
+use super::{OFFER_SECS, Talk, TalkContext, TalkProgress, Talks};
 use crate::contact::conversation::{ConversationId, Part};
 use crate::node::command::{Refusal, Reply};
 use crate::node::contacts::{ContactSend, MessageDirection, WrittenMessage};
@@ -184,7 +184,7 @@ impl Talks {
     ) {
         let is_admitted = match self.talks.get(&id) {
             // A request of an unknown person offers no line.
-            None => self.talks.len() < MAX_TALKS && context.contacts.name_of(id).is_some(),
+            None => !self.is_full() && context.contacts.name_of(id).is_some(),
             Some(talk) if talk.is_open() => false,
             // Both have offered: both nodes keep the offer with the smaller id.
             Some(talk) if is_offered_here(talk) => offer.id < talk.id,

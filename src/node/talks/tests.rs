@@ -117,6 +117,19 @@ fn attack_offer_during_an_open_line_leaves_it_open() {
     assert!(talk.id == ID && talk.is_open());
 }
 
+#[test]
+fn talks_are_full_at_64_lines() {
+    let mut node = offered(MessageDirection::In);
+    for number in 2..=64 {
+        assert!(!node.talks.is_full(), "{number}");
+        let mut other = offered(MessageDirection::In);
+        let talk = other.talks.talks.remove(&CONTACT).unwrap();
+        let from = ConversationId([number; 32]);
+        node.talks.talks.insert(from, talk);
+    }
+    assert!(node.talks.is_full());
+}
+
 /// The user has not accepted: an answer of the other side to its own offer would open a circuit.
 #[test]
 fn attack_answer_of_the_offering_side_to_its_own_offer_opens_nothing() {

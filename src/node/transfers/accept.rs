@@ -90,6 +90,11 @@ impl Transfers {
         Ok(())
     }
 
+    /// Declines a file that a contact offered.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if the file waits for no answer.
     pub(super) fn decline(
         &mut self,
         fx: &mut Effects,

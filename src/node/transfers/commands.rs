@@ -360,6 +360,11 @@ impl Transfers {
         self.files.get(&number).ok_or_else(|| no_file(number))
     }
 
+    /// The file of this number, to be changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if there is none.
     pub(super) fn file_mut(&mut self, number: u64) -> Result<&mut FileRecord, Refusal> {
         self.files.get_mut(&number).ok_or_else(|| no_file(number))
     }

@@ -17,7 +17,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header, request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
@@ -126,11 +126,7 @@ fn admitted(state: &Arc<ConsoleState>, request: Request) -> Result<Request, Page
 /// The session of a request. A program that serves pages under our host name can add cookies of our
 /// name, so each of them is tried.
 fn visit(state: &Arc<ConsoleState>, parts: &request::Parts) -> Option<Visit> {
-    let query = parts.uri.query().unwrap_or_default();
-    let activity = match parts.method {
-        Method::GET if query.split('&').any(|pair| pair == AUTOMATIC) => RequestActivity::Automatic,
-        _ => RequestActivity::User,
-    };
+    let activity = activity(&parts.method, &parts.uri);
     let cookies = parts.headers.get_all(header::COOKIE).iter();
     let keys = cookies
         .filter_map(|value| value.to_str().ok())
@@ -144,6 +140,16 @@ fn visit(state: &Arc<ConsoleState>, parts: &request::Parts) -> Option<Visit> {
         .next()?;
     drop(sessions);
     Some(Visit::new(Arc::clone(state), session))
+}
+
+/// Whether a request shows that the user is there. What a form sends is never automatic.
+fn activity(method: &Method, uri: &Uri) -> RequestActivity {
+    let query = uri.query().unwrap_or_default();
+    if *method == Method::GET && query.split('&').any(|pair| pair == AUTOMATIC) {
+        RequestActivity::Automatic
+    } else {
+        RequestActivity::User
+    }
 }
 
 /// The headers of every answer.

@@ -17,10 +17,11 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
 use super::Service;
+use super::access::ClientAccess;
 use super::connection::{CloseReason, Disconnected, ReadOutcome, ReadText, WriteText, run};
 use super::framing::JsonFramer;
 use super::limits::{IPC_LIMITS, MAX_DISCARDED, MAX_REQUEST_IPC};
-use super::session::{ClientAccess, RpcSession};
+use super::session::RpcSession;
 use crate::rpc::{self, RpcError, RpcErrorKind};
 use crate::shell::accept_limiter::AcceptLimiter;
 use crate::shell::descriptor_reserve::DescriptorReserve;

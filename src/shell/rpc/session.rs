@@ -1,89 +1,24 @@
-//! One client: its rights, its requests, its subscriptions.
+//! One client: its requests and its subscriptions; `access` has its rights.
 //!
 //! A session has no access to sockets. It turns a text into the answer, and the node's events into
 //! the notifications of this client. A subscription to messages is a filter of the node; it is
 //! removed with the session.
 
-use circuits::erasing_rng::ErasingRng;
 use std::sync::Arc;
 
+use circuits::erasing_rng::ErasingRng;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
-use super::budget::{AnswerMemory, DerivationQueue, RequestMemory, RpcBudget};
-use super::limits::{MAX_BATCH_ANSWER, RequestPacer};
+use super::access::ClientAccess;
+use super::budget::{AnswerMemory, RequestMemory};
+use super::limits::MAX_BATCH_ANSWER;
 use super::subscriptions::{ClientSubscriptions, PendingSubscribe, SubscriptionTarget};
-use super::{AllowedModules, Service, console, keys};
-use crate::config::rpc::{Module, RpcConfig};
+use super::{Service, console, keys};
 use crate::node::{Command, Criteria, Event, Reply, ShhCommand, ShhReply};
-use crate::rpc::{
-    self, Permissions, Render, RpcCall, RpcError, RpcErrorKind, RpcMessage, RpcRequest, shh,
-};
+use crate::rpc::{self, Render, RpcCall, RpcError, RpcErrorKind, RpcMessage, RpcRequest, shh};
 use crate::shell::{EventItem, Events, Stopped, seeded_rng};
-
-/// A client's rights, by its endpoint.
-#[derive(Clone, Debug)]
-pub(super) struct ClientAccess {
-    modules: AllowedModules,
-    permissions: Permissions,
-    notifications: bool,
-    /// The client's rate limit; `None` if it has none.
-    pacer: Option<Arc<RequestPacer>>,
-    budget: Arc<RpcBudget>,
-}
-
-impl ClientAccess {
-    /// Over the local socket: all methods except those that the user must permit explicitly. A
-    /// program that can open the socket can read the key files too.
-    pub(super) fn all(config: &RpcConfig, derivations: Arc<DerivationQueue>) -> Self {
-        Self {
-            modules: super::all_modules(),
-            permissions: Permissions {
-                export_keys: config.allow_key_export,
-                export_files: true,
-                contacts: true,
-                local_socket: true,
-            },
-            notifications: true,
-            pacer: None,
-            budget: Arc::new(RpcBudget::new(derivations)),
-        }
-    }
-
-    /// Over TCP: the methods that the configuration permits.
-    pub(super) fn over_tcp(
-        config: &RpcConfig,
-        modules: AllowedModules,
-        derivations: Arc<DerivationQueue>,
-    ) -> Self {
-        Self {
-            modules,
-            permissions: Permissions {
-                export_keys: config.allow_key_export,
-                export_files: config.allow_key_export,
-                contacts: !config.danger_no_token,
-                local_socket: false,
-            },
-            notifications: true,
-            pacer: Some(Arc::new(RequestPacer::new())),
-            budget: Arc::new(RpcBudget::new(derivations)),
-        }
-    }
-
-    /// The same where notifications are impossible.
-    pub(super) fn without_notifications(self) -> Self {
-        Self {
-            notifications: false,
-            ..self
-        }
-    }
-
-    fn allows(&self, method: &str) -> bool {
-        let is_allowed = |module| self.modules.borrow().contains(&module);
-        method == MODULES || Module::of(method).is_some_and(is_allowed)
-    }
-}
 
 /// One client, until [`RpcSession::close`].
 pub(super) struct RpcSession {
@@ -186,7 +121,7 @@ impl RpcSession {
             // A program that may not read conversations is not told of them either.
             EventItem::Event(event)
                 if matches!(*event, Event::Contact(_) | Event::File(_) | Event::Talk(_))
-                    && !self.client.access.permissions.contacts =>
+                    && !self.client.access.permissions().contacts =>
             {
                 Vec::new()
             }
@@ -225,18 +160,18 @@ impl ClientState {
         &self,
         text: Zeroizing<Vec<u8>>,
     ) -> Result<(Option<RpcMessage>, RequestMemory), RpcError> {
-        let memory = self.access.budget.memory_for(&text).await?;
+        let memory = self.access.budget().memory_for(&text).await?;
         Ok((RpcMessage::read(&text)?, memory))
     }
 
     async fn answer(self: &Arc<Self>, incoming: RpcMessage) -> (String, AnswerMemory) {
         match incoming {
             RpcMessage::Single(request) => {
-                self.wait(1).await;
+                self.access.wait(1).await;
                 self.respond(request, 0).await
             }
             RpcMessage::Batch(requests) => {
-                self.wait(requests.len()).await;
+                self.access.wait(requests.len()).await;
                 self.answer_batch(requests).await
             }
         }
@@ -245,7 +180,7 @@ impl ClientState {
     /// Answers one request after another, until the answer is too large: the rest are not executed.
     async fn answer_batch(self: &Arc<Self>, requests: Vec<RpcRequest>) -> (String, AnswerMemory) {
         let mut text = String::from("[");
-        let mut memory = self.access.budget.answers.begin();
+        let mut memory = self.access.budget().answers.begin();
         for request in requests {
             if text.len() > 1 {
                 text.push(',');
@@ -261,13 +196,6 @@ impl ClientState {
         }
         text.push(']');
         (text, memory)
-    }
-
-    /// Waits until this number of requests may execute.
-    async fn wait(&self, requests: usize) {
-        if let Some(pacer) = &self.access.pacer {
-            pacer.acquire(requests).await;
-        }
     }
 
     /// Executes a request of a batch whose answer has `waiting` bytes so far.
@@ -298,7 +226,7 @@ impl ClientState {
         let (client, answered) = (Arc::clone(self), id.clone());
         let mut task = JoinSet::new();
         task.spawn(async move {
-            let Some(_turn) = client.access.budget.answers.turn(waiting).await else {
+            let Some(_turn) = client.access.budget().answers.turn(waiting).await else {
                 return client.written(answered, Err(RpcError::answer_too_large()));
             };
             let reply = client.command(command).await;
@@ -312,7 +240,7 @@ impl ClientState {
     /// A response as text, which counts from here on.
     fn written(&self, id: Value, outcome: Result<Value, RpcError>) -> (String, AnswerMemory) {
         let text = rpc::response(id, outcome).to_string();
-        let mut memory = self.access.budget.answers.begin();
+        let mut memory = self.access.budget().answers.begin();
         memory.grow_to(text.len());
         (text, memory)
     }
@@ -322,19 +250,19 @@ impl ClientState {
         if !self.access.allows(method) {
             return Err(RpcError::unknown_method(method));
         }
-        if !self.access.notifications && shh::subscribes_to_messages(method, params.as_ref()) {
-            return Err(shh::no_notifications());
+        if shh::subscribes_to_messages(method, params.as_ref()) {
+            self.access.require_notifications()?;
         }
-        RpcCall::read(method, params, self.access.permissions, &mut generator()?)
+        RpcCall::read(method, params, self.access.permissions(), &mut generator()?)
     }
 
     async fn execute(self: &Arc<Self>, call: RpcCall) -> Result<Value, RpcError> {
-        let derivations = &self.access.budget.derivations;
+        let derivations = &self.access.budget().derivations;
         match call {
             RpcCall::Known(value) => Ok(value),
             RpcCall::Node(command, render) => render(&self.command(command).await?),
             RpcCall::Modules => {
-                let modules = self.access.modules.borrow().clone();
+                let modules = self.access.modules();
                 let modules = modules.iter().map(|module| module.word());
                 Ok(rpc::admin::modules(modules))
             }
@@ -383,9 +311,7 @@ impl ClientState {
         self: &Arc<Self>,
         criteria: Criteria,
     ) -> Result<Value, RpcError> {
-        if !self.access.notifications {
-            return Err(shh::no_notifications());
-        }
+        self.access.require_notifications()?;
         let client = Arc::clone(self);
         // Completes even if the connection ends half-way: an installed filter has to be removed.
         let subscribing = tokio::spawn(async move {
@@ -401,9 +327,7 @@ impl ClientState {
     }
 
     async fn subscribe(&self, target: SubscriptionTarget) -> Result<Value, RpcError> {
-        if !self.access.notifications {
-            return Err(shh::no_notifications());
-        }
+        self.access.require_notifications()?;
         match self.subscriptions.add(target, &mut generator()?) {
             Some(id) => Ok(id.into()),
             None => {
@@ -414,9 +338,7 @@ impl ClientState {
     }
 
     async fn unsubscribe_from_messages(&self, id: &str) -> Result<Value, RpcError> {
-        if !self.access.notifications {
-            return Err(shh::no_notifications());
-        }
+        self.access.require_notifications()?;
         if self.unsubscribe(id, |target| !is_events(target)).await {
             Ok(true.into())
         } else {
@@ -492,9 +414,6 @@ fn generator() -> Result<ErasingRng, RpcError> {
 pub(super) fn stopped(error: Stopped) -> RpcError {
     RpcError::server(RpcErrorKind::Stopped, error, "nothing was done")
 }
-
-/// The first call of go-ethereum's console, which lists the modules.
-const MODULES: &str = "rpc_modules";
 
 #[cfg(test)]
 mod tests;

@@ -16,9 +16,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::access::ClientAccess;
 use super::auth::RequestAuth;
 use super::limits::{CLIENT_LIMITS, HEAD_TIMEOUT, MAX_HEAD, STALL_TIMEOUT};
-use super::session::{ClientAccess, RpcSession};
+use super::session::RpcSession;
 use super::token::TokenFile;
 use super::{Service, http, ws};
 use crate::config::rpc::RpcConfig;

@@ -443,3 +443,41 @@ fn frames_of_the_wrong_end_end_session() {
         assert_eq!(sender_fault(&mut sender), Some(expected));
     }
 }
+
+/// What this node's own store reports must not open the window for a peer.
+#[test]
+fn store_of_a_chunk_that_did_not_arrive_grants_no_credit() {
+    let mut scene = Scene::new(20 * CHUNK_LEN, 41);
+    let (mut own, mut receiver) = Hostile::meet_receiver(&mut scene);
+    own.send_leaves(&scene, &mut receiver);
+    while receiver.poll_frame().is_some() {}
+    own.send_chunk(0, &scene.chunks[0], &mut receiver);
+    assert!(matches!(
+        receiver.poll_step(),
+        Some(ReceiveStep::StoreChunk(0, _))
+    ));
+    for number in [1, 19, u32::MAX] {
+        receiver.stored(number);
+        assert!(receiver.poll_frame().is_none(), "chunk {number}");
+    }
+    receiver.stored(0);
+    assert!(receiver.poll_frame().is_some());
+    receiver.stored(0);
+    assert!(receiver.poll_frame().is_none(), "a second time");
+}
+
+#[test]
+fn chunk_that_was_not_asked_for_is_not_sent() {
+    let mut scene = Scene::new(3 * CHUNK_LEN, 42);
+    let (_, mut sender) = Hostile::meet_sender(&mut scene, Vec::new());
+    while sender.poll_frame().is_some() {}
+    let Some(SendStep::NeedChunk(0)) = sender.poll_step() else {
+        panic!("the first chunk is not asked for");
+    };
+    sender.chunk(1, &scene.chunks[1]);
+    assert!(sender.poll_frame().is_none());
+    sender.chunk(0, &scene.chunks[0]);
+    assert!(sender.poll_frame().is_some());
+    sender.chunk(0, &scene.chunks[0]);
+    assert_eq!(sender.sent_chunks(), 0);
+}

@@ -69,6 +69,14 @@ const login = async (context, url = given.url) => {
   return page
 }
 
+/** Opens the page of files in a browser of its own, with JavaScript or without. */
+const openFiles = async () => {
+  const { started, context } = await browser({ context: { javaScriptEnabled: given.script } })
+  const page = await login(context)
+  await page.goto(new URL('/files', page.url()).href)
+  return { started, page }
+}
+
 /** Loads a page again until `found` is true. Without JavaScript this is what the refresh does. */
 const until = async (page, what, found, limit = 120_000) => {
   const end = Date.now() + limit
@@ -166,9 +174,7 @@ const scenarios = {
 
   /** Accepts the offered file. */
   async acceptFile() {
-    const { started, context } = await browser({ context: { javaScriptEnabled: given.script } })
-    const page = await login(context)
-    await page.goto(new URL('/files', page.url()).href)
+    const { started, page } = await openFiles()
     await until(page, 'a file is offered', () => page.locator('button:has-text("Accept")').count())
     await page.click('button:has-text("Accept")')
     await until(page, 'the answer is given', async () => !(await page.locator('button:has-text("Accept")').count()))
@@ -178,9 +184,7 @@ const scenarios = {
 
   /** Waits for the accepted file and saves it. Returns its hash. */
   async saveFile() {
-    const { started, context } = await browser({ context: { javaScriptEnabled: given.script } })
-    const page = await login(context)
-    await page.goto(new URL('/files', page.url()).href)
+    const { started, page } = await openFiles()
     await until(page, 'the file has arrived', () => page.locator('a:has-text("Save")').count(), 400_000)
     const [download] = await Promise.all([page.waitForEvent('download'), page.click('a:has-text("Save")')])
     const content = fs.readFileSync(await download.path())

@@ -245,3 +245,44 @@ fn peer_that_reconnects_gains_no_share() {
         "every other cell is the honest peer's: {served:?}"
     );
 }
+
+/// The links of the next cells, of which so many are those of a relay and of an unknown peer.
+fn order_of_turns(listed: u8, unlisted: u8) -> Vec<u64> {
+    let mut ingress = IngressQueue::new(RelayLimits::default());
+    let relay = LinkClass::Listed { relays: 12 };
+    for number in 0..listed {
+        offer_as(&mut ingress, second(1), 1, relay, number).unwrap();
+    }
+    for number in 0..unlisted {
+        offer(&mut ingress, second(1), 2, number).unwrap();
+    }
+    let order = drain(&mut ingress, second(1));
+    assert_eq!(ingress.len(), 0);
+    order.into_iter().map(|(from, _)| from).collect()
+}
+
+#[test]
+fn classes_take_turns_until_one_has_no_cell() {
+    assert_eq!(order_of_turns(3, 3), [1, 2, 1, 2, 1, 2]);
+    assert_eq!(order_of_turns(1, 3), [1, 2, 2, 2]);
+    assert_eq!(order_of_turns(3, 1), [1, 2, 1, 1]);
+    assert_eq!(order_of_turns(2, 0), [1, 1]);
+    assert_eq!(order_of_turns(0, 2), [2, 2]);
+}
+
+/// A relay that connects again and again would leave a bucket for each link.
+#[test]
+fn rates_of_closed_links_are_forgotten() {
+    let mut ingress = IngressQueue::new(RelayLimits::default());
+    let relay = LinkClass::Listed { relays: 12 };
+    for link in 0..3 {
+        while !ingress.listed_rates.contains_key(&LinkId(link)) {
+            ingress.admit(second(1), LinkId(link), relay).unwrap();
+        }
+    }
+    assert_eq!(ingress.listed_rates.len(), 3);
+    for link in 0..3 {
+        ingress.on_link_closed(LinkId(link));
+    }
+    assert!(ingress.listed_rates.is_empty());
+}

@@ -24,6 +24,8 @@ impl OwnCards {
         prepared
     }
 
+    /// Prepares what is due for one address: keys of new generations, cards of periods that lack one. `is_new` says
+    /// that the address was not stored before.
     pub(super) fn prepare_address(
         &mut self,
         fx: &mut Effects,
@@ -92,6 +94,7 @@ impl OwnCards {
         }
     }
 
+    /// Makes the keys of a generation, if there are none.
     pub(super) fn make_keys(
         &mut self,
         fx: &mut Effects,

@@ -425,6 +425,11 @@ fn damaged_card_file_is_refused_by_name() {
         swapped.extend_from_slice(&file[9 + card * CARD_LEN..9 + (card + 1) * CARD_LEN]);
     }
     assert_eq!(refused(&swapped), BadCardFile::Order);
+    let mut repeated = file[..9].to_vec();
+    for card in [0, 1, 1] {
+        repeated.extend_from_slice(&file[9 + card * CARD_LEN..9 + (card + 1) * CARD_LEN]);
+    }
+    assert_eq!(refused(&repeated), BadCardFile::Order);
     // The owner's own node publishes its cards itself.
     assert!(
         owner

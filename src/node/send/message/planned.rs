@@ -61,6 +61,7 @@ impl PlanOutline {
         &self.lanes
     }
 
+    /// The plan as a stage of the message.
     pub(super) fn stage(&self) -> Stage {
         Stage::Planned {
             lanes: self.lanes.clone(),

@@ -114,3 +114,23 @@ fn content_policy_loads_nothing_from_elsewhere() {
         assert_eq!(sources, allowed, "{name}");
     }
 }
+
+/// A page that refreshes itself must not keep the session of an absent user open.
+#[test]
+fn only_a_get_that_says_so_is_automatic() {
+    use RequestActivity::{Automatic, User};
+    for (method, uri, expected) in [
+        (Method::GET, "/?auto=1", Automatic),
+        (Method::GET, "/conversations/3?from=20&auto=1", Automatic),
+        (Method::GET, "/?auto=1&from=20", Automatic),
+        (Method::GET, "/", User),
+        (Method::GET, "/?auto=10", User),
+        (Method::GET, "/?auto=0", User),
+        (Method::GET, "/?from=auto=1", User),
+        (Method::GET, "/auto=1", User),
+        (Method::POST, "/conversations/3?auto=1", User),
+    ] {
+        let uri = uri.parse().unwrap();
+        assert_eq!(activity(&method, &uri), expected, "{method} {uri}");
+    }
+}

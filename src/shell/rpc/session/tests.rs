@@ -8,11 +8,12 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::timeout;
 
 use super::*;
-use crate::config::rpc::RpcSettings;
+use crate::config::rpc::{RpcConfig, RpcSettings};
 use crate::node::{ClientId, IdentityKind, IdentityView};
 use crate::shell::Handle;
 use crate::shell::handle::DriverRequest;
 use crate::shell::identity_service::IdentityService;
+use crate::shell::rpc::budget::DerivationQueue;
 use crate::shell::rpc::limits::MAX_ANSWER_BYTES;
 use crate::shell::store::Storage;
 use crate::subscriptions::FilterId;
