@@ -165,10 +165,6 @@ fn bad_value_names_its_line_and_key() {
             "listen = ['localhost:1']",
             "\"localhost:1\": expected an IP address and a port",
         ),
-        (
-            "[tor]\nmode = 'socks'\nsocks = '127.0.0.1'",
-            "expected an IP address and a port",
-        ),
         ("peers = ['enode://x']", "the address is missing"),
         (
             "max-peers = 0",

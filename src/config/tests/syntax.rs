@@ -38,3 +38,13 @@ fn syntax_error_names_the_setting_and_the_form_of_its_value() {
         );
     }
 }
+
+#[test]
+fn socks_port_without_a_port_names_the_form_of_addresses() {
+    let refused = read("[tor]\nmode = 'socks'\nsocks = '127.0.0.1'\n").unwrap_err();
+    assert!(refused.contains("config.toml:3"), "{refused}");
+    assert!(
+        refused.contains("expected an IP address and a port"),
+        "{refused}"
+    );
+}
