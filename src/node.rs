@@ -148,8 +148,8 @@ pub use views::{
     DialedBackView, DirectoryAge, EmissionView, EstimateView, FetchView, FlowView, IdentityView,
     InboundView, LISTED, LevelView, LevelsView, LinkedView, ListInForceView, ListenerFaultView,
     LoopAlarmView, MailView, MessageView, MetricsView, MixingView, NodeView, OutgoingView,
-    PeerView, PriceView, ProtectionView, RelayListView, RelayView, StatusView, TurnTimes,
-    UnreachedPeerView, own_bytes_per_day, settings_bytes_per_day,
+    PeerView, PriceView, ProfileView, ProtectionView, RelayListView, RelayView, StatusView,
+    TurnTimes, UnreachedPeerView, own_bytes_per_day, settings_bytes_per_day,
 };
 
 /// What sending reads of a node, while another component of it changes.

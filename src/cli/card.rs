@@ -82,6 +82,7 @@ async fn own(node: &mut RemoteNode) -> Result<Exit, Failure> {
 fn address_lines(view: &AddressView) -> Vec<String> {
     let next = match (view.next_card_secs, &view.obstacle) {
         (_, Some(obstacle)) => format!("not published: {}", one_line(obstacle)),
+        (Some(0), None) => "the next one is published now".to_owned(),
         (Some(secs), None) => format!(
             "the next one is published in {}",
             duration(secs.saturating_mul(1_000))

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::contact::words;
 use super::date::{PastTime, UtcTime};
 use super::inbox::text_lines;
-use super::output::{Printer, count, one_line, say};
+use super::output::{Printer, count, grouped, one_line, say};
 use super::remote_node::RemoteNode;
 use super::send::contact::{MessageOptions, send, text};
 use super::{Exit, Failure};
@@ -141,7 +141,7 @@ pub(super) async fn reply(node: &mut RemoteNode, args: ReplyArgs) -> Result<Exit
 pub(super) fn refuse_empty(text: &str) -> Result<(), Failure> {
     if text.is_empty() {
         return Err(Failure::usage(
-            "the message is empty, as if the command before a pipe had failed; give text on standard \
+            "the message is empty; if a command before a pipe failed, repeat it; give text on standard \
              input or a file with -f",
         ));
     }
@@ -254,9 +254,10 @@ fn show_part(
             words::short_id(of)
         ),
         MessagePartView::FileOffer { name, size } => format!(
-            "offers the file {:?}, {size} bytes; `whisht file list` shows it, and nothing is received \
+            "offers the file {:?}, {} bytes; `whisht file list` shows it, and nothing is received \
              before you accept it",
-            one_line(name)
+            one_line(name),
+            grouped(*size)
         ),
         MessagePartView::FileAnswer { verdict } => verdict.words().to_owned(),
         MessagePartView::TalkOffer => {

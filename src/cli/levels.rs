@@ -67,7 +67,10 @@ pub(super) async fn run(node: &mut RemoteNode, args: &Args) -> Result<Exit, Fail
             custom.base.word()
         ))?;
     }
-    for line in directory_line(&node.status).into_iter().chain(SENDERS_NOTE) {
+    for line in directory_line(&node.status()?)
+        .into_iter()
+        .chain(SENDERS_NOTE)
+    {
         node.printer.line(line)?;
     }
     node.printer
@@ -277,7 +280,8 @@ async fn report(node: &mut RemoteNode, level: Level) -> Result<LevelReport, Fail
         "payload": "00".repeat(SAMPLE),
         "level": level.word(),
     }]);
-    let view = node.status.levels.iter().find(|view| view.level == level);
+    let status = node.status()?;
+    let view = status.levels.iter().find(|view| view.level == level);
     let protection = Protection {
         missing: view.and_then(|view| view.missing.clone()),
         senders: view.and_then(|view| view.senders),

@@ -218,7 +218,7 @@ mod tests {
             ("--max-peers", "0", "from 1 to 500"),
             ("--min-pow", "much", "from 0 upwards"),
             ("--tor-onion-port", "0", "from 1 to 65535"),
-            ("--listen", "localhost:1", "socket address"),
+            ("--listen", "localhost:1", "an IP address and a port"),
         ] {
             let refused = read(&[flag, value]).unwrap_err();
             for part in [flag, value, rule] {

@@ -120,7 +120,7 @@ fn warn_of_weakness(password: &Password) {
     if password.expose().chars().count() < MIN_SOUND_CHARS {
         say(format_args!(
             "this password has fewer than {MIN_SOUND_CHARS} characters, and a thief of the key file \
-             guesses it soon; `whisht id passwd` changes it"
+             guesses it soon; choose a longer one (`whisht id passwd` changes that of an identity)"
         ));
     }
 }

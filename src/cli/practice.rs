@@ -77,7 +77,7 @@ fn draw(common: &GlobalArgs) -> Result<Exit, Failure> {
 async fn own_addresses(common: &GlobalArgs) -> Result<Option<Vec<AddressView>>, Failure> {
     match RpcClient::connect(&common.ipc()?).await {
         Ok(mut client) => Ok(Some(client.view("whisht_addresses", json!([])).await?)),
-        Err(RpcClientError::NoNode { .. }) => Ok(None),
+        Err(RpcClientError::NoNode { .. } | RpcClientError::Forbidden { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -9,15 +9,16 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::output::Printer;
 use super::{Exit, Failure, GlobalArgs};
-use crate::node::StatusView;
+use crate::node::{ProfileView, StatusView};
 use crate::shell::rpc::RpcClient;
 
 /// A connection to the running node, and the output of the command.
 pub(super) struct RemoteNode {
     pub(super) client: RpcClient,
     pub(super) printer: Printer,
-    /// The node's status when the command started.
-    pub(super) status: StatusView,
+    /// The node's status when the command started. It is read as a whole by the commands that show it
+    /// only, so that the others, `lock` above all, work with a node of another version.
+    status: Value,
 }
 
 /// Runs a command against the running node.
@@ -31,10 +32,11 @@ pub(super) fn with(
 ) -> Result<Exit, Failure> {
     runtime()?.block_on(async {
         let mut client = RpcClient::connect(&common.ipc()?).await?;
-        let status: StatusView = client.view("whisht_status", json!([])).await?;
+        let status = client.call(STATUS, json!([])).await?;
+        let ProfileView { profile } = client.read(STATUS, status.clone())?;
         let printer = Printer {
             json: common.json,
-            local: status.profile == Profile::Local,
+            local: profile == Profile::Local,
         };
         let mut node = RemoteNode {
             client,
@@ -46,6 +48,11 @@ pub(super) fn with(
 }
 
 impl RemoteNode {
+    /// The node's status when the command started.
+    pub(super) fn status(&self) -> Result<StatusView, Failure> {
+        Ok(self.client.read(STATUS, self.status.clone())?)
+    }
+
     /// Calls a method and reads its result.
     pub(super) async fn call<T: DeserializeOwned>(
         &mut self,
@@ -74,3 +81,5 @@ fn built(runtime: io::Result<Runtime>) -> Result<Runtime, Failure> {
         )
     })
 }
+
+const STATUS: &str = "whisht_status";

@@ -104,7 +104,7 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
     let body = body(&args.file)?;
     if body.is_empty() && !args.allow_empty {
         return Err(Failure::usage(
-            "the message is empty, as if the command before a pipe had failed; give text on standard \
+            "the message is empty; if a command before a pipe failed, repeat it; give text on standard \
              input or a file with -f, or use --allow-empty",
         ));
     }

@@ -31,7 +31,7 @@ pub(super) struct PeersArgs {
 /// [`Failure`] if the node does not answer, or refuses the peer.
 pub(super) async fn peers(node: &mut RemoteNode, args: PeersArgs) -> Result<Exit, Failure> {
     if let Some(peer) = args.add {
-        if hex::encode(peer.key.0) == node.status.key {
+        if hex::encode(peer.key.0) == node.status()?.key {
             return Err(Failure::usage(
                 "this is the address of the node itself; add the address of another node",
             ));
@@ -53,7 +53,7 @@ pub(super) async fn peers(node: &mut RemoteNode, args: PeersArgs) -> Result<Exit
         "SENT",
     ];
     let rows: Vec<_> = peers.iter().map(peer_row).collect();
-    let unreached = &node.status.unreached_peers;
+    let unreached = node.status()?.unreached_peers;
     let empty = if unreached.is_empty() {
         "no peers; connect to one with `whisht peers --add ENODE`"
     } else {
@@ -167,7 +167,7 @@ fn relay_row(relay: &RelayView) -> [String; 5] {
 ///
 /// [`Failure`] if standard output is closed.
 pub(super) async fn status(node: &mut RemoteNode) -> Result<Exit, Failure> {
-    let (printer, status) = (node.printer, &node.status);
+    let (printer, status) = (node.printer, &node.status()?);
     if printer.json {
         printer.value(status)?;
         return Ok(Exit::Done);

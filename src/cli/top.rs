@@ -51,7 +51,7 @@ pub(super) async fn run(node: &mut RemoteNode, args: &Args) -> Result<Exit, Fail
 /// Prints the rates of one second.
 async fn once(node: &mut RemoteNode) -> Result<Exit, Failure> {
     let printer = node.printer;
-    let before = (TrafficSample::of(&node.status), Instant::now());
+    let before = (TrafficSample::of(&node.status()?), Instant::now());
     sleep(INTERVAL).await;
     let status = ask(node).await?;
     if printer.json {

@@ -146,9 +146,20 @@ fn syntax_error(tables: &[Table], text: &str, offset: usize, message: &str) -> S
     let key = line.split_once('=').map_or("", |(key, _)| key.trim());
     let name = table.map_or_else(|| key.to_owned(), |table| format!("{table}.{key}"));
     match settings(tables).find(|setting| setting.names.key == name) {
+        // A word without quotes may be a text for TOML, and is none for this setting.
+        Some(setting)
+            if message.starts_with("string values must be quoted") && !takes_text(setting.form) =>
+        {
+            format!("`{name}`: {}", written(setting.form))
+        }
         Some(setting) => format!("`{name}`: {}; {message}", written(setting.form)),
         None => message.to_owned(),
     }
+}
+
+/// Whether a value of this form is a text in quotes, or consists of them.
+const fn takes_text(form: Form) -> bool {
+    !matches!(form, Form::Number | Form::Switch)
 }
 
 /// How a value of this form is written.

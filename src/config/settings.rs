@@ -55,7 +55,7 @@ settings! {
     /// Listen on this address
     listen: Vec<SocketAddr>;
         "listen" "listen" "WHISHT_LISTEN";
-        List(parsed), "ADDRESS:PORT" "every address, port 20819 or one of the next nine";
+        List(value::socket_address), "ADDRESS:PORT" "every address, port 20819 or one of the next nine";
         "`[\"0.0.0.0:20819\"]`; `[]` (or `--no-listen`) accepts no connections";
 
     /// Address where others reach this relay

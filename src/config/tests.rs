@@ -3,6 +3,7 @@ mod discovery;
 mod mistakes;
 mod relay;
 mod services;
+mod syntax;
 
 use std::path::Path;
 

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use circuits::ids::Profile;
 
 use super::setting::{Lines, One, Place, Port, Switch, settings};
-use super::value::{BadValue, parsed};
+use super::value::{self, BadValue, parsed};
 use crate::endpoint::Endpoint;
 use crate::suggest::closest;
 
@@ -38,7 +38,7 @@ settings! {
     /// SOCKS port of the daemon, on loopback
     socks: SocketAddr = SOCKS;
         "tor.socks" "tor-socks" "WHISHT_TOR_SOCKS";
-        One(parsed), "ADDRESS:PORT" "\"127.0.0.1:9050\"";
+        One(value::socket_address), "ADDRESS:PORT" "\"127.0.0.1:9050\"";
         "";
 
     /// Control port of the daemon: 127.0.0.1:9051 or unix:PATH

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::ops::RangeInclusive;
 use core::str::FromStr;
+use std::net::SocketAddr;
 
 use circuits::ids::{Profile, RelayId, RelayKey};
 use circuits::level::Level;
@@ -39,6 +40,17 @@ impl From<NetworkName> for String {
 /// [`BadValue`] with the words of the type.
 pub fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, BadValue> {
     text.parse().map_err(BadValue::new)
+}
+
+/// Reads an address of a socket.
+///
+/// # Errors
+///
+/// [`BadValue`] for a name, and for an address without a port.
+pub fn socket_address(text: &str) -> Result<SocketAddr, BadValue> {
+    text.parse().map_err(|_| {
+        BadValue::new("expected an IP address and a port, such as 127.0.0.1:20819 or [::1]:20819")
+    })
 }
 
 /// Reads a level.

@@ -418,7 +418,7 @@ impl Refusal {
         Self {
             kind: RefusalKind::Locked,
             cause: cause.into(),
-            remedy: "unlock it with `whisht unlock`".to_owned(),
+            remedy: "run `whisht unlock`".to_owned(),
         }
     }
 

@@ -230,6 +230,14 @@ pub struct MailView {
     pub given: u64,
 }
 
+/// The part of [`StatusView`] that every command reads, also from a node of another version.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct ProfileView {
+    /// `main` or `local`.
+    #[serde(with = "profile_word")]
+    pub profile: Profile,
+}
+
 /// The state of the node.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct StatusView {

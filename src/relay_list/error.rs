@@ -71,7 +71,7 @@ pub enum BadRelayList {
         pinned: usize,
     },
     /// Fewer signers than the threshold have signed.
-    #[error("{signed} signers have signed the relay list, and {threshold} are needed")]
+    #[error("the relay list has the signatures of {signed} of its signers, and needs {threshold}")]
     TooFewSignatures {
         /// Number of signatures.
         signed: usize,

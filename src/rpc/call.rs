@@ -418,8 +418,14 @@ pub(super) fn object<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> 
         Value::Array(mut list) if list.len() == 1 => list.pop().unwrap_or_default(),
         other => other,
     };
+    let remedy = "give one object with named fields";
+    if fields.is_object() {
+        return serde_json::from_value(fields)
+            .map_err(|error| RpcError::invalid_params(error, remedy));
+    }
+    // The library would name a type of this program.
     serde_json::from_value(fields)
-        .map_err(|error| RpcError::invalid_params(error, "give one object with named fields"))
+        .map_err(|_| RpcError::invalid_params("the parameters are not an object", remedy))
 }
 
 fn is_empty(params: &Value) -> bool {

@@ -109,6 +109,19 @@ impl RpcError {
         Self::plain(-32601, cause)
     }
 
+    /// The connection may not call the module of the method. Methods of go-ethereum keep its words.
+    #[must_use]
+    pub fn module_not_allowed(method: &str) -> Self {
+        if !method.starts_with("whisht_") {
+            return Self::unknown_method(method);
+        }
+        Self::usage(
+            -32601,
+            format_args!("this connection may not call {method}, because the module whisht is off"),
+            "call it on the local socket, or add \"whisht\" to `rpc.modules` of the node",
+        )
+    }
+
     /// The parameters are invalid; for methods of our own.
     pub fn invalid_params(cause: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self::usage(-32602, cause, remedy)

@@ -45,6 +45,15 @@ fn unknown_method_error_suggests_nearest() {
 }
 
 #[test]
+fn parameters_that_are_no_object_are_refused_without_a_name_of_a_type() {
+    for params in [json!([]), json!([5]), json!("x"), Value::Null] {
+        let refused = refusal("whisht_send", params);
+        assert!(refused.contains("not an object"), "{refused}");
+        assert!(!refused.contains("struct"), "{refused}");
+    }
+}
+
+#[test]
 fn message_to_key_without_topic_gets_random_topic() {
     let request = send(json!({"to": KEY, "payload": "0x6869", "level": "normal"})).unwrap();
     assert!(matches!(request.to, Recipient::Public(_, topic) if topic != Topic::default()));

@@ -103,6 +103,13 @@ fn words_that_differ_are_refused_and_equal_ones_are_recorded() {
     assert!(said.contains("nothing was recorded"), "{said}");
     let shown = json(&succeeds(&node.run(&["contact", "show", "desk", "--json"])));
     assert_eq!(shown["verified"], false);
+    for (args, option) in [
+        (["contact", "verify", "desk"], "--words"),
+        (["contact", "forget", "desk"], "--yes"),
+    ] {
+        let said = fails(&node.run(&args), 2);
+        assert!(said.contains(&format!("answer it with {option}")), "{said}");
+    }
     succeeds(&verify(&words.to_uppercase()));
     let shown = json(&succeeds(&node.run(&["contact", "show", "desk", "--json"])));
     assert_eq!(shown["verified"], true);

@@ -1,6 +1,8 @@
 //! What survives of a user when the program is killed, and under which password.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -62,6 +64,28 @@ fn receive_and_kill(sender: &Scratch, reader: &Scratch, password: &str) -> Value
     succeeds(&run(&sender.path, &[&send[..], &[&message]].concat()));
     // Both processes are killed without a farewell, so the network brings nothing again.
     wait_for_message(&node)
+}
+
+/// After an upgrade the running node is still the old one, and must be locked before anything else.
+#[test]
+fn node_of_another_version_can_be_locked() {
+    let data = scratch();
+    let socket = data.parent.join("other.ipc");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let node = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        for (id, result) in [
+            (1, r#"{"profile":"main","news":1}"#),
+            (2, r#"{"identities":["desk"],"state":true}"#),
+        ] {
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            let reply = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
+            stream.write_all(reply.as_bytes()).unwrap();
+        }
+    });
+    let locked = run(&data.path, &["lock", "--ipc", socket.to_str().unwrap()]);
+    assert!(succeeds(&locked).contains("locked desk"));
+    node.join().unwrap();
 }
 
 #[test]

@@ -129,6 +129,9 @@ async fn unlisted_modules_are_callable_on_local_socket_only() {
                 assert_eq!(answer["error"]["code"], -32601, "{answer}");
                 let text = answer["error"]["message"].as_str().unwrap();
                 assert!(text.contains(method), "{text}");
+                assert!(!text.contains("did you mean"), "{text}");
+                let is_own = method.starts_with("whisht_");
+                assert_eq!(text.contains("`rpc.modules`"), is_own, "{text}");
             }
         }
         let answer = ipc(&host, method, json!([])).await;

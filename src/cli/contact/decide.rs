@@ -35,7 +35,10 @@ pub(super) async fn verify(node: &mut RemoteNode, args: VerifyArgs) -> Result<Ex
     };
     let heard = match args.words {
         Some(words) => words,
-        None => ask("let the owner read out six words, and type them: ")?,
+        None => ask(
+            "let the owner read out six words, and type them: ",
+            "--words",
+        )?,
     };
     if !is_equal(known, &heard) {
         return Err(Failure::new(
@@ -209,7 +212,7 @@ pub(super) async fn forget(node: &mut RemoteNode, args: ForgetArgs) -> Result<Ex
             "erase {} and all messages of it on this machine? type yes: ",
             one_line(&args.of)
         );
-        if ask(&question)? != "yes" {
+        if ask(&question, "--yes")? != "yes" {
             return Err(Failure::new(Exit::Refused, "nothing was erased"));
         }
     }
@@ -230,12 +233,12 @@ fn done(node: &RemoteNode, value: &Value, text: &str) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// A line that the user types at a terminal.
-pub(super) fn ask(question: &str) -> Result<String, Failure> {
+/// A line that the user types at a terminal; `option` answers without one.
+pub(super) fn ask(question: &str, option: &str) -> Result<String, Failure> {
     if !stdin().is_terminal() {
-        return Err(Failure::usage(
-            "there is no terminal for the question; answer it with the option that the help names",
-        ));
+        return Err(Failure::usage(format_args!(
+            "there is no terminal for the question; answer it with {option}"
+        )));
     }
     say(question);
     let mut line = String::new();

@@ -51,7 +51,7 @@ pub(super) async fn run(node: &mut RemoteNode, args: TalkArgs) -> Result<Exit, F
         return Ok(Exit::Done);
     }
     say(price());
-    if !args.yes && ask("begin? type yes: ")? != "yes" {
+    if !args.yes && ask("begin? type yes: ", "--yes")? != "yes" {
         return Err(Failure::new(Exit::Refused, "nothing was sent"));
     }
     // Before the line is offered, so that no stage is missed.

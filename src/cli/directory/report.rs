@@ -121,7 +121,7 @@ impl ListReport {
                 self.threshold
             ),
             _ => format!(
-                "{} of {} signers have signed, and {} are needed: {missing} are missing",
+                "{} of {} signers have signed, and {} are needed; signatures missing: {missing}",
                 self.signed(),
                 self.signers.len(),
                 self.threshold

@@ -33,7 +33,7 @@ pub(super) async fn run(node: &mut RemoteNode, number: u64, out: &Path) -> Resul
         .mode(0o600)
         .open(out)
         .map_err(refuse)?;
-    let written = write(node, &view, &mut file).await;
+    let written = write(node, &view, &mut file, out).await;
     match written {
         Ok(()) => {}
         Err(failure) => {
@@ -55,7 +55,21 @@ pub(super) async fn run(node: &mut RemoteNode, number: u64, out: &Path) -> Resul
     Ok(Exit::Done)
 }
 
-async fn write(node: &mut RemoteNode, view: &FileView, file: &mut File) -> Result<(), Failure> {
+async fn write(
+    node: &mut RemoteNode,
+    view: &FileView,
+    file: &mut File,
+    out: &Path,
+) -> Result<(), Failure> {
+    let full = |error: io::Error| {
+        Failure::new(
+            Exit::Failed,
+            format_args!(
+                "cannot write {}: {error}; nothing is left of it there, so name a file where there is room",
+                out.display()
+            ),
+        )
+    };
     let damaged = || {
         Failure::new(
             Exit::Failed,
@@ -70,10 +84,10 @@ async fn write(node: &mut RemoteNode, view: &FileView, file: &mut File) -> Resul
         let bytes = Zeroizing::new(bytes);
         let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         left = left.checked_sub(len).ok_or_else(damaged)?;
-        file.write_all(&bytes)?;
+        file.write_all(&bytes).map_err(full)?;
     }
     if left > 0 {
         return Err(damaged());
     }
-    Ok(file.sync_all()?)
+    file.sync_all().map_err(full)
 }

@@ -205,6 +205,12 @@ impl Choices {
             return Ok(());
         }
         refuse(self.role, &[("onion", &given.onion)])?;
+        if self.local.is_some() && given.advertise.is_some() {
+            return Err(Failure::usage(
+                "--advertise has no effect with --local: a local network stays on this machine, and its \
+                 relays advertise the address that they listen on; leave one of them out",
+            ));
+        }
         if tor == "arti" || self.local.is_some() {
             return refuse(self.role, &[("advertise", &given.advertise)]);
         }

@@ -81,6 +81,21 @@ fn flag_that_the_role_does_not_use_is_refused() {
 }
 
 #[test]
+fn advertise_in_a_local_network_is_refused_and_both_flags_are_named() {
+    let given = GivenAnswers {
+        advertise: Some("203.0.113.7:20819".to_owned()),
+        local: Some("try".to_owned()),
+        ..given("relay")
+    };
+    let refused = Choices::ask(&given, &mut Answers::new(true)).unwrap_err();
+    let refused = format!("{refused:?}");
+    assert!(
+        refused.contains("--advertise has no effect with --local"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn relay_without_an_address_has_no_default_for_it() {
     let given = GivenAnswers {
         advertise: None,

@@ -280,6 +280,7 @@ fn queues(status: &StatusView) -> Vec<FrameRow> {
 fn level(view: &LevelView) -> FrameRow {
     let text = match (&view.missing, view.senders) {
         (Some(missing), _) => format!("not available: {}", one_line(missing)),
+        (None, Some(0 | 1)) => "available; the sender is not hidden".to_owned(),
         (None, Some(senders)) => format!("available; {} known senders", count(senders)),
         (None, None) => "available".to_owned(),
     };

@@ -83,6 +83,7 @@ fn published(view: &AddressView) -> String {
     };
     let next = match (&view.obstacle, view.next_card_secs) {
         (Some(obstacle), _) => format!("the next one waits: {obstacle}"),
+        (None, Some(0)) => "the next one is published now".to_owned(),
         (None, Some(secs)) => format!(
             "the next one is published in {}",
             duration(secs.saturating_mul(1_000))

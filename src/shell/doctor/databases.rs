@@ -55,10 +55,15 @@ fn check(path: &Path, loss: &str, remedy: &str) -> Finding {
         Err(error) if is_busy(&error) => {
             Finding::not_checked(CHECK, format!("{name} is in use: {error}"))
         }
-        Err(error) => Finding::wrong(
+        Err(error) if is_damage(&error) => Finding::wrong(
             CHECK,
             format!("{name} is damaged ({error}): {loss}"),
             remedy,
+        ),
+        Err(error) => Finding::wrong(
+            CHECK,
+            format!("{name} cannot be read ({error}), which does not prove damage"),
+            "make room on the disk, check its health and the permissions, then run this command again",
         ),
     }
 }
@@ -73,6 +78,15 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+    )
+}
+
+/// Whether SQLite found wrong content. A full or failing disk, or a missing right, is another matter:
+/// a backup that is restored for it would replace newer messages.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
     )
 }
 
@@ -93,3 +107,26 @@ fn state_key(dir: &Path) -> Option<Finding> {
 const CHECK: &str = "database";
 /// Size of the largest database that is read, in bytes: some seconds on a slow disk.
 const MAX_CHECKED: u64 = 512 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::super::CheckResult;
+    use super::*;
+
+    /// A backup that is restored because the disk is full loses the messages since.
+    #[test]
+    fn database_that_cannot_be_read_is_not_called_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        // SQLite cannot open it, as where its log finds no room on a full disk.
+        fs::create_dir(&path).unwrap();
+        let finding = check(&path, "LOSS", "restore it from a backup");
+        assert_eq!(finding.result, CheckResult::Wrong);
+        assert!(
+            finding.text.contains("does not prove damage"),
+            "{}",
+            finding.text
+        );
+        assert!(!finding.remedy.unwrap().contains("backup"));
+    }
+}

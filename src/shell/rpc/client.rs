@@ -28,13 +28,11 @@ impl RpcClient {
     ///
     /// # Errors
     ///
-    /// [`RpcClientError::NoNode`] if none does.
+    /// [`RpcClientError::NoNode`] if none does, [`RpcClientError::Forbidden`] if its socket is closed to
+    /// this user.
     pub async fn connect(path: &Path) -> Result<Self, RpcClientError> {
         let stream = UnixStream::connect(path).await;
-        let stream = stream.map_err(|error| RpcClientError::NoNode {
-            path: path.to_owned(),
-            error,
-        })?;
+        let stream = stream.map_err(|error| no_connection(path, error))?;
         Ok(Self {
             path: path.to_owned(),
             stream,
@@ -85,6 +83,20 @@ impl RpcClient {
         params: Value,
     ) -> Result<T, RpcClientError> {
         let result = self.call(method, params).await?;
+        self.read(method, result)
+    }
+
+    /// Reads the result of a method as a view.
+    ///
+    /// # Errors
+    ///
+    /// [`RpcClientError::OtherVersion`] if a key of the view is missing from the result or has another
+    /// type.
+    pub fn read<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        result: Value,
+    ) -> Result<T, RpcClientError> {
         serde_json::from_value(result).map_err(|error| self.other_version(method, error))
     }
 
@@ -157,6 +169,15 @@ impl RpcClient {
     }
 }
 
+/// Why the socket cannot be opened.
+fn no_connection(path: &Path, error: io::Error) -> RpcClientError {
+    let path = path.to_owned();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => RpcClientError::Forbidden { path },
+        _ => RpcClientError::NoNode { path, error },
+    }
+}
+
 /// The content of a subscription message, if the message is one.
 fn event(mut message: Value) -> Option<Value> {
     message
@@ -168,6 +189,16 @@ fn event(mut message: Value) -> Option<Value> {
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
 pub enum RpcClientError {
+    /// The system does not let this user open the socket, or a directory above it.
+    #[error(
+        "the socket {} is closed to this user; run the command as the user of the node, such as \
+         `runuser -u USER -- whisht`, or name another socket with --ipc",
+        path.display()
+    )]
+    Forbidden {
+        /// The socket.
+        path: PathBuf,
+    },
     /// The server does not speak JSON-RPC.
     #[error("{} is served by a program other than whisht; check --ipc", path.display())]
     Garbled {
@@ -216,3 +247,19 @@ pub enum RpcClientError {
 
 /// Larger than all messages of a full inbox.
 const MAX_RESPONSE: usize = 1 << 28;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The service's socket belongs to a user of its own; to start a second node would not help.
+    #[test]
+    fn socket_of_another_user_is_not_taken_for_a_stopped_node() {
+        let path = Path::new("/var/lib/whisht/whisht.ipc");
+        let said = |kind: io::ErrorKind| no_connection(path, kind.into()).to_string();
+        let closed = said(io::ErrorKind::PermissionDenied);
+        assert!(closed.contains("as the user of the node"), "{closed}");
+        assert!(!closed.contains("whisht run"), "{closed}");
+        assert!(said(io::ErrorKind::NotFound).contains("whisht run"));
+    }
+}

@@ -248,7 +248,7 @@ impl ClientState {
     /// Parses a call, if this client may make it.
     fn read_call(&self, method: &str, params: Option<Value>) -> Result<RpcCall, RpcError> {
         if !self.access.allows(method) {
-            return Err(RpcError::unknown_method(method));
+            return Err(RpcError::module_not_allowed(method));
         }
         if shh::subscribes_to_messages(method, params.as_ref()) {
             self.access.require_notifications()?;

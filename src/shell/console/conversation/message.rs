@@ -143,13 +143,14 @@ fn part(part: &MessagePartView, is_own: bool) -> PartRow {
             "a new session, which continues an earlier conversation".to_owned()
         }
         MessagePartView::FileOffer { name, size } if is_own => format!(
-            "offers the file {:?}, {size} bytes; it is among the files",
-            words::line(name)
+            "offers the file {:?}, {}; it is among the files",
+            words::line(name),
+            words::bytes(*size)
         ),
         MessagePartView::FileOffer { name, size } => format!(
-            "offers the file {:?}, {size} bytes; it is among the files, and nothing is received before you \
-             accept it",
-            words::line(name)
+            "offers the file {:?}, {}; it is among the files, and nothing is received before you accept it",
+            words::line(name),
+            words::bytes(*size)
         ),
         MessagePartView::FileAnswer { verdict } => verdict.words().to_owned(),
         MessagePartView::TalkOffer => {
