@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Running, run, scratch, secret_file, succeeds, whisht};
+use crate::{Running, Scratch, run, scratch, secret_file, succeeds, whisht};
 
 /// A service manager: the socket to which a node reports.
 struct Manager(UnixDatagram);
@@ -51,12 +51,6 @@ fn start(dir: &Path, socket: &Path) -> Running {
     Running::spawn(command, dir, &["--no-listen"])
 }
 
-fn min_pow(dir: &Path) -> f64 {
-    let info = succeeds(&run(dir, &["rpc", "shh_info"]));
-    let info: Value = serde_json::from_str(&info).unwrap();
-    info["minPow"].as_f64().unwrap()
-}
-
 fn signal(node: &Running, signal: &str) {
     let id = node.child.id().to_string();
     assert!(
@@ -68,103 +62,119 @@ fn signal(node: &Running, signal: &str) {
     );
 }
 
+/// A node with a configuration file, and its service manager.
+struct Service {
+    node: Running,
+    manager: Manager,
+    data: Scratch,
+}
+
+impl Service {
+    fn start(config: &str) -> Self {
+        let data = scratch();
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&data.path)
+            .unwrap();
+        secret_file(&data.path, "config.toml", config);
+        let socket = data.parent.join("notify");
+        let manager = Manager::bind(&socket);
+        let node = start(&data.path, &socket);
+        assert_eq!(manager.next(), format!("READY=1\nSTATUS={STATUS}"));
+        Self {
+            node,
+            manager,
+            data,
+        }
+    }
+
+    /// Changes the file, and returns what the service manager hears of the reload.
+    fn reload(&self, config: &str) -> String {
+        fs::write(self.data.path.join("config.toml"), config).unwrap();
+        signal(&self.node, "-HUP");
+        let begins = self.manager.next();
+        assert!(
+            begins.starts_with("RELOADING=1\nMONOTONIC_USEC="),
+            "{begins}"
+        );
+        let ends = self.manager.next();
+        let result = ends.strip_prefix(&format!("READY=1\nSTATUS={STATUS}; "));
+        result.unwrap_or_else(|| panic!("{ends}")).to_owned()
+    }
+
+    fn min_pow(&self) -> f64 {
+        let info = succeeds(&run(&self.data.path, &["rpc", "shh_info"]));
+        let info: Value = serde_json::from_str(&info).unwrap();
+        info["minPow"].as_f64().unwrap()
+    }
+}
+
+const STATUS: &str = "running; accepts no connections";
+
 #[test]
 fn reload_changes_what_needs_no_restart_and_the_service_manager_hears_of_it() {
-    let data = scratch();
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .create(&data.path)
-        .unwrap();
-    let file = data.path.join("config.toml");
-    secret_file(&data.path, "config.toml", "min-pow = 0.01\nmax-peers = 7\n");
-    let socket = data.parent.join("notify");
-    let manager = Manager::bind(&socket);
-    let mut node = start(&data.path, &socket);
-    assert_eq!(
-        manager.next(),
-        "READY=1\nSTATUS=running; accepts no connections"
-    );
-    assert!((min_pow(&data.path) - 0.01).abs() < f64::EPSILON);
+    let mut service = Service::start("min-pow = 0.01\nmax-peers = 7\n");
+    assert!((service.min_pow() - 0.01).abs() < f64::EPSILON);
 
     // Two reloads that come to nothing: the same values in other words, and a file with an error.
-    let reload = |text: &str| {
-        fs::write(&file, text).unwrap();
-        signal(&node, "-HUP");
-        assert!(manager.next().starts_with("RELOADING=1\nMONOTONIC_USEC="));
-        let report = manager.next();
-        report
-            .strip_prefix("READY=1\nSTATUS=running; accepts no connections; ")
-            .unwrap()
-            .to_owned()
-    };
     assert_eq!(
-        reload("# a comment\nmax-peers = 7\nmin-pow = 0.01\n"),
+        service.reload("# a comment\nmax-peers = 7\nmin-pow = 0.01\n"),
         "nothing to reload"
     );
-    let refused = reload("min-pow = 0.02\nmax-peres = 7\n");
+    let refused = service.reload("min-pow = 0.02\nmax-peres = 7\n");
     assert!(refused.contains("not valid"), "{refused}");
     assert!(
-        (min_pow(&data.path) - 0.01).abs() < f64::EPSILON,
+        (service.min_pow() - 0.01).abs() < f64::EPSILON,
         "half of a file"
     );
     assert_eq!(
-        reload("min-pow = 0.02\nmax-peers = 7\n"),
+        service.reload("min-pow = 0.02\nmax-peers = 7\n"),
         "reloaded min-pow"
     );
-    assert!((min_pow(&data.path) - 0.02).abs() < f64::EPSILON);
+    assert!((service.min_pow() - 0.02).abs() < f64::EPSILON);
     assert_eq!(
-        reload("min-pow = 0.02\nmax-peers = 9\n"),
+        service.reload("min-pow = 0.02\nmax-peers = 9\n"),
         "restart needed for max-peers"
     );
     // A flag gives this setting, so that no restart would change it.
     assert_eq!(
-        reload("min-pow = 0.02\nmax-peers = 7\nthreads = 2\n"),
+        service.reload("min-pow = 0.02\nmax-peers = 7\nthreads = 2\n"),
         "nothing to reload"
     );
-    let limit = |cover: &str, rate: &str| {
-        reload(&format!(
-            "{cover}min-pow = 0.02\nmax-peers = 7\nbandwidth.max = \"{rate}\"\n"
-        ))
-    };
-    assert_eq!(limit("", "200KB/s"), "reloaded bandwidth.max");
-    // A node that sends no cover traffic may have a lower limit, but only from its restart on.
-    assert_eq!(
-        limit("cover = \"off\"\n", "20KB/s"),
-        "restart needed for cover, bandwidth.max"
-    );
-    assert_eq!(limit("", "200KB/s"), "nothing to reload");
 
     for _ in 0..2 {
-        assert_eq!(manager.receive(), WATCHDOG);
+        assert_eq!(service.manager.receive(), WATCHDOG);
     }
-    signal(&node, "-TERM");
-    assert_eq!(manager.next(), "STOPPING=1\nSTATUS=closing");
-    assert_eq!(node.child.wait().unwrap().code(), Some(0));
+    signal(&service.node, "-TERM");
+    assert_eq!(service.manager.next(), "STOPPING=1\nSTATUS=closing");
+    assert_eq!(service.node.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn limit_of_bandwidth_changes_with_a_reload_but_not_before_the_cells_that_it_is_for() {
+    let service = Service::start("");
+    let limited = "bandwidth.max = \"200KB/s\"\n";
+    assert_eq!(service.reload(limited), "reloaded bandwidth.max");
+    // A node that sends no cover traffic may have a lower limit, but only from its restart on.
+    assert_eq!(
+        service.reload("cover = \"off\"\nbandwidth.max = \"20KB/s\"\n"),
+        "restart needed for cover, bandwidth.max"
+    );
+    assert_eq!(service.reload(limited), "nothing to reload");
+    assert_eq!(service.reload(""), "reloaded bandwidth.max");
 }
 
 #[test]
 fn level_of_the_log_changes_with_a_reload() {
-    let data = scratch();
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .create(&data.path)
-        .unwrap();
-    let (file, log) = (data.path.join("config.toml"), data.parent.join("log"));
+    let log = tempfile::NamedTempFile::new().unwrap();
     let config = |level: &str, min_pow: &str| {
-        let log = log.display();
+        let log = log.path().display();
         format!("min-pow = {min_pow}\n[log]\nfile = \"{log}\"\nlevel = \"{level}\"\n")
     };
-    secret_file(&data.path, "config.toml", &config("info", "0.01"));
-    let socket = data.parent.join("notify");
-    let manager = Manager::bind(&socket);
-    let node = start(&data.path, &socket);
-    assert!(manager.next().starts_with("READY=1"));
+    let service = Service::start(&config("info", "0.01"));
     let lines_after_reload = |level: &str, min_pow: &str| {
-        fs::write(&file, config(level, min_pow)).unwrap();
-        signal(&node, "-HUP");
-        assert!(manager.next().starts_with("RELOADING=1"));
-        assert!(manager.next().starts_with("READY=1"));
-        let log = fs::read_to_string(&log).unwrap();
+        service.reload(&config(level, min_pow));
+        let log = fs::read_to_string(log.path()).unwrap();
         log.matches("settings were reloaded").count()
     };
     assert_eq!(lines_after_reload("info", "0.02"), 1);
