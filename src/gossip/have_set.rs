@@ -147,7 +147,7 @@ impl PeerEnvelopeIndex {
         let visited: Vec<ShortHash> = circle.map(|(name, _)| *name).take(steps).collect();
         self.swept = visited.last().copied().unwrap_or_default();
         for name in visited {
-            if !keep(&name.0.to_be_bytes()) {
+            if !keep(&name.0) {
                 self.forget_short(name);
             }
         }
@@ -216,14 +216,13 @@ impl fmt::Debug for PeerEnvelopeIndex {
     }
 }
 
-/// The first 16 bytes of an envelope's hash, as a number that is compared quickly.
+/// The first 16 bytes of an envelope's hash.
 #[derive(Clone, Copy, Default, Eq, Ord, PartialEq, PartialOrd)]
-struct ShortHash(u128);
+struct ShortHash([u8; 16]);
 
 impl ShortHash {
     fn of(hash: &EnvelopeHash) -> Self {
-        let first = hash.0.first_chunk().copied();
-        Self(u128::from_be_bytes(first.unwrap_or_default()))
+        Self(hash.0.first_chunk().copied().unwrap_or_default())
     }
 }
 
