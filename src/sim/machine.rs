@@ -39,8 +39,6 @@ pub(super) struct Machine {
     pub(super) addr: PeerAddr,
     /// The configuration of a node, for its next start.
     pub(super) config: Option<NodeConfig>,
-    /// How often the seed of its guards has changed.
-    pub(super) guard_seeds: u64,
     /// How often it has started.
     pub(super) starts: u64,
     pub(super) disk: SimDisk,

@@ -102,7 +102,6 @@ impl World {
             process,
             addr,
             config,
-            guard_seeds: 0,
             starts: 1,
             disk,
             archive: SimArchive::default(),
@@ -145,12 +144,6 @@ impl World {
         Ok(())
     }
 
-    /// From its next start on, a node ranks guards by another seed. It keeps a guard then only if it reads the
-    /// choice from its disk.
-    pub fn change_guard_seed(&mut self, at: usize) {
-        self.machine_mut(at).guard_seeds += 1;
-    }
-
     /// A node in its `start`th run; each run draws other random numbers.
     fn boot(
         &self,
@@ -166,10 +159,7 @@ impl World {
             .and_then(|key| SymKey::new(Secret::init_with(|own| *own = key)).ok());
         let keys = NodeKeys {
             link,
-            guard_seed: match self.machines.get(number).map_or(0, |own| own.guard_seeds) {
-                0 => seed.secret("guards", &[wide(number)]),
-                changes => seed.secret("guards", &[wide(number), changes]),
-            },
+            guard_seed: seed.secret("guards", &[wide(number)]),
             mail_password,
         };
         let run = seed.derive("run", &[wide(number), start]);
