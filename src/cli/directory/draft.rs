@@ -111,7 +111,7 @@ pub(super) fn parse(path: &Path, text: &str, now: UnixSecs) -> Result<ListDraft,
         until: Epoch(from.0.saturating_add(epochs)),
         signers: signers.map_err(|cause| at(&cause))?,
         next: next.map_err(|cause: String| at(&cause))?,
-        relays: relays(&draft.relays).map_err(|cause| at(&cause))?,
+        relays: relays(&draft.relays, profile).map_err(|cause| at(&cause))?,
     })
 }
 
@@ -133,8 +133,10 @@ fn signer_set(key: &str, ids: &[String], threshold: Option<usize>) -> Result<Sig
     SignerSet::new(threshold, ids).map_err(|error| format!("`{key}`: {error}"))
 }
 
-/// The relays. Families are numbered from 1 in the order of their names.
-fn relays(texts: &[RelayText]) -> Result<Vec<ListedRelay>, String> {
+/// The relays. Families are numbered from 1 in the order of their names. An address that no node of the profile
+/// dials is refused here, before anybody signs: nodes refuse the whole list for it, and a signer signs one list
+/// for an epoch.
+fn relays(texts: &[RelayText], profile: Profile) -> Result<Vec<ListedRelay>, String> {
     let families: BTreeSet<&str> = texts
         .iter()
         .filter_map(|text| text.family.as_deref())
@@ -148,10 +150,23 @@ fn relays(texts: &[RelayText]) -> Result<Vec<ListedRelay>, String> {
             .enode
             .parse()
             .map_err(|error| format!("`enode` = {:?}: {error}", text.enode))?;
+        let hint = hint(peer.endpoint);
+        if !hint.allowed(profile) {
+            return Err(format!(
+                "`enode` = {:?}: nodes of profile {} do not dial this address, and refuse a list that has it; {}",
+                text.enode,
+                profile.label(),
+                match profile {
+                    Profile::Main =>
+                        "name the public address, or set `profile = \"local\"` for a test network",
+                    Profile::Local => "name a loopback address",
+                }
+            ));
+        }
         Ok(ListedRelay {
             key: peer.key,
             family: text.family.as_deref().map_or(Ok(0), number)?,
-            hint: Some(hint(peer.endpoint)),
+            hint: Some(hint),
         })
     };
     texts.iter().map(relay).collect()

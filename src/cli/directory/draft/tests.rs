@@ -16,7 +16,7 @@ fn text(extra: &str) -> String {
 
 /// The base point of the curve, which is a valid key.
 const ENODE: &str = "enode://79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
-                     483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8@203.0.113.7:20819";
+                     483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8@93.184.216.34:20819";
 
 fn relays() -> String {
     format!("[[relays]]\nenode = \"{ENODE}\"\nfamily = \"example\"\n")
@@ -59,7 +59,22 @@ fn families_are_numbered_by_name_whatever_their_order() {
 }
 
 fn relays_of(texts: &[RelayText]) -> Vec<ListedRelay> {
-    super::relays(texts).unwrap()
+    super::relays(texts, Profile::Main).unwrap()
+}
+
+/// Nodes would refuse the whole list, and its signers could sign no other for the epoch.
+#[test]
+fn address_that_the_network_does_not_dial_is_refused_before_anybody_signs() {
+    let local = relays().replace("93.184.216.34", "127.0.0.1");
+    let refused = parsed(&text(&local)).unwrap_err();
+    assert!(
+        refused.contains("127.0.0.1:20819") && refused.contains("profile main do not dial"),
+        "{refused}"
+    );
+    let of_local = |relays: &str| parsed(&text(&format!("profile = \"local\"\n{relays}")));
+    assert!(of_local(&local).is_ok());
+    let refused = of_local(&relays()).unwrap_err();
+    assert!(refused.contains("name a loopback address"), "{refused}");
 }
 
 #[test]
