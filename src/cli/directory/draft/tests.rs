@@ -64,7 +64,7 @@ fn relays_of(texts: &[RelayText]) -> Vec<ListedRelay> {
 
 /// Nodes would refuse the whole list, and its signers could sign no other for the epoch.
 #[test]
-fn address_that_the_network_does_not_dial_is_refused_before_anybody_signs() {
+fn address_that_the_network_does_not_dial_is_refused_before_a_signer_signs() {
     let local = relays().replace("93.184.216.34", "127.0.0.1");
     let refused = parsed(&text(&local)).unwrap_err();
     assert!(
