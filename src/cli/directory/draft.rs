@@ -134,7 +134,7 @@ fn signer_set(key: &str, ids: &[String], threshold: Option<usize>) -> Result<Sig
 }
 
 /// The relays. Families are numbered from 1 in the order of their names. An address that no node of the profile
-/// dials is refused here, before anybody signs: nodes refuse the whole list for it, and a signer signs one list
+/// dials is refused here, before a signer signs: nodes refuse the whole list for it, and a signer signs one list
 /// for an epoch.
 fn relays(texts: &[RelayText], profile: Profile) -> Result<Vec<ListedRelay>, String> {
     let families: BTreeSet<&str> = texts
