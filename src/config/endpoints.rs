@@ -151,14 +151,11 @@ impl Listen {
     }
 }
 
-/// Whether an address can be public. Only the address itself is examined.
+/// Whether the directory of the main network lists an address. Only the address itself is examined. A descriptor
+/// with another one costs its proof of work and is refused by every node.
 pub(super) fn is_public(ip: IpAddr) -> bool {
-    let ip = ip.to_canonical();
-    let private = match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
-    };
-    !(private || ip.is_loopback() || ip.is_unspecified() || ip.is_multicast())
+    let any_port = SocketAddr::new(ip.to_canonical(), 1);
+    to_directory(any_port).allowed(Profile::Main)
 }
 
 /// Checks that an endpoint can be used with this profile and this Tor.

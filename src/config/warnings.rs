@@ -3,15 +3,12 @@
 //! Contradictions are errors, in [`super::ConfigError`]; what stands here can be meant. `whisht run`
 //! logs what exposes the user, `whisht config check` and `whisht doctor` show all of it.
 
-use std::net::SocketAddr;
-
 use circuits::directory::RelayEndpoint;
 use circuits::ids::Profile;
 use circuits::level::Level;
 
 use super::Config;
 use super::console::ConsoleHost;
-use super::endpoints::is_public;
 use super::tor::TorBackend;
 use crate::node::Cover;
 
@@ -142,8 +139,8 @@ fn hints_on_operation(config: &Config) -> Vec<ConfigWarning> {
         (
             node.profile == Profile::Main && node.advertise.iter().any(is_private),
             "advertise",
-            "an advertised address is private, so other machines cannot reach the relay at it; advertise \
-             the public address",
+            "an advertised address is private or reserved, so other nodes refuse the descriptor of this relay; \
+             advertise the public address",
         ),
     ])
 }
@@ -159,13 +156,9 @@ fn chosen<const N: usize>(found: [(bool, &'static str, &str); N]) -> Vec<ConfigW
         .collect()
 }
 
-/// Whether other machines on the internet cannot reach an address.
+/// Whether no node of the main network lists an address.
 fn is_private(endpoint: &RelayEndpoint) -> bool {
-    match endpoint {
-        RelayEndpoint::Ip4(ip, port) => !is_public(SocketAddr::from((*ip, *port)).ip()),
-        RelayEndpoint::Ip6(ip, port) => !is_public(SocketAddr::from((*ip, *port)).ip()),
-        RelayEndpoint::Onion(..) => false,
-    }
+    !endpoint.allowed(Profile::Main)
 }
 
 /// The minimum proof of work from which a setting is probably a mistake: ten times the default of all

@@ -16,7 +16,7 @@ fn given(role: &str) -> GivenAnswers {
         role: Some(role.to_owned()),
         tor: Some("off".to_owned()),
         peers: Some(PEER.to_owned()),
-        advertise: (role == "relay").then(|| "203.0.113.7:20819".to_owned()),
+        advertise: (role == "relay").then(|| "93.184.216.34:20819".to_owned()),
         ..GivenAnswers::default()
     }
 }
@@ -83,7 +83,7 @@ fn flag_that_the_role_does_not_use_is_refused() {
 #[test]
 fn advertise_in_a_local_network_is_refused_and_both_flags_are_named() {
     let given = GivenAnswers {
-        advertise: Some("203.0.113.7:20819".to_owned()),
+        advertise: Some("93.184.216.34:20819".to_owned()),
         local: Some("try".to_owned()),
         ..given("relay")
     };

@@ -16,15 +16,15 @@ fn relay_needs_an_address_that_others_reach() {
             .unwrap_err()
             .contains("--relay")
     );
-    let config = build("relay = true\nlisten = ['203.0.113.7:1', '10.0.0.1:1']").unwrap();
+    let config = build("relay = true\nlisten = ['93.184.216.34:1', '10.0.0.1:1']").unwrap();
     assert_eq!(config.node.advertise.len(), 1);
-    let config = build("relay = true\nadvertise = ['203.0.113.7:1']").unwrap();
+    let config = build("relay = true\nadvertise = ['93.184.216.34:1']").unwrap();
     assert_eq!(config.node.advertise.len(), 1);
 }
 
 #[test]
 fn relay_publishes_public_addresses_of_the_machine_only_if_none_is_named() {
-    let machine = ["10.0.0.1:20819", "203.0.113.7:20819", "[fe80::1]:20819"];
+    let machine = ["10.0.0.1:20819", "93.184.216.34:20819", "[fe80::1]:20819"];
     let machine = machine.map(|address| address.parse().unwrap());
     let advertised = |text: &str| {
         let mut config = build(text).unwrap();
@@ -34,10 +34,40 @@ fn relay_publishes_public_addresses_of_the_machine_only_if_none_is_named() {
     };
     assert_eq!(advertised("relay = true"), 1);
     assert_eq!(advertised("relay = true\nlisten = ['10.0.0.1:20819']"), 1);
-    assert_eq!(advertised("relay = true\nadvertise = ['203.0.113.9:1']"), 1);
+    assert_eq!(
+        advertised("relay = true\nadvertise = ['93.184.216.35:1']"),
+        1
+    );
     assert_eq!(advertised("relay = false"), 0);
     // Behind Tor the address of the machine stays unknown.
     assert_eq!(advertised("relay = true\n[tor]\nmode = 'socks'"), 0);
+}
+
+/// Every node refuses a descriptor with such an address, after its proof of work has been paid for.
+#[test]
+fn addresses_that_no_directory_lists_are_not_published_and_warned_of() {
+    for address in [
+        "100.64.0.1:1",
+        "198.18.0.1:1",
+        "203.0.113.7:1",
+        "10.0.0.1:1",
+    ] {
+        let listening = format!("relay = true\nlisten = ['{address}']");
+        assert_eq!(
+            build(&listening).unwrap().node.advertise.len(),
+            0,
+            "{address}"
+        );
+        let named = format!("relay = true\nadvertise = ['{address}']");
+        let config = build(&named).unwrap();
+        let warned = warnings::hints(&config);
+        assert!(
+            warned
+                .iter()
+                .any(|warning| warning.text.contains("private or reserved")),
+            "{address}"
+        );
+    }
 }
 
 #[test]
