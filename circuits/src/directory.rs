@@ -178,6 +178,8 @@ pub enum DescriptorInsertion {
     Equivocation(EquivocationProof),
     /// The directory has the descriptor already.
     Known,
+    /// The directory has it, and this is the first report of a peer in that subnet.
+    Reported,
     /// The descriptor is new and was stored. The caller floods it to all peers except its sender.
     New(VerifiedDescriptor),
 }
@@ -249,8 +251,8 @@ impl Directory {
         let descriptor = Descriptor::decode(raw).map_err(DescriptorRefusal::Bad)?;
         let (id, epoch) = (descriptor.key().id(), descriptor.draft().epoch);
         let digest = DescriptorDigest::of(raw);
-        if self.is_known(now.unix, source, id, epoch, digest)? {
-            return Ok(DescriptorInsertion::Known);
+        if let Some(known) = self.known(now.unix, source, id, epoch, digest)? {
+            return Ok(known);
         }
         // A descriptor of a known relay is checked even without room: it may prove equivocation.
         if self.table.get(&id).is_none() {
@@ -283,8 +285,8 @@ impl Directory {
         descriptor: VerifiedDescriptor,
     ) -> Result<DescriptorInsertion, DescriptorRefusal> {
         let (id, epoch) = (descriptor.id(), descriptor.epoch());
-        if self.is_known(now, source, id, epoch, descriptor.digest())? {
-            return Ok(DescriptorInsertion::Known);
+        if let Some(known) = self.known(now, source, id, epoch, descriptor.digest())? {
+            return Ok(known);
         }
         let record = self.table.get(&id);
         let proof = record.and_then(|record| {
@@ -305,15 +307,16 @@ impl Directory {
         Ok(DescriptorInsertion::New(descriptor))
     }
 
-    /// The checks without cryptography: epoch, exclusion, and whether the same bytes are stored.
-    fn is_known(
+    /// The checks without cryptography: epoch, exclusion, and whether the same bytes are stored, which makes
+    /// this a report.
+    fn known(
         &mut self,
         now: UnixSecs,
         source: DescriptorSource,
         id: RelayId,
         epoch: Epoch,
         digest: DescriptorDigest,
-    ) -> Result<bool, DescriptorRefusal> {
+    ) -> Result<Option<DescriptorInsertion>, DescriptorRefusal> {
         self.expire(now);
         let accepted = self.accepted_epochs(now);
         if epoch < *accepted.start() {
@@ -323,17 +326,25 @@ impl Directory {
             return Err(DescriptorRefusal::EpochFuture);
         }
         if self.exclusions.has_proof_with(&id, digest) {
-            return Ok(true);
+            return Ok(Some(DescriptorInsertion::Known));
         }
         if self.exclusions.contains(&id) {
             return Err(DescriptorRefusal::Excluded);
         }
         let held = self.table.get(&id).and_then(|record| record.held(epoch));
         let is_held = held.is_some_and(|held| held.descriptor.digest() == digest);
-        if is_held {
-            self.table.record_report(now, source, &id, epoch);
-        }
-        Ok(is_held)
+        Ok(
+            match is_held && self.table.record_report(now, source, &id, epoch) {
+                true => Some(DescriptorInsertion::Reported),
+                false => is_held.then_some(DescriptorInsertion::Known),
+            },
+        )
+    }
+
+    /// Whether enough peers have reported another descriptor since the last call, so that a
+    /// [snapshot](Self::snapshot) may have more relays.
+    pub const fn take_completed_reports(&mut self) -> bool {
+        self.table.take_completed()
     }
 
     /// Epochs whose descriptors are accepted: the previous and the current one, and in the last

@@ -235,7 +235,7 @@ impl RelayDirectory {
         }
         // A full response may be incomplete; flooded descriptors come one or two at a time.
         if news && descriptors.len() >= FULL_RESPONSE {
-            self.request_descriptors(fx, now, from);
+            self.request_descriptors(fx, now, from, peers);
         }
     }
 
@@ -244,7 +244,7 @@ impl RelayDirectory {
         self.insert(fx, now, DescriptorSource::Own, None, raw, peers);
     }
 
-    /// Inserts one descriptor and floods it if it is new; returns whether it was.
+    /// Inserts one descriptor and floods it if it is new; returns whether it was, or was new as a report.
     fn insert(
         &mut self,
         fx: &mut Effects,
@@ -262,6 +262,10 @@ impl RelayDirectory {
                 (both.to_vec(), None)
             }
             Ok(DescriptorInsertion::Known) => return false,
+            Ok(DescriptorInsertion::Reported) => {
+                self.note_reports(fx, now);
+                return true;
+            }
             Err(_) => {
                 fx.count(Counter::DescriptorsRefused);
                 return false;
@@ -272,19 +276,39 @@ impl RelayDirectory {
         for link in peers.onion_links().filter(|link| Some(*link) != except) {
             fx.request(Action::SendOnion(link, Priority::Control, message.clone()));
         }
+        self.on_changed(fx, now);
+        news
+    }
+
+    /// More relays can be usable although none is new: enough peers have reported them now.
+    fn note_reports(&mut self, fx: &mut Effects, now: Now) {
+        if self.directory.take_completed_reports() {
+            self.on_changed(fx, now);
+        }
+    }
+
+    fn on_changed(&mut self, fx: &mut Effects, now: Now) {
         self.changed = true;
         self.snapshot = None;
         self.mixing.invalidate();
         // Several changes are stored and counted at once.
         fx.expedite(TimerId::Epoch, now.mono.after(CHANGE_DELAY));
-        news
     }
 
     /// Requests from a peer the descriptors that we lack.
-    pub(super) fn request_descriptors(&self, fx: &mut Effects, now: Now, link: LinkId) {
+    pub(super) fn request_descriptors(
+        &self,
+        fx: &mut Effects,
+        now: Now,
+        link: LinkId,
+        peers: &Peers,
+    ) {
+        let Some(to) = source(link, peers) else {
+            return;
+        };
         let epoch = Epoch::at(now.unix);
         for epoch in [epoch.previous(), epoch] {
-            for request in self.directory.requests(epoch) {
+            for request in self.directory.requests(now.unix, to, epoch) {
                 let message = OnionMessage::GetDescriptors(request);
                 fx.request(Action::SendOnion(link, Priority::Control, message));
             }
@@ -304,6 +328,8 @@ impl RelayDirectory {
             return;
         };
         let lacking = self.directory.lacking(now, source, request, fx.rng());
+        // What the peer has counts as reported by it.
+        self.note_reports(fx, now);
         for message in OnionMessage::descriptors(lacking) {
             fx.request(Action::SendOnion(from, Priority::Control, message));
         }

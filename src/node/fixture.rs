@@ -85,18 +85,35 @@ impl Fixture {
 
     /// Lists another node as a relay with this endpoint.
     pub(super) fn list_relay(&mut self, number: u8, endpoint: RelayEndpoint) {
+        let descriptor = self.descriptor(number, endpoint, Epoch::at(START.unix));
+        let (directory, peers) = (&mut self.directory, &self.peers);
+        directory.publish_own(&mut self.fx, START, descriptor.raw(), peers);
+        assert!(directory.contains(descriptor.key().id().short()));
+    }
+
+    /// The descriptor of another node for an epoch.
+    pub(super) fn descriptor(
+        &mut self,
+        number: u8,
+        endpoint: RelayEndpoint,
+        epoch: Epoch,
+    ) -> Descriptor {
         let key = link_key(number);
-        let epoch = Epoch::at(START.unix);
         let requirements = self.local.requirements();
         let network = requirements.network;
         let rng = self.fx.rng();
         let mut search = PuzzleSearch::new(network, key.public(), epoch, requirements.effort, rng);
         let puzzle = core::iter::repeat_with(|| search.step()).find_map(|found| found);
-        let mut onion = || *OnionSecret::generate(self.fx.rng()).public().as_bytes();
+        let onion = |epoch: Epoch| {
+            let [a, b, c, d] = epoch.0.to_be_bytes();
+            let seed: [u8; 32] = core::array::from_fn(|at| [number, a, b, c, d][at % 5]);
+            let secret = OnionSecret::generate(&mut ErasingRng::from_seed(&seed));
+            *secret.public().as_bytes()
+        };
         let draft = DescriptorDraft {
             epoch,
-            onion: onion(),
-            onion_next: onion(),
+            onion: onion(epoch),
+            onion_next: onion(epoch.next()),
             endpoints: vec![endpoint],
             dials: EndpointKinds::ALL,
             family: Vec::new(),
@@ -104,10 +121,7 @@ impl Fixture {
             ticket_bits: 17,
         };
         let signing = SigningKey::new(key.to_bytes()).unwrap();
-        let descriptor = Descriptor::sign(draft, puzzle.unwrap(), &signing, network).unwrap();
-        let (directory, peers) = (&mut self.directory, &self.peers);
-        directory.publish_own(&mut self.fx, START, descriptor.raw(), peers);
-        assert!(directory.contains(key.public().id().short()));
+        Descriptor::sign(draft, puzzle.unwrap(), &signing, network).unwrap()
     }
 
     /// Connects another node, which speaks `onion/1`, over a link of this purpose.

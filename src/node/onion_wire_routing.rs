@@ -61,7 +61,7 @@ pub(super) fn on_handshake_outcome(
         Some(OnionOutcome::Ready(relay)) => {
             node.gossip.decide_delivery(fx, link, true);
             node.directory.guard_answered(relay);
-            node.directory.on_onion_peer(fx, now, link);
+            node.directory.on_onion_peer(fx, now, link, &node.peers);
             node.relay.send_awaiting_cells(fx, link, relay);
             node.on_peers_changed(now);
         }

@@ -25,6 +25,16 @@ pub enum DescriptorSource {
     },
 }
 
+impl DescriptorSource {
+    /// The subnet of the peer; `None` for this node.
+    pub(super) const fn subnet(self) -> Option<Subnet> {
+        match self {
+            Self::Own => None,
+            Self::Peer { subnet, .. } => Some(subnet),
+        }
+    }
+}
+
 /// When a relay was first observed, and when the observation was confirmed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct RelayHistory {
@@ -90,13 +100,16 @@ impl RelayHistory {
 pub(super) struct ReportingSubnets(Vec<Subnet>);
 
 impl ReportingSubnets {
-    pub(super) fn add(&mut self, source: DescriptorSource) {
-        if let DescriptorSource::Peer { subnet, .. } = source
-            && !self.0.contains(&subnet)
-            && !self.has_quorum()
-        {
-            self.0.push(subnet);
-        }
+    /// Adds a report; whether it is one more.
+    pub(super) fn add(&mut self, source: DescriptorSource) -> bool {
+        let new = source.subnet().filter(|subnet| self.lacks(*subnet));
+        self.0.extend(new);
+        new.is_some()
+    }
+
+    /// Whether a report from this subnet would be one more.
+    pub(super) fn lacks(&self, subnet: Subnet) -> bool {
+        !self.has_quorum() && !self.0.contains(&subnet)
     }
 
     /// Whether a young directory may trust the descriptor (spec M1, clause c).

@@ -10,10 +10,11 @@
 
 use rand_core::CryptoRng;
 
-use super::{DescriptorSource, Directory};
+use super::table::HeldDescriptor;
+use super::{DescriptorSource, Directory, Subnet, VerifiedDescriptor};
 use crate::distributions;
 use crate::ids::Epoch;
-use crate::time::Now;
+use crate::time::{Now, UnixSecs};
 
 /// A request for descriptors.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,14 +28,25 @@ pub struct DescriptorRequest {
 }
 
 impl Directory {
-    /// The requests that complete this directory for an epoch: a single one, or one for each bucket
+    /// The requests to a peer that complete this directory for an epoch: a single one, or one for each bucket
     /// if the known digests exceed the limit of one request.
+    ///
+    /// A [young](Self::is_young) directory leaves out the descriptors for which it lacks this peer's report. The
+    /// peer sends them again, which is a report: without it, relays that the first peer has sent would wait
+    /// for others to be flooded in later epochs.
     #[must_use]
-    pub fn requests(&self, epoch: Epoch) -> Vec<DescriptorRequest> {
+    pub fn requests(
+        &self,
+        now: UnixSecs,
+        to: DescriptorSource,
+        epoch: Epoch,
+    ) -> Vec<DescriptorRequest> {
+        let lacks_reports = self.listed.is_none() && self.is_young(now);
+        let subnet = to.subnet().filter(|_| lacks_reports);
         let request = |bucket| DescriptorRequest {
             epoch,
             bucket,
-            have: self.digests(epoch, bucket),
+            have: self.digests_but(epoch, bucket, subnet),
         };
         let all = request(None);
         if all.have.len() < MAX_PREFIXES {
@@ -46,8 +58,25 @@ impl Directory {
     /// Digest prefixes of the stored descriptors of an epoch, at most [`MAX_PREFIXES`].
     #[must_use]
     pub fn digests(&self, epoch: Epoch, bucket: Option<u8>) -> Vec<[u8; 8]> {
-        self.held(epoch, bucket)
-            .map(|(prefix, _)| prefix)
+        self.digests_but(epoch, bucket, None)
+    }
+
+    /// The same without the descriptors for which a report from this subnet would be one more.
+    fn digests_but(
+        &self,
+        epoch: Epoch,
+        bucket: Option<u8>,
+        unreported_by: Option<Subnet>,
+    ) -> Vec<[u8; 8]> {
+        let is_reported = |held: &&HeldDescriptor| {
+            unreported_by.is_none_or(|subnet| !held.reported_from.lacks(subnet))
+        };
+        let held = self.table.bucket(bucket);
+        let held = held.filter_map(|(_, record)| record.held(epoch));
+        let stored = held.filter(is_reported).map(|held| &held.descriptor);
+        stored
+            .chain(self.proven(epoch, bucket))
+            .map(|descriptor| descriptor.digest().prefix())
             .take(MAX_PREFIXES)
             .collect()
     }
@@ -124,20 +153,27 @@ impl Directory {
     /// Digest prefix and bytes of every stored descriptor of an epoch, including proofs of
     /// equivocation.
     fn held(&self, epoch: Epoch, bucket: Option<u8>) -> impl Iterator<Item = ([u8; 8], &[u8])> {
-        let proofs = self
-            .proofs()
+        self.table
+            .bucket(bucket)
+            .filter_map(move |(_, record)| record.held(epoch))
+            .map(|held| &held.descriptor)
+            .chain(self.proven(epoch, bucket))
+            .map(|descriptor| (descriptor.digest().prefix(), descriptor.raw()))
+    }
+
+    /// The descriptors of an epoch that are proofs of equivocation.
+    fn proven(
+        &self,
+        epoch: Epoch,
+        bucket: Option<u8>,
+    ) -> impl Iterator<Item = &VerifiedDescriptor> {
+        self.proofs()
             .filter(move |proof| {
                 let [first, ..] = proof.relay().0;
                 bucket.is_none_or(|byte| byte == first)
             })
             .flat_map(|proof| proof.descriptors())
-            .filter(move |descriptor| descriptor.epoch() == epoch);
-        self.table
-            .bucket(bucket)
-            .filter_map(move |(_, record)| record.held(epoch))
-            .map(|held| &held.descriptor)
-            .chain(proofs)
-            .map(|descriptor| (descriptor.digest().prefix(), descriptor.raw()))
+            .filter(move |descriptor| descriptor.epoch() == epoch)
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct RelayTable {
     subnet_counts: SubnetCounts,
     arrivals: u64,
     limits: DirectoryLimits,
+    /// Whether a descriptor got the last report that it needed.
+    completed: bool,
 }
 
 /// Stored state of a relay that has no usable descriptor.
@@ -71,6 +73,7 @@ impl RelayTable {
             subnet_counts: SubnetCounts::default(),
             arrivals: 0,
             limits,
+            completed: false,
         }
     }
 
@@ -122,20 +125,29 @@ impl RelayTable {
         }
     }
 
-    /// Records that a peer knows a stored descriptor.
+    /// Records that a peer knows a stored descriptor; whether its subnet had not reported it yet.
     pub(super) fn record_report(
         &mut self,
         now: UnixSecs,
         source: DescriptorSource,
         id: &RelayId,
         epoch: Epoch,
-    ) {
-        if let Some(record) = self.records.get_mut(id)
-            && let Some(held) = record.held.get_mut(&epoch)
-        {
-            held.reported_from.add(source);
-            record.history.record_report(now, source);
-        }
+    ) -> bool {
+        let Some(record) = self.records.get_mut(id) else {
+            return false;
+        };
+        let Some(held) = record.held.get_mut(&epoch) else {
+            return false;
+        };
+        record.history.record_report(now, source);
+        let is_new = held.reported_from.add(source);
+        self.completed |= is_new && held.reported_from.has_quorum();
+        is_new
+    }
+
+    /// Whether enough subnets have reported another descriptor since the last call.
+    pub(super) const fn take_completed(&mut self) -> bool {
+        core::mem::replace(&mut self.completed, false)
     }
 
     /// Whether a relay may be added to a subnet, and which relay must be evicted for it, if any.

@@ -122,7 +122,7 @@ fn peer_that_lists_relay_digest_counts_as_second_source() {
         let raw = relay.descriptor(epoch(number));
         insert(&mut directory, now, 1, &raw).unwrap();
         insert(&mut other, now, 1, &raw).unwrap();
-        let request = &other.requests(epoch(number))[0];
+        let request = &other.requests(now, peer(1), epoch(number))[0];
         assert!(
             directory
                 .lacking(at(now), peer(2), request, &mut rng)

@@ -73,7 +73,7 @@ fn consistent_descriptors_never_prove_equivocation() {
         let raw = relay.descriptor(epoch);
         assert!(is_new(insert(&mut directory, epoch.start(), 1, &raw)));
         let again = insert(&mut directory, epoch.start(), 2, &raw);
-        assert!(matches!(again, Ok(DescriptorInsertion::Known)));
+        assert!(matches!(again, Ok(DescriptorInsertion::Reported)));
         epoch = epoch.next();
     }
     assert_eq!(directory.excluded(), 0);
@@ -134,7 +134,7 @@ fn forged_descriptor_cannot_prove_equivocation() {
         let result = insert(&mut directory, START, 2, &forged);
         let is_harmless = matches!(
             result,
-            Ok(DescriptorInsertion::Known)
+            Ok(DescriptorInsertion::Known | DescriptorInsertion::Reported)
                 | Err(DescriptorRefusal::OverQuota
                     | DescriptorRefusal::Bad(
                         BadDescriptor::Signature
@@ -156,13 +156,13 @@ fn private_descriptor_is_exposed_at_first_sync() {
     insert(&mut honest, START, 2, &relay.descriptor(EPOCH)).unwrap();
     // The victim requests missing descriptors from an honest peer.
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
-    let requests = victim.requests(EPOCH);
+    let requests = victim.requests(START, peer(5), EPOCH);
     let answer = honest.lacking(at(START), peer(5), &requests[0], &mut rng);
     assert_eq!(answer.len(), 1);
     let result = insert(&mut victim, START, 2, &answer[0]);
     assert!(matches!(result, Ok(DescriptorInsertion::Equivocation(_))));
     // From now on the victim sends both descriptors to every peer that requests them.
-    let request = &honest.requests(EPOCH)[0];
+    let request = &honest.requests(START, peer(2), EPOCH)[0];
     let answer = victim.lacking(at(START), peer(2), request, &mut rng);
     assert_eq!(answer, [private(&relay)]);
 }

@@ -3,19 +3,21 @@
 use core::time::Duration;
 
 use circuits::directory::{
-    DescriptorRequest, Directory, DirectoryLimits, MAX_ANSWER_LEN, MAX_PREFIXES,
+    DescriptorInsertion, DescriptorRequest, Directory, DirectoryLimits, MAX_ANSWER_LEN,
+    MAX_PREFIXES,
 };
+use circuits::ids::Epoch;
 use circuits::rate_limit::Quota;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use crate::relays::{EPOCH, START, TestRelay, at, directory, insert, peer, terms};
+use crate::relays::{EPOCH, HOUR, START, TestRelay, at, directory, insert, peer, terms};
 
 /// Repeats requests until a response contains nothing new; returns the number of rounds.
 fn fetch(from: &mut Directory, to: &mut Directory, rng: &mut ChaCha20Rng) -> usize {
     for round in 1.. {
         let mut added = 0;
-        for request in to.requests(EPOCH) {
+        for request in to.requests(START, peer(2), EPOCH) {
             for raw in from.lacking(at(START), peer(1), &request, rng) {
                 added += usize::from(insert(to, START, 2, &raw).is_ok());
             }
@@ -154,7 +156,7 @@ fn sync_request_for_extreme_epoch_gets_empty_response() {
     .unwrap();
     for epoch in [0, u32::MAX] {
         let request = DescriptorRequest {
-            epoch: circuits::ids::Epoch(epoch),
+            epoch: Epoch(epoch),
             bucket: Some(0),
             have: vec![[0; 8]; MAX_PREFIXES],
         };
@@ -164,4 +166,75 @@ fn sync_request_for_extreme_epoch_gets_empty_response() {
                 .is_empty()
         );
     }
+}
+
+/// A fresh node meets three peers one after the other. The first gives it everything, and what the others have is
+/// only told by their answers.
+#[test]
+fn young_directory_hears_from_every_peer_what_it_has_already() {
+    let mut rng = ChaCha20Rng::from_seed([1; 32]);
+    let now = EPOCH.start().after(HOUR);
+    let mut full = directory();
+    for number in 1..=100 {
+        let relay = TestRelay::new(number);
+        for epoch in [EPOCH.previous(), EPOCH] {
+            insert(&mut full, now, 3, &relay.descriptor(epoch)).unwrap();
+        }
+    }
+    let mut fresh = Directory::new(terms(), DirectoryLimits::default(), None, now);
+    let mut rounds = 0;
+    for name in [11, 12, 13] {
+        assert!(
+            fresh.snapshot(now).relays().is_empty(),
+            "before peer {name}"
+        );
+        loop {
+            let epochs = [EPOCH.previous(), EPOCH].into_iter();
+            let requests = epochs.flat_map(|epoch| fresh.requests(now, peer(name), epoch));
+            let answers: Vec<_> = requests
+                .collect::<Vec<_>>()
+                .iter()
+                .flat_map(|request| full.lacking(at(now), peer(1), request, &mut rng))
+                .collect();
+            if answers.is_empty() {
+                break;
+            }
+            rounds += 1;
+            for raw in answers {
+                let inserted = insert(&mut fresh, now, name, &raw).unwrap();
+                assert!(!matches!(inserted, DescriptorInsertion::Known));
+            }
+        }
+        assert_eq!(fresh.take_completed_reports(), name == 13);
+    }
+    assert_eq!(fresh.snapshot(now).relays().len(), 100);
+    assert!(
+        rounds <= 12,
+        "{rounds} rounds of two packets for 600 reports"
+    );
+    // A fourth peer is asked for nothing that is known.
+    for request in fresh.requests(now, peer(14), EPOCH) {
+        assert!(
+            full.lacking(at(now), peer(1), &request, &mut rng)
+                .is_empty()
+        );
+    }
+}
+
+#[test]
+fn settled_directory_asks_no_peer_for_what_it_has() {
+    let mut directory = directory();
+    let now = Epoch(EPOCH.0 + 10).start();
+    let relay = TestRelay::new(1).descriptor(Epoch(EPOCH.0 + 10));
+    insert(
+        &mut directory,
+        START,
+        1,
+        &TestRelay::new(1).descriptor(EPOCH),
+    )
+    .unwrap();
+    insert(&mut directory, now, 1, &relay).unwrap();
+    assert!(!directory.is_young(now));
+    let requests = directory.requests(now, peer(2), Epoch(EPOCH.0 + 10));
+    assert_eq!(requests[0].have.len(), 1);
 }

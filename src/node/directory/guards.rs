@@ -227,7 +227,7 @@ impl RelayDirectory {
     pub(super) fn request_from_any_peer(&self, fx: &mut Effects, now: Now, peers: &Peers) {
         let ready: Vec<LinkId> = peers.onion_links().collect();
         if let Some(link) = distributions::pick(fx.path_rng(), &ready).copied() {
-            self.request_descriptors(fx, now, link);
+            self.request_descriptors(fx, now, link, peers);
         }
     }
 }

@@ -203,8 +203,14 @@ impl RelayDirectory {
     }
 
     /// A peer speaks `onion/1` now: exchanges descriptors and relay lists with it.
-    pub(in crate::node) fn on_onion_peer(&mut self, fx: &mut Effects, now: Now, link: LinkId) {
-        self.request_descriptors(fx, now, link);
+    pub(in crate::node) fn on_onion_peer(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        link: LinkId,
+        peers: &Peers,
+    ) {
+        self.request_descriptors(fx, now, link, peers);
         self.lists.announce_all(fx, link);
     }
 

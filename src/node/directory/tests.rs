@@ -107,6 +107,35 @@ fn question_for_lanes_draws_nothing_from_the_generator() {
     assert_eq!(test.fx.rng().next_u64(), untouched.fx.rng().next_u64());
 }
 
+/// The list of relays is kept until something changes, and a report changes what a young directory may use.
+#[test]
+fn relays_are_usable_once_a_third_peer_has_reported_them() {
+    let mut test = Fixture::new(|config| {
+        config.profile = Profile::Main;
+        config.danger_descriptor_effort = Some(1);
+    });
+    let epoch = Epoch::at(START.unix);
+    let endpoint = RelayEndpoint::Ip4([9, 9, 9, 9].into(), 30_303);
+    let both = [epoch.previous(), epoch].map(|epoch| test.descriptor(9, endpoint, epoch));
+    let mut usable = Vec::new();
+    for subnet in 1..=3 {
+        let source = DescriptorSource::Peer {
+            link: LinkId(subnet.into()),
+            peer: ShortId([subnet; 16]),
+            subnet: Subnet::Ip4([45, subnet]),
+        };
+        for descriptor in &both {
+            let (directory, peers) = (&mut test.directory, &test.peers);
+            let raw = descriptor.raw();
+            assert!(directory.insert(&mut test.fx, START, source, None, raw, peers));
+            assert!(!directory.insert(&mut test.fx, START, source, None, raw, peers));
+        }
+        // As every path and every count of relays does.
+        usable.push(test.directory.refresh_snapshot(START).relays().len());
+    }
+    assert_eq!(usable, [0, 0, 1]);
+}
+
 #[test]
 fn client_without_an_address_is_in_no_known_subnet() {
     let client = Fixture::new(|config| config.advertise = Vec::new());

@@ -163,7 +163,8 @@ fn list_travels_in_parts_and_is_announced_after_its_check() {
     let long = list(epoch(), &[9], 400);
     let mut from = follower(Some(&long));
     let mut to = follower(None);
-    from.directory.on_onion_peer(&mut from.fx, START, LINK);
+    from.directory
+        .on_onion_peer(&mut from.fx, START, LINK, &from.peers);
     let mut messages = sent(&mut from);
     assert_eq!(messages.len(), 1);
     let mut parts = 0;
@@ -182,7 +183,8 @@ fn list_travels_in_parts_and_is_announced_after_its_check() {
     assert_eq!(check(&mut to, START), 1);
     assert_eq!(listed(&to), Some(401));
     // It is durable, and goes on to the next peer.
-    to.directory.on_onion_peer(&mut to.fx, START, OTHER);
+    to.directory
+        .on_onion_peer(&mut to.fx, START, OTHER, &to.peers);
     assert!(matches!(
         sent(&mut to)[..],
         [(OTHER, OnionMessage::RelayList(_))]
@@ -369,7 +371,8 @@ fn two_lists_of_one_epoch_are_both_announced_and_not_used() {
     assert!(view.in_force.is_none());
     assert_eq!(view.conflicts.len(), 1);
     sent(&mut test);
-    test.directory.on_onion_peer(&mut test.fx, START, OTHER);
+    test.directory
+        .on_onion_peer(&mut test.fx, START, OTHER, &test.peers);
     assert_eq!(sent(&mut test).len(), 2);
 }
 
@@ -395,7 +398,8 @@ fn client_announces_no_list() {
         ..Restored::default()
     };
     test.directory.restore(&mut test.fx, START, restored);
-    test.directory.on_onion_peer(&mut test.fx, START, LINK);
+    test.directory
+        .on_onion_peer(&mut test.fx, START, LINK, &test.peers);
     assert!(sent(&mut test).is_empty());
 }
 
