@@ -37,6 +37,22 @@ const fn limits(per_second: Option<u64>) -> BandwidthLimits {
     }
 }
 
+/// A node with this limit, and its three peers with their links.
+fn node_with_peers(per_second: Option<u64>) -> (World, usize, [(usize, LinkId); 3]) {
+    let mut world = World::new(Duration::from_millis(5));
+    let node = world.add_with(false, &[], |config| {
+        config.min_pow = 0.0;
+        config.bandwidth = limits(per_second);
+    });
+    world.run(Duration::from_secs(1));
+    let peers = [(); 3].map(|()| {
+        let peer = world.add_scripted_peer(PeerBehaviour::relay());
+        (peer, world.connect_scripted(peer, node))
+    });
+    world.run(Duration::from_secs(3));
+    (world, node, peers)
+}
+
 /// A peer floods for a second. Returns the bytes that the node sends meanwhile.
 fn sent_in_second_of_flood(
     world: &mut World,
@@ -64,19 +80,7 @@ fn send(world: &mut World, (peer, link): (usize, LinkId), envelopes: &[Envelope]
 
 #[test]
 fn flood_by_one_peer_keeps_the_limit_and_passes_the_envelopes_of_another() {
-    let mut world = World::new(Duration::from_millis(5));
-    let limited = world.add_with(false, &[], |config| {
-        config.min_pow = 0.0;
-        config.bandwidth = limits(Some(LIMIT));
-    });
-    world.run(Duration::from_secs(1));
-    let mut connect = || {
-        let peer = world.add_scripted_peer(PeerBehaviour::relay());
-        (peer, world.connect_scripted(peer, limited))
-    };
-    let (attacker, honest, reader) = (connect(), connect(), connect());
-    world.run(Duration::from_secs(3));
-
+    let (mut world, limited, [attacker, honest, reader]) = node_with_peers(Some(LIMIT));
     let mut wanted: Vec<EnvelopeHash> = Vec::new();
     let mut sent = Vec::new();
     for second in 0..SECONDS {
@@ -112,16 +116,7 @@ fn flood_by_one_peer_keeps_the_limit_and_passes_the_envelopes_of_another() {
 /// As an operator does who meters the line: a limit is set, and lifted, while the node runs and is flooded.
 #[test]
 fn limit_that_is_set_under_a_flood_holds_at_once_until_it_is_lifted() {
-    let mut world = World::new(Duration::from_millis(5));
-    let node = world.add_with(false, &[], |config| config.min_pow = 0.0);
-    world.run(Duration::from_secs(1));
-    let mut connect = || {
-        let peer = world.add_scripted_peer(PeerBehaviour::relay());
-        (peer, world.connect_scripted(peer, node))
-    };
-    let (attacker, _, _) = (connect(), connect(), connect());
-    world.run(Duration::from_secs(3));
-
+    let (mut world, node, [attacker, _, _]) = node_with_peers(None);
     let mut second = 0;
     let mut mean_under = |world: &mut World, per_second| {
         let set = world.command(node, Command::SetBandwidth(limits(per_second)));
