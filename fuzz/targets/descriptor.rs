@@ -61,10 +61,11 @@ fn keeps(directory: &mut Directory, raw: &[u8]) {
     let mut rng = ChaCha20Rng::from_seed([0; 32]);
     let answer = directory.lacking(now(), DescriptorSource::Own, &everything, &mut rng);
     assert_eq!(answer, [raw]);
-    let nothing = directory.requests(kept.epoch()).remove(0);
+    let requests = directory.requests(now().unix, DescriptorSource::Own, kept.epoch());
+    let nothing = &requests[0];
     assert!(
         directory
-            .lacking(now(), DescriptorSource::Own, &nothing, &mut rng)
+            .lacking(now(), DescriptorSource::Own, nothing, &mut rng)
             .is_empty()
     );
 
