@@ -12,6 +12,7 @@ use circuits::ids::Profile;
 
 use self::banner::{Banner, Details};
 use self::reload::Reload;
+use super::config::show::unreadable;
 use super::log;
 use super::options::Options;
 use super::output::Printer;
@@ -263,10 +264,7 @@ fn text_of(named: Option<&Path>, location: &DataLocation) -> Result<String, Fail
             let path = path.parent().unwrap_or(&path).to_owned();
             Err(DirError::NotADirectory { path }.into())
         }
-        Err(error) => Err(Failure::usage(format_args!(
-            "cannot read {}: {error}; name another file with --config",
-            path.display()
-        ))),
+        Err(error) => Err(unreadable(&path, &error)),
     }
 }
 

@@ -71,11 +71,22 @@ pub(in crate::cli) fn read_text(path: &Path, is_named: bool) -> Result<Option<St
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_named => Ok(None),
-        Err(error) => Err(Failure::usage(format_args!(
-            "cannot read {}: {error}; name another file with --config",
-            path.display()
-        ))),
+        Err(error) => Err(unreadable(path, &error)),
     }
+}
+
+/// The failure if a file cannot be read. That of a service belongs to another user.
+pub(in crate::cli) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    let remedy = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "run the command as a user who may read it, or name another file with --config"
+        }
+        _ => "name another file with --config",
+    };
+    Failure::usage(format_args!(
+        "cannot read {}: {error}; {remedy}",
+        path.display()
+    ))
 }
 
 /// Reads the settings of a file that has no error.
@@ -150,6 +161,21 @@ const HIDDEN: &str = "(set, not shown)";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn file_of_another_user_is_read_by_that_user_and_not_replaced() {
+        let failed = |kind: std::io::ErrorKind| {
+            let failure = unreadable(Path::new("/etc/whisht/config.toml"), &kind.into());
+            failure.message().to_owned()
+        };
+        let told = failed(std::io::ErrorKind::PermissionDenied);
+        assert!(told.contains("as a user who may read it"), "{told}");
+        let told = failed(std::io::ErrorKind::NotFound);
+        assert!(
+            told.ends_with("; name another file with --config"),
+            "{told}"
+        );
+    }
 
     fn shown(given: &[GivenOption], file: &str) -> Vec<EffectiveSetting> {
         let path = Path::new("config.toml");
