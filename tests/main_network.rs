@@ -44,6 +44,7 @@ fn main_network_of_signed_list_delivers_and_uses_no_other_relay() {
     let network = MainNetwork::start(Duration::from_secs(120));
     network.wait_for_relays();
     network.check_relay_beside_the_list();
+    network.check_newcomer_without_a_list();
     network.check_doctors();
     network.deliver("normal");
     network.check_dark_is_refused();
@@ -88,6 +89,8 @@ struct MainNetwork {
     unlisted: Host,
     source: Host,
     reader: Host,
+    /// A node without signers, which knows five relays.
+    newcomer: Host,
     _lan: Lan,
     _scratch: TempDir,
 }
@@ -125,7 +128,12 @@ impl MainNetwork {
             Host::start(&lan, &dir.join(name), [46, number, 0, 1], settings)
         };
         let client = list.settings("listen = []");
+        let known = identities.iter().enumerate().take(5);
+        let known: Vec<_> = known
+            .map(|(number, relay)| relay.enode(address(number)))
+            .collect();
         Self {
+            newcomer: start("newcomer", 3, &format!("listen = []\npeers = {known:?}\n")),
             source: start("source", 1, &client),
             reader: start("reader", 2, &client),
             relays,
@@ -163,6 +171,20 @@ impl MainNetwork {
         }
         let list = &self.source.ask(&["status"])["relay_list"]["in_force"];
         assert_eq!(list["relays"], self.relays.len(), "{list}");
+    }
+
+    /// A node that pins no signers uses all relays that three of its peers have reported: also the one beside
+    /// the list.
+    fn check_newcomer_without_a_list(&self) {
+        until_within(
+            START_TIMEOUT,
+            "three peers have reported all relays",
+            || {
+                let status = self.newcomer.ask(&["status"]);
+                assert_eq!(status["directory"], "young");
+                (status["eligible_relays"] == self.relays.len() + 1).then_some(())
+            },
+        );
     }
 
     /// Nothing is wrong with a relay and a client, and peers can dial the relay.
