@@ -83,6 +83,10 @@ impl Host {
             .stderr(File::options().append(true).open(&log).unwrap())
             .spawn()
             .unwrap();
+        until("a process has a network of its own", || {
+            let network = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).unwrap();
+            (network(&child.id().to_string()) != network("self")).then_some(())
+        });
         connect(child.id(), address);
         child.stdin.as_mut().unwrap().write_all(b"start\n").unwrap();
         let mut host = Self {
